@@ -1,0 +1,1 @@
+"""The contract between simgen, which writes shards, and fusiontrain, which reads them."""

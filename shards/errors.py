@@ -1,0 +1,9 @@
+"""Errors a user can act on. Doors print them in one line and exit with code 2."""
+
+
+class PanpriorError(Exception):
+    """Base of every error whose message suffices: expected, got, what to do."""
+
+
+class ContractError(PanpriorError):
+    """A shard, manifest or sample breaks the contract of CONTRACT.md."""

@@ -1,0 +1,125 @@
+"""manifest.json: the list of what exists. Written last; what it does not list is not there."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shards.commit import whole_file
+from shards.errors import ContractError
+from shards.schema import KEY_GRAMMAR, VERSION
+
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardRow:
+    """One tar. `bands` is the C that all its samples share."""
+
+    name: str  # file name beside the manifest, never a path
+    samples: int
+    bytes: int
+    sha256: str
+    bands: int
+
+    def __post_init__(self) -> None:
+        stem, _, ending = self.name.partition(".")
+        if ending != "tar" or not KEY_GRAMMAR.fullmatch(stem):
+            raise ContractError(f"a shard is named [a-z0-9_-]+.tar beside its manifest; got {self.name!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejected:
+    """An image that gave no sample, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """One build. Holds no time and no host, so that equal builds have equal manifests."""
+
+    recipe: str
+    recipe_hash: str
+    recipe_data: dict[str, Any]
+    seed: int
+    tile: int  # PAN pixels a side
+    ratio: int
+    source: str
+    licence: str
+    libraries: dict[str, str]
+    shards: tuple[ShardRow, ...]
+    rejected: tuple[Rejected, ...] = ()
+    contract_version: int = VERSION
+
+    @property
+    def samples(self) -> int:
+        return sum(row.samples for row in self.shards)
+
+    def to_json(self) -> bytes:
+        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the manifest's bytes: names a training set in checkpoints."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def dump(self, folder: Path) -> Path:
+        path = folder / NAME
+        with whole_file(path) as file:
+            file.write(self.to_json())
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> "Manifest":
+        """ContractError if absent, unreadable or of a version this code does not know."""
+        path = folder / NAME
+        if not path.is_file():
+            raise ContractError(
+                f"no {NAME} in {folder}; expected a finished build "
+                "(run `python -m simgen build` on it again: it resumes)"
+            )
+        try:
+            raw = json.loads(path.read_bytes())
+            version = raw["contract_version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ContractError(f"{path} is not a manifest: {error!r}; rebuild or re-copy it") from error
+        if version != VERSION:
+            raise ContractError(
+                f"{path} has contract version {version}; this panprior reads version {VERSION}"
+            )
+        try:
+            raw["shards"] = tuple(ShardRow(**row) for row in raw["shards"])
+            raw["rejected"] = tuple(Rejected(**row) for row in raw["rejected"])
+            return cls(**raw)
+        except (KeyError, TypeError) as error:
+            raise ContractError(f"{path} lacks a field or has a strange one: {error}") from error
+
+    def problems(self, folder: Path, *, hashes: bool = True) -> Iterator[str]:
+        """One line for each shard that is not as listed; nothing if all are whole."""
+        for row in self.shards:
+            path = folder / row.name
+            if not path.is_file():
+                yield f"{row.name}: expected {row.bytes} bytes, got no file"
+            elif (size := path.stat().st_size) != row.bytes:
+                yield f"{row.name}: expected {row.bytes} bytes, got {size} (truncated or altered)"
+            elif hashes and (digest := file_sha256(path)) != row.sha256:
+                yield f"{row.name}: expected sha256 {row.sha256[:12]}, got {digest[:12]} (altered)"
+
+    def check(self, folder: Path, *, hashes: bool = True) -> None:
+        """ContractError naming every shard that is not as listed."""
+        found = list(self.problems(folder, hashes=hashes))
+        if found:
+            raise ContractError(
+                f"{len(found)} of {len(self.shards)} shards in {folder} are not what {NAME} lists:\n  "
+                + "\n  ".join(found)
+                + "\n  do: delete the named tars and build again, or copy them anew"
+            )
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,177 @@
+"""What a sample is, version 1. CONTRACT.md says the same in prose.
+
+Axes: C bands; H W PAN pixels; h w MS pixels, H = ratio * h and W = ratio * w.
+"""
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from shards.errors import ContractError
+
+VERSION = 1
+DTYPE = np.dtype("<u2")
+MAX_BANDS = 256
+MAX_SIDE = 16_384
+KEY_GRAMMAR = re.compile(r"[a-z0-9_-]{1,80}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One file of a sample inside the tar."""
+
+    name: str
+    axes: str
+    meaning: str
+
+
+ARRAYS = (
+    Member(name="gt.npy", axes="CHW", meaning="what the MS sensor would see on the PAN's grid, DN"),
+    Member(name="ms.npy", axes="Chw", meaning="the multispectral image, DN"),
+    Member(name="pan.npy", axes="1HW", meaning="the panchromatic image, DN"),
+)
+FACTS = "json"
+MEMBER_NAMES = (*(m.name for m in ARRAYS), FACTS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """The `json` member: how this sample came to be."""
+
+    sensor: str  # a row of shards/sensors.py, or "draw" for a sensor that does not exist
+    bits: int  # radiometric depth; DN lie in 0 .. 2**bits - 1
+    ratio: int  # PAN pixels per MS pixel
+    mtf_ms: tuple[float, ...]  # per band: gain from gt to ms at the MS Nyquist, as applied
+    mtf_pan: float  # gain from scene to PAN at the PAN's Nyquist, as applied
+    softness: tuple[float, ...]  # per band: gain from scene to gt at gt's own Nyquist
+    source: str  # key of the image in its source
+    recipe: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 16:
+            raise ContractError(f"bits must lie in 1..16; got {self.bits}")
+        if self.ratio < 1:
+            raise ContractError(f"ratio must be a positive integer; got {self.ratio}")
+        if len(self.mtf_ms) != len(self.softness):
+            raise ContractError(
+                f"mtf_ms and softness need one gain a band each; got {len(self.mtf_ms)} "
+                f"and {len(self.softness)}"
+            )
+        for gain in (*self.mtf_ms, self.mtf_pan, *self.softness):
+            if not 0 < gain <= 1:
+                raise ContractError(f"gains must lie in (0, 1]; got {gain}")
+
+    def to_json(self) -> bytes:
+        """Canonical bytes: sorted keys, no spaces, ASCII."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Facts":
+        try:
+            raw = json.loads(data)
+            return cls(
+                sensor=str(raw["sensor"]),
+                bits=int(raw["bits"]),
+                ratio=int(raw["ratio"]),
+                mtf_ms=tuple(float(g) for g in raw["mtf_ms"]),
+                mtf_pan=float(raw["mtf_pan"]),
+                softness=tuple(float(g) for g in raw["softness"]),
+                source=str(raw["source"]),
+                recipe=str(raw["recipe"]),
+                seed=int(raw["seed"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ContractError(
+                f"the json member is not a sample's facts: {error!r}; rebuild the shard"
+            ) from error
+
+
+def check_key(key: str) -> str:
+    """The key itself; ContractError if a tar, webdataset or DALI would misread it."""
+    if not KEY_GRAMMAR.fullmatch(key):
+        raise ContractError(f"a key has 1 to 80 of a-z 0-9 _ - and no dot; got {key!r}")
+    return key
+
+
+def check_sample(gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, facts: Facts) -> None:
+    """ContractError unless dtypes, shapes, ratio and bit depth agree with each other."""
+    for name, array in (("gt", gt), ("ms", ms), ("pan", pan)):
+        if array.dtype != DTYPE or array.ndim != 3:
+            raise ContractError(
+                f"{name} must be a 3-D little-endian uint16 array; "
+                f"got {array.ndim}-D {array.dtype.str}"
+            )
+    C, H, W = gt.shape
+    expected = {"ms": (C, H // facts.ratio, W // facts.ratio), "pan": (1, H, W)}
+    for name, array in (("ms", ms), ("pan", pan)):
+        if array.shape != expected[name]:
+            raise ContractError(
+                f"{name} must be {expected[name]} for gt {gt.shape} at ratio {facts.ratio}; "
+                f"got {array.shape}"
+            )
+    if H % facts.ratio or W % facts.ratio or C != len(facts.mtf_ms):
+        raise ContractError(
+            f"gt {gt.shape} must divide by ratio {facts.ratio} and have "
+            f"{len(facts.mtf_ms)} bands, one a gain"
+        )
+    top = 2**facts.bits - 1
+    brightest = max(int(gt.max()), int(ms.max()), int(pan.max()))
+    if brightest > top:
+        raise ContractError(f"DN must not exceed {top} at {facts.bits} bits; got {brightest}")
+
+
+def encode_array(array: np.ndarray) -> bytes:
+    """`.npy` bytes, format 1.0, C order, little-endian uint16."""
+    buffer = io.BytesIO()
+    plain = np.ascontiguousarray(array, dtype=DTYPE)
+    npy_format.write_array(buffer, plain, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def decode_array(data: bytes, name: str) -> np.ndarray:
+    """The array, without a copy of its pixels; the header is judged before any allocation."""
+    stream = io.BytesIO(data)
+    try:
+        version = npy_format.read_magic(stream)
+        if version != (1, 0):
+            raise ValueError(f"npy format {version}")
+        shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
+    except ValueError as error:
+        raise ContractError(f"{name} is not a version 1.0 .npy file: {error}") from error
+    if dtype != DTYPE or fortran or len(shape) != 3:
+        raise ContractError(
+            f"{name} must be 3-D C-order {DTYPE.str}; got {len(shape)}-D {dtype.str}"
+            f"{', Fortran order' if fortran else ''}"
+        )
+    if not (0 < shape[0] <= MAX_BANDS and all(0 < side <= MAX_SIDE for side in shape[1:])):
+        raise ContractError(f"{name} must have 1..{MAX_BANDS} bands of 1..{MAX_SIDE}; got {shape}")
+    offset, count = stream.tell(), int(np.prod(shape))
+    if len(data) - offset != count * DTYPE.itemsize:
+        raise ContractError(
+            f"{name} must hold {count * DTYPE.itemsize} bytes of pixels for {shape}; "
+            f"got {len(data) - offset}"
+        )
+    return np.frombuffer(data, DTYPE, count, offset).reshape(shape)
+
+
+def decode_sample(
+    members: Mapping[str, bytes],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Facts]:
+    """(gt, ms, pan, facts) of one sample; only the contract's members are looked at."""
+    strange = sorted(set(members) - set(MEMBER_NAMES))
+    missing = sorted(set(MEMBER_NAMES) - set(members))
+    if strange or missing:
+        raise ContractError(
+            f"a sample has the members {', '.join(MEMBER_NAMES)}; "
+            f"missing {missing or 'none'}, refused {strange or 'none'}"
+        )
+    gt, ms, pan = (decode_array(members[m.name], m.name) for m in ARRAYS)
+    facts = Facts.from_json(members[FACTS])
+    check_sample(gt, ms, pan, facts)
+    return gt, ms, pan, facts

@@ -1,0 +1,1 @@
+"""Photographs in, shards of simulated PAN and MS out."""

@@ -1,0 +1,1 @@
+"""Pure numpy: the clear twin of every DALI operator the pipeline uses."""

@@ -1,0 +1,79 @@
+"""What a sensor's optics and detector do: blur, then sample. Suffixes: C bands; H W pixels."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from simgen.errors import DegradationError
+
+
+def tap_count(least_gain: float, step: int) -> int:
+    """Taps that hold 4 sigma of the widest Gaussian a recipe can draw; parity of `step`."""
+    sigma = _sigma(least_gain, step)
+    reach = int(np.ceil(4 * sigma))
+    return 2 * reach + step % 2
+
+
+def mtf_taps(gain: float, step: int, count: int) -> np.ndarray:
+    """1-D Gaussian, sum 1, whose response at the coarse Nyquist, 1/(2 step), is `gain`.
+
+    Shapes: -> (count,) float32; count has the parity of step, so that the taps are centred
+            on the coarse pixel: between two fine pixels where step is even.
+    Raises: DegradationError if gain is outside (0, 1) or parities differ.
+    """
+    if not 0 < gain < 1:
+        raise DegradationError(f"an MTF gain lies in (0, 1); got {gain}")
+    if count % 2 != step % 2:
+        raise DegradationError(f"{count} taps cannot be centred on pixels of step {step}")
+    t = np.arange(count) - (count - 1) / 2
+    taps = np.exp(-0.5 * (t / _sigma(gain, step)) ** 2)
+    return (taps / taps.sum()).astype(np.float32)
+
+
+def paper_taps() -> np.ndarray:
+    """The authors' degradation by 4 as one even kernel: 3-tap Gaussian, then bicubic at 4i+1.5.
+
+    Blur: sigma 1.5 over 3 pixels. Bicubic without antialiasing, a = -0.75, half-way between
+    two pixels. Source: the authors' public code as described in docs/RECIPES.md.
+    """
+    gauss = np.exp(-0.5 * (np.arange(-1, 2) / 1.5) ** 2)
+    cubic = np.array([-0.09375, 0.59375, 0.59375, -0.09375])
+    return np.convolve(gauss / gauss.sum(), cubic).astype(np.float32)
+
+
+def response(taps: np.ndarray, step: int) -> float:
+    """Gain of centred taps at the Nyquist frequency of a grid `step` times coarser."""
+    t = np.arange(taps.size) - (taps.size - 1) / 2
+    return float(taps.astype(np.float64) @ np.cos(np.pi * t / step))
+
+
+def observe(img_CHW: np.ndarray, taps_CK: np.ndarray, *, step: int) -> np.ndarray:
+    """Blur each band with its own separable taps and keep every step-th pixel, area-aligned.
+
+    Shapes: (C, H, W) float32, (C, K) -> (C, H/step, W/step) float32.
+    Phase:  coarse pixel i is centred on fine coordinate step*i + (step-1)/2.
+    Border: mirrored, edge pixel repeated, which commutes with this phase.
+    Raises: DegradationError if sizes or parities do not fit.
+    """
+    C, H, W = img_CHW.shape
+    bands, K = taps_CK.shape
+    if bands != C or K % 2 != step % 2 or K < step:
+        raise DegradationError(
+            f"need taps ({C}, K) with K >= {step} and of its parity; got {taps_CK.shape}"
+        )
+    if H % step or W % step:
+        raise DegradationError(f"image {H}x{W} is not a multiple of {step}; crop it first")
+    return np.stack(
+        [_sense(_sense(band, taps, step).T, taps, step).T
+         for band, taps in zip(img_CHW, taps_CK, strict=True)]
+    )  # fmt: skip
+
+
+def _sense(img_HW: np.ndarray, taps: np.ndarray, step: int) -> np.ndarray:
+    pad = (taps.size - step) // 2
+    padded = np.pad(img_HW, ((pad, pad), (0, 0)), mode="symmetric")
+    seen: np.ndarray = sliding_window_view(padded, taps.size, axis=0)[::step] @ taps
+    return seen
+
+
+def _sigma(gain: float, step: int) -> float:
+    return float(step / np.pi * np.sqrt(-2.0 * np.log(gain)))

@@ -1,0 +1,24 @@
+"""Whole builds as functions that return frozen configurations."""
+
+from collections.abc import Callable
+
+from simgen.config import Recipe
+from simgen.errors import ConfigError
+from simgen.recipes.paper import paper
+from simgen.recipes.sensor import sensor, sensor_like
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "sensor": sensor}
+
+
+def find_recipe(name: str, *, like: str | None = None) -> Recipe:
+    """The named recipe; `like` replaces its drawn sensors by one row of shards/sensors.py."""
+    if name not in RECIPES:
+        raise ConfigError(f"no recipe {name!r}; have: {', '.join(RECIPES)}")
+    if like is None:
+        return RECIPES[name]()
+    if name != "sensor":
+        raise ConfigError(f"--like-sensor goes with --recipe sensor; got --recipe {name}")
+    return sensor_like(like)
+
+
+__all__ = ["RECIPES", "find_recipe"]
