@@ -1,0 +1,1 @@
+"""Shards in, pansharpening networks out; scenes in, fused scenes out."""

@@ -1,0 +1,54 @@
+"""PanBatch: all that models see. Axes: B batch; C bands; H W PAN pixels; h w MS pixels."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from fusiontrain.errors import ShapeError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """Radiometry of a scene, (B, C) each, DN. Given, a window fuses as the whole scene does."""
+
+    ms_mean: Tensor
+    ms_std: Tensor
+    pan_mean: Tensor  # of PAN as seen at the MS's resolution, through each band's MTF
+    pan_std: Tensor
+    gain: Tensor  # MTF-GLP-FS injection gain: DN of the band per DN of PAN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PanBatch:
+    """PAN and MS of the same ground, area-aligned: MS pixel i is centred on PAN ratio*i + (ratio-1)/2."""
+
+    ms: Tensor  # (B, C, h, w), DN as float
+    pan: Tensor  # (B, 1, H, W), DN as float
+    ratio: int  # H = ratio * h
+    mtf: Tensor  # (B, C), gain from the wanted image to the MS at the MS Nyquist
+    softness: Tensor  # (B, C), gain of the wanted image at its own Nyquist
+    statistics: Statistics | None = None  # None: the batch's own
+
+    def __post_init__(self) -> None:
+        B, C, h, w = self.ms.shape
+        expected = (B, 1, h * self.ratio, w * self.ratio)
+        if tuple(self.pan.shape) != expected:
+            raise ShapeError(
+                f"PAN must be {expected} for MS {tuple(self.ms.shape)} at ratio {self.ratio}; "
+                f"got {tuple(self.pan.shape)}"
+            )
+        for name in ("mtf", "softness"):
+            if tuple(getattr(self, name).shape) != (B, C):
+                raise ShapeError(
+                    f"{name} must be {(B, C)}, one gain a band; "
+                    f"got {tuple(getattr(self, name).shape)}"
+                )
+
+    def to(self, device: torch.device) -> "PanBatch":
+        moved = {
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)  # statistics stay: only fuse gives them, on the device

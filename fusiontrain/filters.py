@@ -1,0 +1,77 @@
+"""MTF blur and resampling in torch, area-aligned. Axes as in batch.py.
+
+simgen/physics/mtf.py is the numpy twin of `degrade`; tests/handover holds one to the other.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LEAST_GAIN = 0.02  # kernels hold 4 sigma down to this gain at Nyquist
+
+
+def gain_to_sigma(gain: Tensor, ratio: int) -> Tensor:
+    """Sigma, in fine pixels, of the Gaussian with this gain at the Nyquist of a `ratio` coarser grid."""
+    safe = gain.clamp(LEAST_GAIN, 1 - 1e-6)
+    return ratio / math.pi * torch.sqrt(-2 * torch.log(safe))
+
+
+def sigma_to_gain(sigma: Tensor, ratio: int) -> Tensor:
+    return torch.exp(-0.5 * (sigma * math.pi / ratio) ** 2)
+
+
+def gaussian_taps(sigma: Tensor, step: int) -> Tensor:
+    """(...,) sigmas in fine pixels -> (..., K) taps of sum 1; K has the parity of step."""
+    reach = math.ceil(4 * float(sigma.max())) if sigma.numel() else 0
+    count = 2 * max(reach, step) + step % 2
+    t = torch.arange(count, dtype=sigma.dtype, device=sigma.device) - (count - 1) / 2
+    # A sigma near zero means no blur: the floor keeps the exponent finite.
+    taps = torch.exp(-0.5 * (t / sigma.clamp_min(0.05)[..., None]) ** 2)
+    return taps / taps.sum(-1, keepdim=True)
+
+
+def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:
+    """Gaussian blur of every channel by its own sigma, keeping every step-th pixel, area-aligned.
+
+    Shapes: (B, C, H, W), (B, C) -> (B, C, H/step, W/step); an image of one channel is seen
+            through all C sigmas. Border: mirrored, edge pixel repeated.
+    """
+    B, C = sigma.shape
+    taps = gaussian_taps(sigma, step).to(image.dtype)
+    K = taps.shape[-1]
+    pad = (K - step) // 2
+    groups = B * image.shape[1]
+    flat = image.reshape(1, groups, *image.shape[2:])
+    vertical = taps.reshape(B * C, 1, K, 1)
+    rows = F.conv2d(_mirror(flat, pad, 2), vertical, stride=(step, 1), groups=groups)
+    seen = F.conv2d(
+        _mirror(rows, pad, 3), taps.reshape(B * C, 1, 1, K), stride=(1, step), groups=B * C
+    )
+    return seen.reshape(B, C, *seen.shape[2:])
+
+
+def _mirror(image: Tensor, pad: int, axis: int) -> Tensor:
+    """Extend by `pad` on both sides, the edge pixel repeated; any pad, also beyond the image."""
+    if pad == 0:
+        return image
+    size = image.shape[axis]
+    index = torch.arange(-pad, size + pad, device=image.device) % (2 * size)
+    return image.index_select(axis, torch.where(index < size, index, 2 * size - 1 - index))
+
+
+def degrade(image: Tensor, mtf: Tensor, ratio: int) -> Tensor:
+    """What an MS sensor of these gains sees of a finer image: (B, C, H, W) -> (B, C, h, w)."""
+    return blur(image, gain_to_sigma(mtf, ratio), step=ratio)
+
+
+def upsample(image: Tensor, ratio: int) -> Tensor:
+    """Bicubic interpolation (a = -0.75) onto the PAN's grid, area-aligned."""
+    return F.interpolate(image, scale_factor=ratio, mode="bicubic", align_corners=False)
+
+
+def reduce_pan(pan: Tensor, ratio: int) -> Tensor:
+    """PAN as Wald's protocol reduces it: antialiased bicubic (a = -0.5), area-aligned."""
+    size = (pan.shape[-2] // ratio, pan.shape[-1] // ratio)
+    return F.interpolate(pan, size=size, mode="bicubic", antialias=True, align_corners=False)

@@ -1,0 +1,7 @@
+"""Indices of reduced resolution. Tensors (C, H, W) or (N, C, H, W); the ground truth comes first."""
+
+from fusiontrain.metrics.hypercomplex import q2n
+from fusiontrain.metrics.spatial import scc
+from fusiontrain.metrics.spectral import ergas, sam
+
+__all__ = ["ergas", "q2n", "sam", "scc"]

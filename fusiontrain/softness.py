@@ -1,0 +1,50 @@
+"""How soft an MS is: the blur that best explains it from its own PAN. No ground truth.
+
+The wanted image of Wald's protocol is the MS itself, and real MS differ by far more than
+published MTF rows say. The estimate uses the pair at its own resolution.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fusiontrain.filters import blur, sigma_to_gain
+
+SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
+LEAST, MOST = 0.05, 0.95
+MAX_SIDE = 512  # MS pixels; a larger scene is judged on its middle
+
+
+def estimate_softness(ms: Tensor, pan: Tensor, ratio: int) -> float:
+    """Gain at the MS's Nyquist of the Gaussian by which PAN, decimated, is best explained by MS.
+
+    Shapes: (C, h, w), (1, H, W) DN. For each sigma the blurred PAN is regressed on all bands
+    and a constant; the sigma of the largest R2 wins, refined by a parabola. PAN and MS may
+    differ by any gain and offset.
+    """
+    ms, pan = _middle(ms.double(), pan.double(), ratio)
+    design = torch.cat([ms, torch.ones_like(ms[:1])]).flatten(1).T
+    q, _ = torch.linalg.qr(design)
+    sigmas = SIGMAS.double() * ratio
+    seen = torch.cat([blur(pan[None], s.reshape(1, 1), step=ratio) for s in sigmas], 1)[0]
+    seen = seen.flatten(1).T
+    seen = seen - seen.mean(0)
+    unexplained = (seen - q @ (q.T @ seen)).pow(2).sum(0) / seen.pow(2).sum(0).clamp_min(1e-12)
+    best = int(unexplained.argmin())
+    sigma = float(sigmas[best])
+    if 0 < best < len(sigmas) - 1:
+        left, middle, right = (float(v) for v in unexplained[best - 1 : best + 2])
+        curve = left - 2 * middle + right
+        if curve > 0:
+            sigma += 0.5 * (left - right) / curve * float(sigmas[1] - sigmas[0])
+    gain = float(sigma_to_gain(torch.tensor(sigma), ratio))
+    return min(max(gain, LEAST), MOST) if math.isfinite(gain) else MOST
+
+
+def _middle(ms: Tensor, pan: Tensor, ratio: int) -> tuple[Tensor, Tensor]:
+    top, left = (max(0, (side - MAX_SIDE) // 2) for side in ms.shape[-2:])
+    ms = ms[:, top : top + MAX_SIDE, left : left + MAX_SIDE]
+    h, w = ms.shape[-2:]
+    rows = slice(top * ratio, (top + h) * ratio)
+    return ms, pan[:, rows, left * ratio : (left + w) * ratio]
