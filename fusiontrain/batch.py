@@ -14,7 +14,7 @@ class Statistics:
 
     ms_mean: Tensor
     ms_std: Tensor
-    pan_mean: Tensor  # of PAN as seen at the MS's resolution, through each band's MTF
+    pan_mean: Tensor  # the same number for every band
     pan_std: Tensor
     gain: Tensor  # MTF-GLP-FS injection gain: DN of the band per DN of PAN
 

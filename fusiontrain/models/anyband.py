@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.batch import PanBatch
-from fusiontrain.injection import inject, moments, statistics
+from fusiontrain.injection import inject, local_gains, moments, statistics
 
 SHUFFLE = 4  # PAN pixels per feature pixel, a side
-_IMAGES = 4  # seen by the stem: MS, PAN detail, what softening took, PAN at MS resolution
+_IMAGES = 6  # that the stem sees
+WINDOWS = (1.0, 2.5)  # sigma, MS pixels, of the local gains
 _CONDITIONS = 4
 
 
@@ -40,13 +41,15 @@ class AnyBand(nn.Module):
         B, C, H, W = images.up.shape
         per_band = [s[..., None, None] for s in (stats.ms_mean, stats.ms_std, stats.pan_mean)]
         ms_mean, ms_std, pan_mean = per_band
-        pan_std = stats.pan_std[..., None, None]
+        pan_std, gain = stats.pan_std[..., None, None], stats.gain[..., None, None]
+        local = [local_gains(batch, images, stats, sigma) - gain for sigma in WINDOWS]
         seen = torch.stack(
             [
                 (images.up - ms_mean) / ms_std,
                 images.detail / pan_std,
                 (batch.pan - images.pan_soft) / pan_std,
                 (images.pan_low - pan_mean) / pan_std,
+                *(((g * images.detail) / ms_std).clamp(-4, 4) for g in local),
             ],
             dim=2,
         )

@@ -1,0 +1,50 @@
+"""The models there are: a table you can read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import nn
+
+from fusiontrain.errors import UnknownModel
+from fusiontrain.models.anyband import AnyBand
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelEntry:
+    """One architecture. `build` takes keyword-only sizes."""
+
+    name: str
+    family: Literal["cnn", "transformer", "mamba"]
+    build: Callable[..., nn.Module]
+    sizes: dict[str, int] = field(default_factory=dict)  # the defaults, as checkpoints record them
+    params: int  # at those sizes; a test counts them
+    reach: int  # PAN pixels that an output pixel looks at on each side; a test measures it
+    paper: str
+
+
+_ENTRIES = (
+    ModelEntry(
+        name="anyband",
+        family="cnn",
+        build=AnyBand,
+        sizes={"width": 32, "blocks": 4},
+        params=109_904,
+        reach=64,
+        paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
+    ),
+)
+MODELS = {entry.name: entry for entry in _ENTRIES}
+DEFAULT = "anyband"
+
+
+def find_model(name: str) -> ModelEntry:
+    """Raises UnknownModel, naming what exists."""
+    if name not in MODELS:
+        raise UnknownModel(f"no model {name!r}; have: {', '.join(MODELS)} ({__name__})")
+    return MODELS[name]
+
+
+def build_model(name: str, **sizes: int) -> nn.Module:
+    """Raises UnknownModel; TypeError on a misspelt size."""
+    return find_model(name).build(**sizes)

@@ -1,0 +1,192 @@
+"""Shards -> training batches. The only webdataset import.
+
+Order follows from (seed, epoch, manifest, rank, workers). Only the contract's members are
+decoded, by shards.schema: nothing is unpickled, whatever a tar holds.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import webdataset as wds
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.errors import TrainingError
+from shards.errors import ContractError
+from shards.manifest import Manifest, ShardRow
+from shards.schema import MEMBER_NAMES, Facts, decode_sample
+
+SHUFFLE_BUFFER = 64  # tiles a band count; 35 MB at 4 bands and 256 pixels
+_SET_BY_WEBDATASET = frozenset({"__key__", "__url__", "__local_path__"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One crop of one tile."""
+
+    gt: np.ndarray  # (C, H, W) float32 DN
+    ms: np.ndarray
+    pan: np.ndarray
+    facts: Facts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingBatch:
+    """Crops of one band count and ratio, with what they should become."""
+
+    seen: PanBatch
+    gt: Tensor  # (B, C, H, W) DN
+
+
+class ShardReader(IterableDataset[TrainingBatch]):
+    """Endless batches over one or more builds, each checked against its manifest first.
+
+    Raises: ContractError if a shard is absent, altered, shorter than listed, or holds
+            anything but samples of the contract.
+    """
+
+    def __init__(
+        self,
+        folders: list[Path],
+        *,
+        batch_size: int,
+        crop: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        hashes: bool = True,
+    ) -> None:
+        super().__init__()
+        self.manifests = tuple(Manifest.load(folder) for folder in folders)
+        self.shards: tuple[tuple[Path, ShardRow], ...] = tuple(
+            (folder / row.name, row)
+            for folder, manifest in zip(folders, self.manifests, strict=True)
+            for row in manifest.shards
+        )
+        for folder, manifest in zip(folders, self.manifests, strict=True):
+            manifest.check(folder, hashes=hashes)
+            if crop > manifest.tile or crop % manifest.ratio:
+                raise TrainingError(
+                    f"--crop must be a multiple of ratio {manifest.ratio} and at most the "
+                    f"tile's {manifest.tile}; got {crop}"
+                )
+        if not self.shards:
+            raise TrainingError(f"no shards in {', '.join(map(str, folders))}")
+        self.batch_size, self.crop, self.seed = batch_size, crop, seed
+        self.rank, self.world = rank, world
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        worker = get_worker_info()
+        workers, index = (worker.num_workers, worker.id) if worker else (1, 0)
+        slot, slots = self.rank * workers + index, self.world * workers
+        rng = np.random.default_rng([self.seed, slot])
+        waiting: dict[tuple[int, int], list[Example]] = defaultdict(list)
+        for sample in _shuffled(self._samples(slot, slots), rng):
+            example = _crop(sample, self.crop, rng)
+            group = waiting[example.gt.shape[0], example.facts.ratio]
+            group.append(example)
+            if len(group) == self.batch_size:
+                yield _collate(group)
+                group.clear()
+
+    def _samples(self, slot: int, slots: int) -> Iterator[Example]:
+        """This slot's share of every epoch: its own shards, or every slots-th sample if too few."""
+        by_shard = len(self.shards) >= slots
+        for epoch in count():
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.shards))
+            for i in order[slot::slots] if by_shard else order:
+                samples = read_shard(*self.shards[i])
+                yield from (s for n, s in enumerate(samples) if by_shard or n % slots == slot)
+
+
+def read_shard(path: Path, row: ShardRow) -> Iterator[Example]:
+    """Every sample of one tar, through webdataset; its count must be the manifest's."""
+    # webdataset ends a truncated tar without an error, so samples are counted.
+    pipeline = wds.WebDataset(
+        [str(path.absolute())], shardshuffle=False, nodesplitter=_keep, workersplitter=_keep
+    )
+    seen = 0
+    for raw in pipeline:
+        gt, ms, pan, facts = decode_sample(_members(path, raw))
+        seen += 1
+        yield Example(gt=gt, ms=ms, pan=pan, facts=facts)
+    if seen != row.samples:
+        raise ContractError(
+            f"{path}: expected {row.samples} samples, got {seen} (truncated?); copy it again"
+        )
+
+
+def loader(reader: ShardReader, *, workers: int) -> DataLoader[TrainingBatch]:
+    """Batches as they are; `workers` processes started by spawn, or none."""
+    return DataLoader(
+        reader,
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+    )
+
+
+def _keep(urls: Any) -> Any:
+    return urls  # shards are split by ShardReader, once
+
+
+def _members(path: Path, raw: dict[str, Any]) -> dict[str, bytes]:
+    members = {name: data for name, data in raw.items() if name not in _SET_BY_WEBDATASET}
+    for name in members:
+        if name not in MEMBER_NAMES:
+            raise ContractError(
+                f"{path}: refused member {raw['__key__']}.{name}; "
+                f"a sample holds only {', '.join(MEMBER_NAMES)}"
+            )
+    return members
+
+
+def _shuffled(samples: Iterator[Example], rng: np.random.Generator) -> Iterator[Example]:
+    held: list[Example] = []
+    for sample in samples:
+        if len(held) < SHUFFLE_BUFFER:
+            held.append(sample)
+            continue
+        i = int(rng.integers(len(held)))
+        yield held[i]
+        held[i] = sample
+
+
+def _crop(sample: Example, side: int, rng: np.random.Generator) -> Example:
+    """A random crop on the MS grid, in one of the square's eight orientations."""
+    ratio = sample.facts.ratio
+    n = side // ratio
+    h, w = sample.ms.shape[1:]
+    y, x = int(rng.integers(h - n + 1)), int(rng.integers(w - n + 1))
+    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+
+    def cut(image: np.ndarray, step: int) -> np.ndarray:
+        part = image[:, y * step : (y + n) * step, x * step : (x + n) * step]
+        part = np.rot90(part, turns, axes=(1, 2))
+        return (part[:, ::-1] if mirrored else part).astype(np.float32)
+
+    return Example(
+        gt=cut(sample.gt, ratio), ms=cut(sample.ms, 1), pan=cut(sample.pan, ratio), facts=sample.facts
+    )
+
+
+def _collate(examples: list[Example]) -> TrainingBatch:
+    def stack(arrays: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays))
+
+    seen = PanBatch(
+        ms=stack([e.ms for e in examples]),
+        pan=stack([e.pan for e in examples]),
+        ratio=examples[0].facts.ratio,
+        mtf=torch.tensor([e.facts.mtf_ms for e in examples]),
+        softness=torch.tensor([e.facts.softness for e in examples]),
+    )
+    return TrainingBatch(seen=seen, gt=stack([e.gt for e in examples]))
