@@ -55,6 +55,9 @@ def train(config: TrainConfig, folders: list[Path], out: Path, *, workers: int) 
         cpu=not torch.cuda.is_available(),
     )
     _refuse_split_launch(accelerator)
+    if accelerator.device.type == "cpu":
+        # accelerate launch leaves one thread a process; the cores are ours.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
     set_seed(config.seed)
     entry = find_model(config.model)
     reader = ShardReader(

@@ -28,7 +28,10 @@ class AnyBand(nn.Module):
 
     def __init__(self, *, width: int = 32, blocks: int = 4) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(_IMAGES * SHUFFLE**2, width, 3, padding=1, padding_mode="replicate")
+        self.stem = nn.Conv2d(_IMAGES * SHUFFLE**2, width, 1)
+        self.trust = nn.Linear(32, len(WINDOWS))
+        nn.init.zeros_(self.trust.weight)
+        nn.init.zeros_(self.trust.bias)
         self.condition = nn.Sequential(nn.Linear(_CONDITIONS, 32), nn.GELU())
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.head = nn.Conv2d(width, SHUFFLE**2, 3, padding=1, padding_mode="replicate")
@@ -43,13 +46,14 @@ class AnyBand(nn.Module):
         ms_mean, ms_std, pan_mean = per_band
         pan_std, gain = stats.pan_std[..., None, None], stats.gain[..., None, None]
         local = [local_gains(batch, images, stats, sigma) - gain for sigma in WINDOWS]
+        steered = [(g * images.detail / ms_std).clamp(-4, 4) for g in local]
         seen = torch.stack(
             [
                 (images.up - ms_mean) / ms_std,
                 images.detail / pan_std,
                 (batch.pan - images.pan_soft) / pan_std,
                 (images.pan_low - pan_mean) / pan_std,
-                *(((g * images.detail) / ms_std).clamp(-4, 4) for g in local),
+                *steered,
             ],
             dim=2,
         )
@@ -58,10 +62,12 @@ class AnyBand(nn.Module):
         explained = (stats.gain * stats.pan_std / stats.ms_std).clamp(-2, 2)
         scene = (batch.mtf, batch.softness, explained, explained.abs())
         conditions = self.condition(torch.stack(scene, -1).to(x.dtype)).reshape(B * C, -1)
+        trust = self.trust(conditions).reshape(B, C, -1, 1, 1)
         x = self.stem(x)
         for block in self.blocks:
             x = block(x, conditions, C)
         correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE).reshape(B, C, H, W)
+        correction = correction + sum(trust[:, :, i] * s for i, s in enumerate(steered))
         injected = images.up + stats.gain[..., None, None] * images.detail
         return injected + ms_std * correction
 
