@@ -1,6 +1,6 @@
 """PanBatch: all that models see. Axes: B batch; C bands; H W PAN pixels; h w MS pixels."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,10 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PanBatch:
-    """PAN and MS of the same ground, area-aligned: MS pixel i is centred on PAN ratio*i + (ratio-1)/2."""
+    """PAN and MS of the same ground, area-aligned.
+
+    MS pixel i is centred on PAN coordinate ratio * i + (ratio - 1) / 2, on both axes.
+    """
 
     ms: Tensor  # (B, C, h, w), DN as float
     pan: Tensor  # (B, 1, H, W), DN as float
@@ -46,9 +49,11 @@ class PanBatch:
                 )
 
     def to(self, device: torch.device) -> "PanBatch":
-        moved = {
-            f.name: value.to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **moved)  # statistics stay: only fuse gives them, on the device
+        """The same on `device`, without waiting. Statistics stay where they are."""
+        return replace(
+            self,
+            ms=self.ms.to(device, non_blocking=True),
+            pan=self.pan.to(device, non_blocking=True),
+            mtf=self.mtf.to(device, non_blocking=True),
+            softness=self.softness.to(device, non_blocking=True),
+        )

@@ -97,7 +97,7 @@ def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
         )
     if metadata.get("version") != str(VERSION):
         raise CheckpointError(
-            f"{path} has checkpoint version {metadata.get('version')}; this panprior reads {VERSION}"
+            f"{path} has checkpoint version {metadata.get('version')}; expected {VERSION}"
         )
     try:
         sizes = json.loads(metadata["sizes"])

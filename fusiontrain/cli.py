@@ -1,0 +1,51 @@
+"""Train fusion networks on shards; fuse and judge scenes."""
+
+import argparse
+import importlib
+import sys
+
+from shards.errors import PanpriorError
+
+# Each door is a module with add_arguments(parser) and run(args); only the one asked for is
+# imported, so that fusing needs neither accelerate nor webdataset.
+DOORS = {
+    "pretrain": "train a network on shards",
+    "fuse": "PAN and MS GeoTIFF -> fused GeoTIFF",
+    "benchmark": "a network against classical methods on a real pair",
+    "export": "a sample of a shard as GeoTIFFs",
+    "report": "a page with pictures and indices",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="fusiontrain", description=__doc__)
+    commands = parser.add_subparsers(required=True, dest="door", metavar="COMMAND")
+    for name, summary in DOORS.items():
+        asked = argv[:1] == [name]
+        door = commands.add_parser(name, help=summary, add_help=asked)
+        if asked:
+            try:
+                module = importlib.import_module(f"fusiontrain.{name}")
+            except ModuleNotFoundError as error:
+                return _say_missing(name, error)
+            module.add_arguments(door)
+            door.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except PanpriorError as error:
+        print(f"fusiontrain: {error}", file=sys.stderr)
+        return 2
+
+
+def _say_missing(name: str, error: ModuleNotFoundError) -> int:
+    package = (error.name or "").partition(".")[0]
+    if package in ("fusiontrain", "shards", ""):
+        raise error
+    print(
+        f"fusiontrain: {name} needs the package {package}, which is not installed\n"
+        "  do: pip install 'panprior[train]'",
+        file=sys.stderr,
+    )
+    return 2

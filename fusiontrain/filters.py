@@ -13,7 +13,7 @@ LEAST_GAIN = 0.02  # kernels hold 4 sigma down to this gain at Nyquist
 
 
 def gain_to_sigma(gain: Tensor, ratio: int) -> Tensor:
-    """Sigma, in fine pixels, of the Gaussian with this gain at the Nyquist of a `ratio` coarser grid."""
+    """Sigma, in fine pixels, of the Gaussian of this gain at a `ratio` coarser grid's Nyquist."""
     safe = gain.clamp(LEAST_GAIN, 1 - 1e-6)
     return ratio / math.pi * torch.sqrt(-2 * torch.log(safe))
 

@@ -9,20 +9,13 @@ from torch import Tensor, nn
 from fusiontrain.batch import PanBatch, Statistics
 from fusiontrain.errors import SceneError
 from fusiontrain.injection import Moments, inject, moments, statistics
+from fusiontrain.knowledge import Knowledge
 from fusiontrain.scenes.scene import Part, Scene
 from fusiontrain.tiles import Box, Tile, grid_step, tile_scene
 
 CORE = 1024  # PAN pixels a side of what a window writes
 MULTIPLE_OF = 4  # PAN pixels; windows start where every network's own grid starts
 STATISTICS_HALO = 48  # PAN pixels: reach of blur and interpolation
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Knowledge:
-    """What the network is told of a scene, (C,) gains each."""
-
-    mtf: Tensor
-    softness: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -104,7 +104,7 @@ def _prepare_folder(out: Path) -> None:
 
 
 def _refuse_split_launch(accelerator: Accelerator) -> None:
-    """torchrun without a hint, on a machine without GPUs, starts unrelated runs of one process."""
+    """Torchrun without a hint, on a machine without GPUs, starts unrelated runs of one process."""
     asked = int(os.environ.get("WORLD_SIZE", "1"))
     if asked != accelerator.num_processes:
         raise TrainingError(
@@ -153,9 +153,7 @@ def _run(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    bar = Progress(
-        *columns, console=Console(stderr=True), disable=not accelerator.is_main_process
-    )
+    bar = Progress(*columns, console=Console(stderr=True), disable=not accelerator.is_main_process)
     smoothed, bad, waited, step = math.nan, 0, 0.0, 0
     start = time.monotonic()
     with bar, _Log(out / "log.csv", accelerator) as log:

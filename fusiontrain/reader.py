@@ -174,7 +174,10 @@ def _crop(sample: Example, side: int, rng: np.random.Generator) -> Example:
         return (part[:, ::-1] if mirrored else part).astype(np.float32)
 
     return Example(
-        gt=cut(sample.gt, ratio), ms=cut(sample.ms, 1), pan=cut(sample.pan, ratio), facts=sample.facts
+        gt=cut(sample.gt, ratio),
+        ms=cut(sample.ms, 1),
+        pan=cut(sample.pan, ratio),
+        facts=sample.facts,
     )
 
 

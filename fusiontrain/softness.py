@@ -13,7 +13,7 @@ from fusiontrain.filters import blur, sigma_to_gain
 
 SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
 LEAST, MOST = 0.05, 0.95
-MAX_SIDE = 512  # MS pixels; a larger scene is judged on its middle
+MAX_SIDE = 512  # MS pixels that suffice; callers give no more
 
 
 def estimate_softness(ms: Tensor, pan: Tensor, ratio: int) -> float:
@@ -23,7 +23,7 @@ def estimate_softness(ms: Tensor, pan: Tensor, ratio: int) -> float:
     and a constant; the sigma of the largest R2 wins, refined by a parabola. PAN and MS may
     differ by any gain and offset.
     """
-    ms, pan = _middle(ms.double(), pan.double(), ratio)
+    ms, pan = ms.double(), pan.double()
     design = torch.cat([ms, torch.ones_like(ms[:1])]).flatten(1).T
     q, _ = torch.linalg.qr(design)
     sigmas = SIGMAS.double() * ratio
@@ -40,11 +40,3 @@ def estimate_softness(ms: Tensor, pan: Tensor, ratio: int) -> float:
             sigma += 0.5 * (left - right) / curve * float(sigmas[1] - sigmas[0])
     gain = float(sigma_to_gain(torch.tensor(sigma), ratio))
     return min(max(gain, LEAST), MOST) if math.isfinite(gain) else MOST
-
-
-def _middle(ms: Tensor, pan: Tensor, ratio: int) -> tuple[Tensor, Tensor]:
-    top, left = (max(0, (side - MAX_SIDE) // 2) for side in ms.shape[-2:])
-    ms = ms[:, top : top + MAX_SIDE, left : left + MAX_SIDE]
-    h, w = ms.shape[-2:]
-    rows = slice(top * ratio, (top + h) * ratio)
-    return ms, pan[:, rows, left * ratio : (left + w) * ratio]

@@ -48,7 +48,7 @@ class Tile:
 
 
 def grid_step(ratio: int, multiple_of: int) -> int:
-    """MS pixels between allowed window starts, for a network that works on multiples of PAN pixels."""
+    """MS pixels between allowed window starts, where the network wants multiples of PAN pixels."""
     return math.lcm(ratio, multiple_of) // ratio
 
 

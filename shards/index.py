@@ -33,5 +33,10 @@ def dali_index(samples: Sequence[Sequence[Place]]) -> bytes:
 def wids_index(name: str, rows: Iterable[ShardRow]) -> bytes:
     """JSON for `wids.ShardListDataset`."""
     shardlist = [{"url": r.name, "nsamples": r.samples, "filesize": r.bytes} for r in rows]
-    document = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": name, "shardlist": shardlist}
+    document = {
+        "__kind__": "wids-shard-index-v1",
+        "wids_version": 1,
+        "name": name,
+        "shardlist": shardlist,
+    }
     return (json.dumps(document, indent=1) + "\n").encode()

@@ -27,7 +27,9 @@ class ShardRow:
     def __post_init__(self) -> None:
         stem, _, ending = self.name.partition(".")
         if ending != "tar" or not KEY_GRAMMAR.fullmatch(stem):
-            raise ContractError(f"a shard is named [a-z0-9_-]+.tar beside its manifest; got {self.name!r}")
+            raise ContractError(
+                f"a shard is named [a-z0-9_-]+.tar beside its manifest; got {self.name!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +88,9 @@ class Manifest:
             raw = json.loads(path.read_bytes())
             version = raw["contract_version"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ContractError(f"{path} is not a manifest: {error!r}; rebuild or re-copy it") from error
+            raise ContractError(
+                f"{path} is not a manifest: {error!r}; rebuild or re-copy it"
+            ) from error
         if version != VERSION:
             raise ContractError(
                 f"{path} has contract version {version}; this panprior reads version {VERSION}"
@@ -114,7 +118,8 @@ class Manifest:
         found = list(self.problems(folder, hashes=hashes))
         if found:
             raise ContractError(
-                f"{len(found)} of {len(self.shards)} shards in {folder} are not what {NAME} lists:\n  "
+                f"{len(found)} of {len(self.shards)} shards in {folder} "
+                f"are not what {NAME} lists:\n  "
                 + "\n  ".join(found)
                 + "\n  do: delete the named tars and build again, or copy them anew"
             )

@@ -115,7 +115,7 @@ def check_sample(gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, facts: Facts) 
                 f"{name} must be {expected[name]} for gt {gt.shape} at ratio {facts.ratio}; "
                 f"got {array.shape}"
             )
-    if H % facts.ratio or W % facts.ratio or C != len(facts.mtf_ms):
+    if H % facts.ratio or W % facts.ratio or len(facts.mtf_ms) != C:
         raise ContractError(
             f"gt {gt.shape} must divide by ratio {facts.ratio} and have "
             f"{len(facts.mtf_ms)} bands, one a gain"

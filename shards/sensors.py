@@ -56,9 +56,7 @@ _ROWS = (
     _row("GeoEye-1", _VNIR4, 11, 0.23, 0.16),
     _row("WorldView-4", _VNIR4, 11, 0.23, 0.16),
     _row("WorldView-2", _WV8, 11, (0.35,) * 7 + (0.27,), 0.11),
-    _row(
-        "WorldView-3", _WV8, 11, (0.325, 0.355, 0.360, 0.350, 0.365, 0.360, 0.335, 0.315), 0.14
-    ),
+    _row("WorldView-3", _WV8, 11, (0.325, 0.355, 0.360, 0.350, 0.365, 0.360, 0.335, 0.315), 0.14),
     _row("GaoFen-2", _VNIR4, 10, NOMINAL_MS, NOMINAL_PAN, source=_NO_ROW),
     _row("Pleiades", _VNIR4, 12, NOMINAL_MS, NOMINAL_PAN, source=_NO_ROW),
     _row("SPOT-6", _VNIR4, 12, NOMINAL_MS, NOMINAL_PAN, source=_NO_ROW),

@@ -100,7 +100,9 @@ def _check_same_plan(plan: Plan, text: bytes) -> None:
     wanted = json.loads(json.dumps(plan.data))
     different = sorted(k for k in {*wanted, *held} if wanted.get(k) != held.get(k))
     if different:
-        shown = "; ".join(f"{k}: {_brief(held, k)} there, {_brief(wanted, k)} asked" for k in different)
+        shown = "; ".join(
+            f"{k}: {_brief(held, k)} there, {_brief(wanted, k)} asked" for k in different
+        )
         raise BuildError(
             f"{out} holds another build ({shown})\n"
             "  do: give --out another folder, or delete this one to build anew"
@@ -114,9 +116,7 @@ def _brief(data: dict[str, Any], key: str) -> str:
     return str(value)[:16]
 
 
-def _build_shards(
-    plan: Plan, workers: int, report: Callable[[Progress], None]
-) -> list[Sidecar]:
+def _build_shards(plan: Plan, workers: int, report: Callable[[Progress], None]) -> list[Sidecar]:
     out = plan.build.out
     found: dict[int, Sidecar] = {}
     for shard in range(plan.num_shards):
@@ -195,7 +195,7 @@ def _manifest(plan: Plan, sidecars: list[Sidecar]) -> Manifest:
     if not rows:
         shown = "\n  ".join(f"{r.source}: {r.reason}" for r in rejected[:5])
         raise BuildError(
-            f"none of the {len(plan.source.photos)} images gave a sample; the first reasons:\n  {shown}"
+            f"none of the {len(plan.source.photos)} images gave a sample; first reasons:\n  {shown}"
         )
     return Manifest(
         recipe=build.recipe.name,

@@ -15,7 +15,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How a photograph becomes a sample. Lengths in PAN pixels; radiometry in 0..1 of full scale."""
+    """How a photograph becomes a sample. Lengths: PAN pixels; radiometry: 0..1 of full scale."""
 
     name: str
     tile: int = 256  # PAN pixels a side

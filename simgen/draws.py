@@ -123,9 +123,7 @@ def _draw_place(
     )
 
 
-def _draw_bands(
-    recipe: Recipe, rng: np.random.Generator, C: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw_bands(recipe: Recipe, rng: np.random.Generator, C: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows from RGB to C bands with gains and offsets folded in, bands in shuffled order."""
     rows, offset = np.zeros((C, 3)), np.zeros(C)
     own = min(C, 3) if rng.random() < recipe.keep_rgb else 0
@@ -173,9 +171,7 @@ def _draw_taps(
     )
 
 
-def _band_gains(
-    recipe: Recipe, rng: np.random.Generator, C: int, between: Range
-) -> np.ndarray:
+def _band_gains(recipe: Recipe, rng: np.random.Generator, C: int, between: Range) -> np.ndarray:
     spread = rng.uniform(-recipe.band_jitter, recipe.band_jitter, size=C)
     return np.clip(_uniform(rng, between) * (1 + spread), *between)
 

@@ -82,7 +82,9 @@ def can_decode(image: bytes, crop: tuple[int, int, int, int]) -> bool:
 
     @pipeline_def(batch_size=1, num_threads=1, device_id=None)
     def single() -> Any:
-        data = fn.external_source(source=lambda: [np.frombuffer(image, np.uint8)], dtype=types.UINT8)
+        data = fn.external_source(
+            source=lambda: [np.frombuffer(image, np.uint8)], dtype=types.UINT8
+        )
         return _decode(data, np.array(crop[:2]), np.array(crop[2:]), "cpu")
 
     try:
@@ -236,7 +238,7 @@ _WIDEST = 6  # channels coord_transform takes, in or out
 
 
 def _matrix(image: Any, rows: Any, offset: Any, num_in: int, num_out: int) -> Any:
-    """rows @ channels + offset for HWC data, in the widest pieces coord_transform takes."""
+    """Rows @ channels + offset for HWC data, in the widest pieces coord_transform takes."""
     outputs = []
     for first in range(0, num_out, _WIDEST):
         last = min(first + _WIDEST, num_out)
@@ -269,7 +271,9 @@ def _observe(frames: Any, taps: Any, num_taps: int, size: int, step: int) -> Any
     seen = fn.filter(rows, fn.per_frame(taps_horizontal), anchor=[0, pad], border=border)
     if step > 1:
         shape = [-1, size // step, size // step, step]
-        seen = fn.reinterpret(fn.reinterpret(seen, shape=shape, layout="")[:, :, :, 0], layout="FHW")
+        seen = fn.reinterpret(
+            fn.reinterpret(seen, shape=shape, layout="")[:, :, :, 0], layout="FHW"
+        )
     return seen
 
 

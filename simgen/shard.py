@@ -54,9 +54,7 @@ def _read(photo: Photo, build: Build) -> tuple[bytes, Verdict]:
     return data, judge(data, min_side=build.recipe.min_side, max_pixels=build.max_pixels)
 
 
-def _run(
-    jobs: list[tuple[Planned, Job]], build: Build
-) -> tuple[dict[int, Arrays], dict[str, str]]:
+def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Arrays], dict[str, str]]:
     """Arrays by sample number, and reasons by photograph for what DALI alone refuses."""
     refused: dict[str, str] = {}
     if not jobs:
@@ -73,7 +71,9 @@ def _run(
             raise BuildError(f"DALI failed, and on no single image:\n{error}") from error
         rest = [(p, j) for p, j in jobs if p.photo.key not in refused]
         return _run(rest, build)[0], refused
-    return {planned.number: arrays for (planned, _), arrays in zip(jobs, made, strict=True)}, refused
+    return {
+        planned.number: arrays for (planned, _), arrays in zip(jobs, made, strict=True)
+    }, refused
 
 
 def _members(planned: Planned, job: Job, arrays: Arrays, build: Build) -> dict[str, bytes]:

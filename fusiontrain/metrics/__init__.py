@@ -1,4 +1,4 @@
-"""Indices of reduced resolution. Tensors (C, H, W) or (N, C, H, W); the ground truth comes first."""
+"""Indices of reduced resolution, for tensors (C, H, W) or (N, C, H, W), the truth first."""
 
 from fusiontrain.metrics.hypercomplex import q2n
 from fusiontrain.metrics.spatial import scc

@@ -89,5 +89,8 @@ def _multiply(x: Tensor, y: Tensor) -> Tensor:
     a, b = x[:half], _conjugate(x[half:])
     c, d = y[:half], _conjugate(y[half:])
     return torch.cat(
-        [_multiply(a, c) - _multiply(d, _conjugate(b)), _multiply(_conjugate(a), d) + _multiply(c, b)]
+        [
+            _multiply(a, c) - _multiply(d, _conjugate(b)),
+            _multiply(_conjugate(a), d) + _multiply(c, b),
+        ]
     )

@@ -137,9 +137,7 @@ def _align(pan: Any, ms: Any) -> GeoPair:
         )
     )
     if h <= 0 or w <= 0:
-        raise SceneError(
-            f"PAN and MS do not overlap: PAN covers {_bounds(pan)}, MS {_bounds(ms)}"
-        )
+        raise SceneError(f"PAN and MS do not overlap: PAN covers {_bounds(pan)}, MS {_bounds(ms)}")
     check_side((h, w))
     return GeoPair(
         ratio=ratio,
@@ -278,8 +276,8 @@ def create_fused(path: Path, pair: GeoPair, tags: dict[str, str]) -> Iterator[Fu
         temporary.unlink(missing_ok=True)
 
 
-def write_array(path: Path, image: np.ndarray, *, transform: Affine, epsg: int) -> None:
-    """A small (C, H, W) array as a GeoTIFF of its own dtype."""
+def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:
+    """A (C, H, W) array as a GeoTIFF at a made-up place, `pixel` metres a pixel."""
     temporary = temporary_path(path)
     profile = {
         "driver": "GTiff",
@@ -287,8 +285,8 @@ def write_array(path: Path, image: np.ndarray, *, transform: Affine, epsg: int) 
         "height": image.shape[1],
         "width": image.shape[2],
         "dtype": image.dtype,
-        "crs": f"EPSG:{epsg}",
-        "transform": transform,
+        "crs": "EPSG:32631",
+        "transform": Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000),
         "compress": "deflate",
     }
     try:

@@ -56,7 +56,7 @@ def observe(img_CHW: np.ndarray, taps_CK: np.ndarray, *, step: int) -> np.ndarra
     """
     C, H, W = img_CHW.shape
     bands, K = taps_CK.shape
-    if bands != C or K % 2 != step % 2 or K < step:
+    if bands != C or step % 2 != K % 2 or step > K:
         raise DegradationError(
             f"need taps ({C}, K) with K >= {step} and of its parity; got {taps_CK.shape}"
         )

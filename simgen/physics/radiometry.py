@@ -3,9 +3,7 @@
 import numpy as np
 
 
-def add_noise(
-    img: np.ndarray, normal: np.ndarray, *, read: float, shot: float
-) -> np.ndarray:
+def add_noise(img: np.ndarray, normal: np.ndarray, *, read: float, shot: float) -> np.ndarray:
     """Signal-dependent noise: variance read^2 + shot * signal, in units of full scale.
 
     `normal` is standard normal noise of img's shape. The Gaussian form of shot noise holds

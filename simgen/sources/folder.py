@@ -23,8 +23,7 @@ def open_folder(root: Path | None) -> Source:
     )
     if not paths:
         raise SourceError(
-            f"no images below {root.absolute()}; expected files named "
-            f"{' '.join(sorted(ENDINGS))}"
+            f"no images below {root.absolute()}; expected files named {' '.join(sorted(ENDINGS))}"
         )
     photos = tuple(
         Photo(key=p.relative_to(root).as_posix(), path=p, size=p.stat().st_size) for p in paths

@@ -1,0 +1,54 @@
+# Each target is a real command that you could type yourself; .venv is made when it is missing.
+PYTHON ?= python3
+WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# make shards
+DATASET ?= demo
+RECIPE ?= sensor
+SHARDS_ROOT ?= shards/built
+OUT ?= $(SHARDS_ROOT)/$(DATASET)-$(RECIPE)
+BANDS ?= 4 8
+
+# make demo SCENE_PAN=pan.tif SCENE_MS=ms.tif [SCENE_SENSOR=IKONOS]
+DEMO := demo
+WEIGHTS := $(DEMO)/run/model.safetensors
+FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
+FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
+REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
+
+.PHONY: setup demo test lint shards clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/simgen build --dataset demo --out $(DEMO)/shards --bands 4 --draws 64 --shard-size 64 --workers $(WORKERS)
+	$(BIN)/simgen build --dataset demo --source held-out --out $(DEMO)/held-out --like-sensor WorldView-3 --bands 8
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --max-minutes 5
+	$(BIN)/fusiontrain export $(DEMO)/held-out $(DEMO)/scene
+	$(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) $(DEMO)/fused.tif --weights $(WEIGHTS) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
+	$(BIN)/fusiontrain report --weights $(WEIGHTS) --shards $(DEMO)/held-out $(REAL) --out $(DEMO)/report
+	@echo
+	@echo "made: $(DEMO)/shards               training shards (look: $(BIN)/simgen look $(DEMO)/shards)"
+	@echo "      $(WEIGHTS) the network"
+	@echo "      $(DEMO)/fused.tif            $(FUSE_PAN) + $(FUSE_MS), fused"
+	@echo "      $(DEMO)/report/index.html    pictures and indices: open it in a browser"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+shards: $(READY)
+	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
+
+clean:
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache
