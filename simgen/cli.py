@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--recipe", choices=sorted(RECIPES), default="sensor")
     build.add_argument("--like-sensor", help="simulate this one sensor, for tests")
     build.add_argument("--bands", type=int, nargs="+", default=[4, 8], metavar="C")
+    build.add_argument("--tile", type=int, help="PAN pixels a side; default: the recipe's")
     build.add_argument("--draws", type=int, default=1, help="samples an image")
     build.add_argument("--limit", type=int, help="at most so many samples")
     build.add_argument("--shard-size", type=int, default=128, help="samples a shard")
@@ -59,11 +61,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(args: argparse.Namespace) -> int:
+    recipe = find_recipe(args.recipe, like=args.like_sensor)
     build = Build(
         dataset=args.dataset,
         source=args.source,
         out=args.out,
-        recipe=find_recipe(args.recipe, like=args.like_sensor),
+        recipe=recipe if args.tile is None else replace(recipe, tile=args.tile),
         bands=tuple(args.bands),
         draws=args.draws,
         limit=args.limit,

@@ -5,17 +5,21 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from simgen.errors import DegradationError
 
+_CRISP = 0.8  # fine pixels: under this sigma, samples no longer make a Gaussian
+_LOBES = 4
+
 
 def tap_count(least_gain: float, step: int) -> int:
-    """Taps that hold 4 sigma of the widest Gaussian a recipe can draw; parity of `step`."""
-    sigma = _sigma(least_gain, step)
-    reach = int(np.ceil(4 * sigma))
-    return 2 * reach + step % 2
+    """Taps that hold 4 sigma of the widest blur a recipe can draw; parity of `step`."""
+    reach = int(np.ceil(4 * _sigma(least_gain, step)))
+    return max(2 * reach, 2 * _LOBES + 2) + step % 2
 
 
 def mtf_taps(gain: float, step: int, count: int) -> np.ndarray:
-    """1-D Gaussian, sum 1, whose response at the coarse Nyquist, 1/(2 step), is `gain`.
+    """1-D blur, sum 1, whose response at the coarse Nyquist, 1/(2 step), is `gain`.
 
+    A Gaussian; where it is too narrow to be sampled, three taps of that response, after a
+    Lanczos interpolation to half-way between pixels where step is even.
     Shapes: -> (count,) float32; count has the parity of step, so that the taps are centred
             on the coarse pixel: between two fine pixels where step is even.
     Raises: DegradationError if gain is outside (0, 1) or parities differ.
@@ -24,9 +28,25 @@ def mtf_taps(gain: float, step: int, count: int) -> np.ndarray:
         raise DegradationError(f"an MTF gain lies in (0, 1); got {gain}")
     if count % 2 != step % 2:
         raise DegradationError(f"{count} taps cannot be centred on pixels of step {step}")
+    sigma = _sigma(gain, step)
+    if sigma < _CRISP:
+        return _crisp_taps(gain, step, count)
     t = np.arange(count) - (count - 1) / 2
-    taps = np.exp(-0.5 * (t / _sigma(gain, step)) ** 2)
+    taps = np.exp(-0.5 * (t / sigma) ** 2)
     return (taps / taps.sum()).astype(np.float32)
+
+
+def _crisp_taps(gain: float, step: int, count: int) -> np.ndarray:
+    centre = np.ones(1)
+    if step % 2 == 0:
+        t = np.arange(-_LOBES, _LOBES) + 0.5
+        centre = np.sinc(t) * np.sinc(t / _LOBES)
+        centre /= centre.sum()
+    # [a, 1 - 2a, a] has the response 1 - 2a (1 - cos(pi / step)): solve for what is missing.
+    a = (1 - gain / response(centre, step)) / (2 * (1 - np.cos(np.pi / step)))
+    taps = np.convolve(centre, [a, 1 - 2 * a, a])
+    pad = (count - taps.size) // 2
+    return np.pad(taps, pad).astype(np.float32)
 
 
 def paper_taps() -> np.ndarray:

@@ -1,0 +1,96 @@
+"""Rules the house cares about."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("shards", "simgen", "fusiontrain")
+SOURCES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["lint-imports", "--no-logo"]],
+    ids=" ".join,
+)
+def test_tools_find_nothing(command):
+    """Style, types, and which way imports run."""
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_module_of_fusiontrain_hides_another_package():
+    """A script in fusiontrain/ has that folder first on its path."""
+    known = set(sys.stdlib_module_names) | set(packages_distributions())
+
+    assert [
+        p.name for p in (ROOT / "fusiontrain").iterdir() if p.stem in known - {"__init__"}
+    ] == []
+
+
+def test_files_stay_small_and_named():
+    """No room of 400 lines, no drawer for everything."""
+    assert [p.name for p in SOURCES if len(p.read_text().splitlines()) > 400] == []
+    assert [p.name for p in SOURCES if p.stem in ("utils", "helpers", "common", "misc")] == []
+
+
+def test_nothing_unpickles_or_extracts():
+    """No pickle from outside, no tar unpacked."""
+    banned = re.compile(r"\bpickle\b\.|torch\.load\(|\.extractall\(|\.extract\(|shell=True|eval\(")
+
+    found = [p.name for p in SOURCES if banned.search(p.read_text().replace(".eval()", ""))]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import fusiontrain", ["torch", "rasterio", "accelerate", "webdataset", "nvidia", "PIL"]),
+        ("import fusiontrain.fuse", ["accelerate", "webdataset", "nvidia", "PIL", "datasets"]),
+        ("import fusiontrain.benchmark", ["accelerate", "webdataset", "nvidia", "PIL"]),
+        ("import simgen.cli", ["torch", "nvidia", "rasterio", "accelerate"]),
+        ("import shards.tar, shards.manifest", ["torch", "nvidia", "PIL", "webdataset"]),
+    ],
+)
+def test_light_doors_import_nothing_heavy(statement, absent):
+    """The base install fuses scenes: what it imports must be in the base install."""
+    check = f"{statement}; import sys; print([m for m in {absent} if m in sys.modules])"
+
+    out = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_readme_names_only_targets_there_are():
+    """`make X` in the README is a target of the Makefile."""
+    named = set(re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text()))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert {"demo", "test", "shards"} <= named <= targets
+
+
+def test_constraints_pin_everything_the_extras_ask_for():
+    """A fresh .venv is the one that was tested."""
+    pinned = {
+        re.split("==", line)[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    text = (ROOT / "pyproject.toml").read_text()
+    asked = re.findall(r'"([A-Za-z][A-Za-z0-9_-]+)(?:[>=]=[^"]*)"', text)
+    asked = {name.lower() for name in asked} - {"setuptools"}
+
+    assert asked
+    assert set() == asked - pinned
+    assert sysconfig.get_python_version() >= "3.11"

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+
+from shards.errors import ContractError
+from shards.manifest import NAME, Manifest, ShardRow
+
+
+@pytest.fixture
+def build(small_build, tmp_path):
+    """A copy that a test may damage."""
+    for path in small_build.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def test_a_manifest_comes_back(small_build, tmp_path):
+    """Dump and load agree, and so do the bytes."""
+    manifest = Manifest.load(small_build)
+    manifest.dump(tmp_path)
+
+    assert manifest == Manifest.load(tmp_path)
+    assert (small_build / NAME).read_bytes() == (tmp_path / NAME).read_bytes()
+
+
+def test_it_says_what_the_contract_asks(small_build):
+    """Recipe and its hash, seed, source, licence, libraries, shards."""
+    raw = json.loads((small_build / NAME).read_text())
+
+    assert {"recipe", "recipe_hash", "recipe_data", "seed", "source", "licence"} <= set(raw)
+    assert raw["contract_version"] == 1
+    assert {"numpy", "nvidia-dali-cuda130", "panprior"} <= set(raw["libraries"])
+    assert {"name", "samples", "bytes", "sha256", "bands"} == set(raw["shards"][0])
+    assert sum(row["samples"] for row in raw["shards"]) == 24
+
+
+def test_a_whole_build_has_no_problems(build):
+    """Sizes and hashes agree."""
+    assert list(Manifest.load(build).problems(build)) == []
+
+
+def test_a_flipped_byte_is_found(build):
+    """Same size, other sha256: expected and got are both said."""
+    tar = build / "shard-000001.tar"
+    data = bytearray(tar.read_bytes())
+    data[5000] ^= 1
+    tar.write_bytes(data)
+
+    with pytest.raises(ContractError, match=r"shard-000001.tar: expected sha256 \w+, got \w+"):
+        Manifest.load(build).check(build)
+
+
+def test_a_truncated_and_a_missing_tar_are_found(build):
+    """By size, without hashing."""
+    tar = build / "shard-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:-700])
+    (build / "shard-000002.tar").unlink()
+
+    problems = list(Manifest.load(build).problems(build, hashes=False))
+
+    assert len(problems) == 2
+    assert "truncated" in problems[0]
+    assert "no file" in problems[1]
+
+
+def test_no_manifest_means_no_build(tmp_path):
+    """Only what a manifest lists exists."""
+    with pytest.raises(ContractError, match="finished build"):
+        Manifest.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"contract_version": 2}, "version 2"),
+        ({"shards": [{"name": "x"}]}, "lacks a field"),
+        ({"surprise": 1}, "strange"),
+    ],
+)
+def test_manifests_we_do_not_understand_are_refused(build, change, word):
+    """Another version, a missing field, an unknown one."""
+    raw = json.loads((build / NAME).read_text())
+    (build / NAME).write_text(json.dumps(raw | change))
+
+    with pytest.raises(ContractError, match=word):
+        Manifest.load(build)
+
+
+@pytest.mark.parametrize("name", ["../x.tar", "/etc/x.tar", "a/b.tar", "x.tar.gz", "x.zip"])
+def test_a_shard_name_is_never_a_path(name):
+    """A manifest from outside cannot point elsewhere."""
+    with pytest.raises(ContractError, match="beside its manifest"):
+        ShardRow(name=name, samples=1, bytes=1, sha256="0", bands=4)

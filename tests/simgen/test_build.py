@@ -1,0 +1,290 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shards.manifest import NAME, Manifest
+from shards.schema import decode_sample
+from shards.tar import read_samples
+from simgen.build import run_build
+from simgen.cli import main
+from simgen.config import Build
+from simgen.errors import BuildError, ConfigError
+from simgen.recipes import find_recipe
+from simgen.verify import verify
+
+
+def build_of(source, out, **changes) -> Build:
+    options = {
+        "dataset": "folder",
+        "source": source,
+        "out": out,
+        "recipe": replace(find_recipe("sensor"), tile=64),
+        "bands": (3, 5),
+        "draws": 4,
+        "shard_size": 6,
+        "seed": 3,
+    }
+    return Build(**(options | changes))
+
+
+def digests(folder):
+    return {row.name: row.sha256 for row in Manifest.load(folder).shards}
+
+
+def test_workers_do_not_change_the_bytes(photos, tmp_path):
+    """One process, two processes: the same sha256 for every shard, the same manifest."""
+    run_build(build_of(photos, tmp_path / "one"), workers=1)
+    run_build(build_of(photos, tmp_path / "two"), workers=2)
+
+    assert 6 == len(digests(tmp_path / "one"))
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    for name in (NAME, "wids.json", "shard-000003.idx"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_seeds_recipes_and_bands_do(photos, tmp_path):
+    """What should change the bytes does."""
+    run_build(build_of(photos, tmp_path / "a", limit=6), workers=1)
+    run_build(build_of(photos, tmp_path / "b", limit=6, seed=4), workers=1)
+    paper = replace(find_recipe("paper"), tile=64)
+    run_build(build_of(photos, tmp_path / "c", limit=6, recipe=paper), workers=1)
+
+    assert 3 == len({digests(tmp_path / name)["shard-000000.tar"] for name in "abc"})
+
+
+def test_every_draw_of_every_photograph_is_made_once(photos, tmp_path):
+    """8 photographs x 4 draws; shards take turns in band count."""
+    manifest = run_build(build_of(photos, tmp_path / "s"), workers=1)
+
+    seen = []
+    for row in manifest.shards:
+        for _, members in read_samples(tmp_path / "s" / row.name):
+            gt, _, _, facts = decode_sample(members)
+            assert row.bands == gt.shape[0]
+            seen.append(facts.source)
+    assert 32 == len(seen) == len(set(seen))
+    assert {3, 5} == {row.bands for row in manifest.shards}
+
+
+def test_a_finished_build_is_reused(photos, tmp_path):
+    """The second call makes nothing again."""
+    out = tmp_path / "s"
+    first = run_build(build_of(photos, out), workers=1)
+    times = {p.name: p.stat().st_mtime_ns for p in out.glob("*.tar")}
+    reports = []
+
+    again = run_build(build_of(photos, out), workers=1, report=reports.append)
+
+    assert first == again
+    assert times == {p.name: p.stat().st_mtime_ns for p in out.glob("*.tar")}
+    assert 6 == reports[0].reused
+
+
+def test_a_damaged_shard_is_made_again(photos, tmp_path):
+    """A flipped byte, a missing index, a torn sidecar."""
+    out = tmp_path / "s"
+    first = run_build(build_of(photos, out), workers=1)
+    data = bytearray((out / "shard-000000.tar").read_bytes())
+    data[3000] ^= 255
+    (out / "shard-000000.tar").write_bytes(data)
+    (out / "shard-000001.idx").unlink()
+    (out / "shard-000002.json").write_text('{"plan": "half')
+
+    assert first == run_build(build_of(photos, out), workers=1)
+    verify(out)
+
+
+@pytest.mark.slow
+def test_kill_9_loses_nothing(photos, tmp_path):
+    """Killed at random moments, then run again: the manifest of an undisturbed build."""
+    command = [sys.executable, "-m", "simgen", "build", "--dataset", "folder"]
+    command += ["--source", photos, "--tile", "64", "--bands", "3", "5", "--draws", "12"]
+    command += ["--shard-size", "6", "--workers", "2", "--out"]
+    subprocess.run([*command, tmp_path / "calm"], check=True, capture_output=True)
+    start = time.monotonic()
+    subprocess.run([*command, tmp_path / "timed"], check=True, capture_output=True)
+    duration = time.monotonic() - start
+
+    rng, killed = random.Random(0), 0
+    for _ in range(4):
+        process = subprocess.Popen(
+            [*command, tmp_path / "shot"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=rng.uniform(0.35, 0.8) * duration)
+        except subprocess.TimeoutExpired:
+            # Sometimes the parent alone: its workers must not go on by themselves.
+            os.killpg(process.pid, signal.SIGKILL) if killed % 2 else process.kill()
+            killed += 1
+        process.wait()
+    subprocess.run([*command, tmp_path / "shot"], check=True, capture_output=True)
+
+    assert killed
+    calm, shot = ((tmp_path / name / NAME).read_bytes() for name in ("calm", "shot"))
+    assert calm == shot
+    verify(tmp_path / "shot")
+    assert not list((tmp_path / "shot").glob(".part-*"))
+
+
+def test_bad_images_are_left_out_and_named(photos, make_jpeg, tmp_path):
+    """The build goes on; the list is exact."""
+    source = tmp_path / "mixed"
+    source.mkdir()
+    for i in range(4):
+        (source / f"good{i}.jpg").write_bytes(make_jpeg(seed=i))
+    (source / "cut.jpg").write_bytes(make_jpeg()[:3000])
+    (source / "empty.jpg").write_bytes(b"")
+    (source / "text.jpg").write_text("this is no picture\n" * 20)
+    (source / "tiny.png").write_bytes(make_jpeg(50, 50))
+
+    manifest = run_build(build_of(source, tmp_path / "s", draws=2), workers=2)
+
+    reasons = {r.source: r.reason for r in manifest.rejected}
+    assert {"cut.jpg", "empty.jpg", "text.jpg", "tiny.png"} == set(reasons)
+    assert "truncated" in reasons["cut.jpg"]
+    assert 8 == manifest.samples
+    verify(tmp_path / "s")
+
+
+def test_an_image_that_dali_alone_refuses_is_left_out(photos, tmp_path, monkeypatch):
+    """Pillow reads more than DALI does: the culprit is looked for one by one."""
+    from simgen import shard
+
+    refused = (photos / "p2.jpg").read_bytes()
+    true_run = shard.run
+
+    def run(jobs, recipe, *, device):
+        if any(job.image == refused for job in jobs):
+            raise shard.DecodeError("nvimgcodec says no")
+        return true_run(jobs, recipe, device=device)
+
+    monkeypatch.setattr(shard, "run", run)
+    monkeypatch.setattr(shard, "can_decode", lambda image, crop: image != refused)
+    manifest = run_build(build_of(photos, tmp_path / "s", draws=1), workers=1)
+
+    assert ["p2.jpg"] == [r.source for r in manifest.rejected]
+    assert 7 == manifest.samples
+
+
+def test_a_folder_of_bad_images_gives_no_build(tmp_path):
+    """Nothing usable is an error, and no manifest claims otherwise."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.jpg").write_bytes(b"")
+
+    with pytest.raises(BuildError, match=r"x.jpg: empty file"):
+        run_build(build_of(tmp_path / "in", tmp_path / "out"), workers=1)
+    assert not (tmp_path / "out" / NAME).exists()
+
+
+def test_another_recipes_folder_is_left_alone(small_build, photos, capsys):
+    """What differs is said; nothing is touched."""
+    before = (small_build / NAME).read_bytes()
+    arguments = ["build", "--dataset", "folder", "--source", str(photos), "--recipe", "paper"]
+
+    code = main([*arguments, "--out", str(small_build)])
+
+    assert 2 == code
+    message = capsys.readouterr().err
+    assert "holds another build" in message
+    assert "recipe: sensor" in message
+    assert "paper" in message
+    assert before == (small_build / NAME).read_bytes()
+
+
+def test_tars_of_unknown_origin_are_left_alone(photos, tmp_path):
+    """A folder with someone's tars is not ours to fill."""
+    (tmp_path / "x.tar").write_bytes(b"")
+
+    with pytest.raises(BuildError, match="another origin"):
+        run_build(build_of(photos, tmp_path), workers=1)
+
+
+@pytest.mark.parametrize("out", ["/proc/panprior/shards", "file/inside"])
+def test_an_unwritable_folder_is_one_line(photos, tmp_path, capsys, out, monkeypatch):
+    """Exit code 2, where, and what to do."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+
+    code = main(["build", "--dataset", "folder", "--source", str(photos), "--out", out])
+
+    assert 2 == code
+    assert "cannot write to" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_no_half_shard(photos, tmp_path, monkeypatch):
+    """ENOSPC while a tar is written: our error, no tar, and room made later finishes it."""
+    from simgen import writer
+
+    true_write, calls = writer.write_samples, []
+
+    def write(file, samples):
+        calls.append(1)
+        if len(calls) == 2:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        return true_write(file, samples)
+
+    monkeypatch.setattr(writer, "write_samples", write)
+    out = tmp_path / "s"
+    with pytest.raises(BuildError, match="No space left"):
+        run_build(build_of(photos, out), workers=1)
+
+    assert ["shard-000000.tar"] == sorted(p.name for p in out.glob("*.tar"))
+    assert not (out / NAME).exists()
+    assert 32 == run_build(build_of(photos, out), workers=1).samples
+
+
+def test_two_builds_in_one_folder_do_not_meet(photos, tmp_path):
+    """The second is told to wait."""
+    import fcntl
+
+    out = tmp_path / "s"
+    out.mkdir()
+    with (out / "build.json").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(BuildError, match="another build is running"):
+            run_build(build_of(photos, out), workers=1)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"bands": ()}, {"bands": (0,)}, {"limit": 0}, {"seed": -1}, {"draws": 0}]
+)
+def test_impossible_builds_are_refused(photos, tmp_path, changes):
+    """Before anything is written."""
+    with pytest.raises(ConfigError):
+        build_of(photos, tmp_path, **changes)
+
+
+def test_verify_counts_what_the_manifest_lists(small_build, tmp_path, capsys):
+    """A manifest that lists more samples than a tar holds is found out."""
+    for path in small_build.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw = json.loads((tmp_path / NAME).read_text())
+    raw["shards"][0]["samples"] += 1
+    (tmp_path / NAME).write_text(json.dumps(raw))
+
+    assert 0 == main(["verify", str(small_build)])
+    assert 2 == main(["verify", str(tmp_path)])
+    assert "expected 7 samples, got 6" in capsys.readouterr().err
+
+
+def test_look_draws_a_sheet(small_build, tmp_path):
+    """A PNG with contrast, one row for two samples."""
+    from PIL import Image
+
+    assert 0 == main(["look", str(small_build), "--out", str(tmp_path / "s.png"), "--samples", "4"])
+
+    sheet = np.asarray(Image.open(tmp_path / "s.png"))
+    assert 3 == sheet.shape[2]
+    assert sheet.std() > 40

@@ -1,0 +1,131 @@
+"""DALI against its slow twin, and against traps that DALI is known to have."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nvidia.dali import fn, pipeline_def, types
+from PIL import Image
+
+from simgen import pipeline, twin
+from simgen.draws import draw_sample
+from simgen.physics.geometry import place
+from simgen.recipes import find_recipe
+
+
+def jobs_of(images, recipe, bands):
+    jobs = []
+    for i, data in enumerate(images):
+        width, height = Image.open(io.BytesIO(data)).size
+        draw = draw_sample(recipe, bands=bands, seed=0, key=str(i), height=height, width=width)
+        jobs.append(pipeline.Job(image=data, draw=draw))
+    return jobs
+
+
+@pytest.fixture
+def images(make_jpeg):
+    return [make_jpeg(300, 400, 1), make_jpeg(150, 210, 2), make_jpeg(420, 260, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "bands", "tile"),
+    [
+        ("sensor", 1, 64),
+        ("sensor", 4, 128),
+        ("sensor", 8, 256),
+        ("sensor", 13, 64),
+        ("paper", 4, 256),
+    ],
+)
+def test_dali_does_what_the_twin_says(images, name, bands, tile):
+    """Every pixel within one DN (float32 order of sums), nearly all equal."""
+    recipe = replace(find_recipe(name), tile=tile)
+    jobs = jobs_of(images, recipe, bands)
+    out = pipeline.open_pipeline(jobs, recipe, device="cpu", with_scene=True).run()
+
+    for i, job in enumerate(jobs):
+        *made, scene = (np.array(o.at(i)) for o in out)
+        for image, expected in zip(made, twin.simulate(scene, job.draw, recipe), strict=True):
+            assert expected.shape == image.shape
+            difference = np.abs(expected.astype(int) - image.astype(int))
+            assert difference.max() <= 1
+            assert (difference > 0).mean() < 0.01
+
+
+def test_the_scene_is_pillows_crop_and_resize(images):
+    """Decode, crop, antialiased resize, mirror and flip against Pillow and numpy."""
+    recipe = replace(find_recipe("sensor"), tile=64)
+    jobs = jobs_of(images, recipe, 3)
+    out = pipeline.open_pipeline(jobs, recipe, device="cpu", with_scene=True).run()
+
+    for i, job in enumerate(jobs):
+        draw = job.draw
+        row, column, h, w = draw.crop
+        photograph = Image.open(io.BytesIO(job.image)).convert("RGB")
+        crop = photograph.crop((column, row, column + w, row + h))
+        resized = crop.resize(draw.resized[::-1], Image.Resampling.BILINEAR)
+        expected = place(np.asarray(resized), draw.corner, 128, draw.flip) / 255
+        difference = np.abs(expected - np.array(out[3].at(i)))
+        assert difference.mean() < 0.004
+        assert difference.max() < 0.08
+
+
+def test_a_sample_does_not_depend_on_its_company(images):
+    """Alone, in a batch, in another order: the same bytes."""
+    recipe = replace(find_recipe("sensor"), tile=64)
+    jobs = jobs_of([*images, *images, *images, images[0]], recipe, 4)
+
+    together = pipeline.run(jobs, recipe, device="cpu", threads=2)
+    alone = pipeline.run(jobs[4:5], recipe, device="cpu")
+    backwards = pipeline.run(jobs[::-1], recipe, device="cpu")
+
+    for image, other, third in zip(together[4], alone[0], backwards[-5], strict=True):
+        np.testing.assert_array_equal(image, other)
+        np.testing.assert_array_equal(image, third)
+
+
+def test_a_bad_image_ends_the_pipeline_with_our_error(images):
+    """build_shard relies on it to look for the culprit."""
+    recipe = replace(find_recipe("sensor"), tile=64)
+    jobs = jobs_of(images, recipe, 3)
+    cut = replace(jobs[1], image=jobs[1].image[:2000])
+
+    with pytest.raises(pipeline.DecodeError):
+        pipeline.run([jobs[0], cut], recipe, device="cpu")
+    assert pipeline.can_decode(jobs[0].image, jobs[0].draw.crop)
+    assert not pipeline.can_decode(cut.image, cut.draw.crop)
+
+
+def test_dali_still_slices_wrongly_with_a_step():
+    """The reason why _observe reshapes. When this fails, DALI was mended: slice again."""
+    image = np.random.default_rng(0).random((4, 512, 512)).astype(np.float32)
+
+    @pipeline_def(batch_size=1, num_threads=1, device_id=None)
+    def graph():
+        data = fn.external_source(source=lambda: [image], dtype=types.FLOAT)
+        return data[:, ::2], fn.reinterpret(data, shape=[4, 256, 2, 512])[:, :, 0]
+
+    pipe = graph()
+    pipe.build()
+    sliced, reshaped = (np.array(o.at(0)) for o in pipe.run())
+
+    assert not np.array_equal(image[:, ::2], sliced)
+    np.testing.assert_array_equal(image[:, ::2], reshaped)
+
+
+@pytest.mark.gpu
+def test_the_gpu_makes_what_the_cpu_makes(images):
+    """One graph, two devices: within two DN (nvjpeg decodes a little differently)."""
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    recipe = replace(find_recipe("sensor"), tile=64)
+    jobs = jobs_of(images, recipe, 4)
+
+    made = [pipeline.run(jobs, recipe, device=device) for device in ("cpu", "gpu")]
+
+    for cpu, gpu in zip(*made, strict=True):
+        for image, other in zip(cpu, gpu, strict=True):
+            scale = max(1, int(image.max()))
+            assert np.abs(image.astype(int) - other.astype(int)).max() < 0.03 * scale
