@@ -30,9 +30,8 @@ def run(args: argparse.Namespace) -> int:
         case = wald(pair, sensor=args.sensor, name=args.ms.stem)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("judging", total=num_methods())
-        results = judge(
-            case, net, reach=find_model(info.model).reach, advance=lambda: bar.advance(task)
-        )
+        halo = find_model(info.model).halo(case.scene.ratio)
+        results = judge(case, net, halo=halo, advance=lambda: bar.advance(task))
     print(f"{case.name}, reduced resolution, {args.sensor or 'no sensor row'}: {case.knowledge}")
     print(as_table(results))
     if args.out is not None:

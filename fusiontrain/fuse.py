@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             "PANPRIOR_WEIGHTS_SHA256": file_sha256(args.weights),
             "PANPRIOR_KNOWLEDGE": str(knowledge),
         }
-        halo = find_model(info.model).reach
+        halo = find_model(info.model).halo(pair.ratio)
         with (
             Progress(console=Console(stderr=True)) as bar,
             create_fused(args.out, pair, tags) as file,

@@ -4,7 +4,7 @@ PAN is first softened to the wanted softness, then seen through each band's MTF;
 difference is the detail that the MS lacks. Axes as in batch.py.
 
 Source: MTF-GLP-FS, Vivone, Restaino and Chanussot 2018, IEEE TIP 27(7):3418-3431, here with
-area-aligned decimation and bicubic interpolation, on a PAN of matched softness.
+area-aligned decimation and Lanczos interpolation, on a PAN of matched softness.
 """
 
 from dataclasses import dataclass

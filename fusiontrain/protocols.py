@@ -94,14 +94,14 @@ def wald(scene: Scene, *, sensor: str | None, name: str) -> Case:
 
 @torch.inference_mode()
 def judge(
-    case: Case, net: nn.Module, *, reach: int, advance: Callable[[], None] = lambda: None
+    case: Case, net: nn.Module, *, halo: int, advance: Callable[[], None] = lambda: None
 ) -> list[Result]:
     """Every classical method and the network on one case, the network last."""
     results = []
     for name, method in METHODS.items():
         results.append(_result(case, name, method(case.batch)[0]))
         advance()
-    fused = fuse_scene(case.scene, net, case.knowledge, halo=reach)
+    fused = fuse_scene(case.scene, net, case.knowledge, halo=halo)
     results.append(_result(case, NETWORK, fused))
     advance()
     return results

@@ -7,7 +7,7 @@ decoded, by shards.schema: nothing is unpickled, whatever a tar holds.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,18 @@ class ShardReader(IterableDataset[TrainingBatch]):
 
     def _samples(self, slot: int, slots: int) -> Iterator[Example]:
         """This slot's share of every epoch: its own shards, or every slots-th sample if too few."""
+        num_samples = sum(row.samples for _, row in self.shards)
+        if num_samples < slots:
+            raise TrainingError(
+                f"{slots} readers (ranks x workers) need a sample each; the shards have "
+                f"{num_samples}: start fewer, or build more"
+            )
         by_shard = len(self.shards) >= slots
         for epoch in count():
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.shards))
-            for i in order[slot::slots] if by_shard else order:
-                samples = read_shard(*self.shards[i])
-                yield from (s for n, s in enumerate(samples) if by_shard or n % slots == slot)
+            mine = order[slot::slots] if by_shard else order
+            samples = chain.from_iterable(read_shard(*self.shards[i]) for i in mine)
+            yield from samples if by_shard else islice(samples, slot, None, slots)
 
 
 def read_shard(path: Path, row: ShardRow) -> Iterator[Example]:

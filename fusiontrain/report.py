@@ -42,9 +42,8 @@ def run(args: argparse.Namespace) -> int:
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("judging", total=num_methods() * len(cases))
         for case, heading, note in cases:
-            results = judge(
-                case, net, reach=find_model(info.model).reach, advance=lambda: bar.advance(task)
-            )
+            halo = find_model(info.model).halo(case.scene.ratio)
+            results = judge(case, net, halo=halo, advance=lambda: bar.advance(task))
             sections.append(Section(case=case, results=results, heading=heading, note=note))
     for section in sections:
         print(f"\n{section.heading}\n{as_table(section.results)}")

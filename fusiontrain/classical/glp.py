@@ -12,7 +12,7 @@ from fusiontrain.injection import inject, moments, statistics
 def mtf_glp_fs(batch: PanBatch) -> Tensor:
     """Generalised Laplacian pyramid with full-scale regression gains.
 
-    Area-aligned decimation, bicubic interpolation. Source: Vivone, Restaino and Chanussot
+    Area-aligned decimation, Lanczos interpolation. Source: Vivone, Restaino and Chanussot
     2018, IEEE TIP 27(7):3418-3431.
     """
     crisp = replace(batch, softness=torch.ones_like(batch.softness))

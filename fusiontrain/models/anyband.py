@@ -24,7 +24,7 @@ _CONDITIONS = 4
 
 
 class AnyBand(nn.Module):
-    """forward(PanBatch) -> (B, C, H, W) DN. H and W must be multiples of SHUFFLE."""
+    """forward(PanBatch) -> (B, C, H, W) DN, of any size and ratio."""
 
     def __init__(self, *, width: int = 32, blocks: int = 4) -> None:
         super().__init__()
@@ -57,7 +57,10 @@ class AnyBand(nn.Module):
             ],
             dim=2,
         )
-        x = F.pixel_unshuffle(seen.reshape(B * C, _IMAGES, H, W), SHUFFLE)
+        # Sizes that are no multiple are continued to one, and cut again at the end.
+        seen = seen.reshape(B * C, _IMAGES, H, W)
+        seen = F.pad(seen, (0, -W % SHUFFLE, 0, -H % SHUFFLE), mode="replicate")
+        x = F.pixel_unshuffle(seen, SHUFFLE)
         # What PAN explains of the band, as a correlation: the injection gain without units.
         explained = (stats.gain * stats.pan_std / stats.ms_std).clamp(-2, 2)
         scene = (batch.mtf, batch.softness, explained, explained.abs())
@@ -66,7 +69,8 @@ class AnyBand(nn.Module):
         x = self.stem(x)
         for block in self.blocks:
             x = block(x, conditions, C)
-        correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE).reshape(B, C, H, W)
+        correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE)[..., :H, :W]
+        correction = correction.reshape(B, C, H, W)
         correction = correction + sum(trust[:, :, i] * s for i, s in enumerate(steered))
         injected = images.up + stats.gain[..., None, None] * images.detail
         return injected + ms_std * correction

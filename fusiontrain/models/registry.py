@@ -1,5 +1,6 @@
 """The models there are: a table you can read."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,8 +20,12 @@ class ModelEntry:
     build: Callable[..., nn.Module]
     sizes: dict[str, int] = field(default_factory=dict)  # the defaults, as checkpoints record them
     params: int  # at those sizes; a test counts them
-    reach: int  # PAN pixels that an output pixel looks at on each side; a test measures it
+    reach: int  # PAN pixels that an output pixel looks at on each side at ratio 4; tested
     paper: str
+
+    def halo(self, ratio: int) -> int:
+        """PAN pixels to read around a window: what is counted in MS pixels grows with the ratio."""
+        return math.ceil(self.reach * max(ratio, 4) / 4)
 
 
 _ENTRIES = (
@@ -29,8 +34,8 @@ _ENTRIES = (
         family="cnn",
         build=AnyBand,
         sizes={"width": 32, "blocks": 4},
-        params=109_904,
-        reach=64,
+        params=94_610,
+        reach=120,
         paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
     ),
 )

@@ -54,7 +54,7 @@ class GeoPair:
     def transform(self) -> Affine:
         """Of the overlap, on the PAN's grid."""
         row, column = self.pan_origin
-        return self.pan_file.transform * Affine.translation(column, row)
+        return self.pan_file.transform @ Affine.translation(column, row)
 
     def read(self, box: Box) -> Part:
         fine = box.scaled(self.ratio)
@@ -117,7 +117,7 @@ def _align(pan: Any, ms: Any) -> GeoPair:
             "warp MS to the PAN's first (gdalwarp -t_srs)"
         )
     if pan_placed:
-        to_pan = ~pan.transform * ms.transform  # MS pixel -> PAN pixel
+        to_pan = ~pan.transform @ ms.transform  # MS pixel -> PAN pixel
         note = ""
     else:
         scale = pan.width / ms.width

@@ -1,0 +1,103 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from fusiontrain.errors import CheckpointError
+from fusiontrain.models.registry import build_model
+
+INFO = CheckpointInfo(model="anyband", sizes={"width": 8, "blocks": 1}, training={"steps": 3})
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A small network, saved."""
+    torch.manual_seed(0)
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, build_model(INFO.model, **INFO.sizes), INFO)
+    return path
+
+
+def test_weights_come_back_bit_for_bit(weights):
+    """With the model's name and sizes inside."""
+    torch.manual_seed(0)
+    expected = build_model(INFO.model, **INFO.sizes).state_dict()
+
+    net, info = load_checkpoint(weights)
+
+    assert INFO == info
+    assert not net.training
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(expected[name], tensor)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_a_pickle_is_refused_unread(tmp_path, name):
+    """Whatever it is called; nothing in it runs."""
+    ran = []
+
+    class Bomb:
+        def __reduce__(self):
+            return ran.append, (1,)
+
+    for save in (lambda p: p.write_bytes(pickle.dumps(Bomb())), lambda p: torch.save({"a": 1}, p)):
+        path = tmp_path / name
+        save(path)
+        with pytest.raises(CheckpointError, match=r"is a pickle .* refused"):
+            load_checkpoint(path)
+    assert [] == ran
+
+
+def test_weights_of_another_model_are_refused(weights):
+    """Found, expected, and what to do."""
+    with pytest.raises(CheckpointError, match=r"'anyband'; expected 'pannet': drop --model"):
+        load_checkpoint(weights, expect="pannet")
+
+
+def test_a_file_that_lies_about_its_model_is_refused(tmp_path):
+    """Metadata of one size, tensors of another."""
+    path = tmp_path / "w.safetensors"
+    wide = CheckpointInfo(model="anyband", sizes={"width": 16, "blocks": 1}, training={})
+    save_checkpoint(path, build_model(INFO.model, **INFO.sizes), wide)
+
+    with pytest.raises(CheckpointError, match="does not hold the tensors of 'anyband'"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"model": "nonesuch"}, "names model 'nonesuch'"),
+        ({"version": "9"}, "version 9"),
+        ({"format": "pt"}, "someone else's"),
+        ({"sizes": '{"depth": 3}'}, "depth"),
+        ({"sizes": "[]"}, "broken metadata"),
+    ],
+)
+def test_other_metadata_is_refused(tmp_path, change, word):
+    """A checkpoint says what it is, in words we know."""
+    metadata = {
+        "format": "panprior-checkpoint",
+        "version": "1",
+        "model": "anyband",
+        "sizes": "{}",
+        "training": "{}",
+    }
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata | change)
+
+    with pytest.raises(CheckpointError, match=word):
+        load_checkpoint(path)
+
+
+def test_damage_is_found(weights, tmp_path):
+    """Absent, empty, cut, and no safetensors at all."""
+    whole = weights.read_bytes()
+    for data in (b"", whole[:200], whole[:-40], b"GIF89a" * 20):
+        weights.write_bytes(data)
+        with pytest.raises(CheckpointError, match=r"damaged|no safetensors"):
+            load_checkpoint(weights)
+    with pytest.raises(CheckpointError, match="no weights at"):
+        load_checkpoint(tmp_path / "absent.safetensors")

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
+
+from fusiontrain.filters import (
+    blur,
+    degrade,
+    gain_to_sigma,
+    reduce_pan,
+    sigma_to_gain,
+    upsample,
+)
+
+
+def test_sigmas_of_published_gains():
+    """QuickBird 1.87 to 2.22 PAN pixels, GeoEye-1 2.18: (ratio / pi) sqrt(-2 ln G)."""
+    sigmas = gain_to_sigma(torch.tensor([0.34, 0.22, 0.23]), 4)
+
+    np.testing.assert_allclose(sigmas, [1.87, 2.22, 2.18], atol=0.005)
+
+
+@given(st.floats(0.03, 0.97), st.integers(1, 8))
+def test_gain_and_sigma_are_inverse(gain, ratio):
+    """There and back."""
+    there = gain_to_sigma(torch.tensor(gain, dtype=torch.float64), ratio)
+
+    assert gain == pytest.approx(float(sigma_to_gain(there, ratio)), rel=1e-9)
+
+
+def test_blur_is_scipys():
+    """Each channel by its own sigma, mirrored border."""
+    image = torch.rand(2, 3, 40, 50, dtype=torch.float64)
+    sigma = torch.rand(2, 3, dtype=torch.float64) * 2 + 0.5
+
+    seen = blur(image, sigma, step=1)
+
+    for b in range(2):
+        for c in range(3):
+            expected = image[b, c].numpy()
+            radius = int(np.ceil(4 * float(sigma[b, c])))
+            for axis in (0, 1):
+                expected = gaussian_filter1d(
+                    expected, float(sigma[b, c]), axis, mode="reflect", radius=radius
+                )
+            np.testing.assert_allclose(seen[b, c], expected, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 6), st.integers(1, 4), st.integers(2, 9))
+def test_degrading_keeps_flat_and_phase(ratio, bands, side):
+    """A flat image stays flat; a ramp stays where it was, away from the rim."""
+    size = ratio * side * 3
+    ramp = torch.arange(size, dtype=torch.float64).expand(1, bands, size, size)
+    mtf = torch.full((1, bands), 0.4, dtype=torch.float64)
+
+    flat = degrade(torch.ones_like(ramp), mtf, ratio)
+    seen = degrade(ramp, mtf, ratio)
+
+    np.testing.assert_allclose(flat, 1, atol=1e-9)
+    centre = torch.arange(3 * side, dtype=torch.float64) * ratio + (ratio - 1) / 2
+    inner = slice(side, -side)
+    np.testing.assert_allclose(seen[0, 0, 0, inner], centre[inner], atol=0.05)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 5])
+def test_interpolation_and_reduction_share_the_phase(ratio):
+    """Both are area-aligned: a ramp goes up and down to where it was."""
+    ramp = torch.arange(30.0).expand(1, 1, 30, 30)
+
+    up = upsample(ramp, ratio)
+
+    fine = (torch.arange(30 * ratio) - (ratio - 1) / 2) / ratio
+    inner = slice(4 * ratio, -4 * ratio)
+    np.testing.assert_allclose(up[0, 0, 0, inner], fine[inner], atol=1e-4)
+    np.testing.assert_allclose(reduce_pan(up, ratio)[0, 0, 5, 5:-5], ramp[0, 0, 5, 5:-5], atol=1e-2)
+
+
+def test_a_blur_wider_than_the_image_is_still_a_blur():
+    """Tiny windows must not break off."""
+    image = torch.rand(1, 1, 3, 5)
+
+    seen = blur(image, torch.tensor([[4.0]]))
+
+    assert (1, 1, 3, 5) == seen.shape
+    assert float(image.min()) <= float(seen.min()) <= float(seen.max()) <= float(image.max())

@@ -1,0 +1,275 @@
+"""Whole scenes through the doors: `fusiontrain fuse`, `benchmark`, `export`, `report`."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+
+from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.cli import main
+from fusiontrain.fusing import fuse_windows, scene_statistics
+from fusiontrain.knowledge import Knowledge
+from fusiontrain.models.registry import build_model, find_model
+from fusiontrain.scenes.scene import ArrayScene
+
+GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
+
+
+def stirred(**sizes):
+    """A network whose correction is not zero, of moderate size."""
+    torch.manual_seed(3)
+    net = build_model("anyband", **sizes)
+    torch.nn.init.normal_(net.head.weight, std=0.05)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    sizes = {"width": 8, "blocks": 4}
+    save_checkpoint(
+        path, stirred(**sizes), CheckpointInfo(model="anyband", sizes=sizes, training={})
+    )
+    return path
+
+
+def arrays(h, w, ratio=4, bands=4, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    pan = torch.rand(1, 1, h * ratio, w * ratio, generator=rng)
+    pan = torch.nn.functional.avg_pool2d(pan, 3, 1, 1)[0] * 900 + 100
+    low = torch.nn.functional.avg_pool2d(pan[None], ratio)[0]
+    ms = low * torch.linspace(0.5, 1.5, bands)[:, None, None]
+    return ms + 40 * torch.rand(ms.shape, generator=rng), pan
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """PAN 320x400 and MS 80x100, uint16, georeferenced, named bands, nodata 0."""
+    ms, pan = arrays(80, 100)
+    common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
+    paths = tmp_path / "pan.tif", tmp_path / "ms.tif"
+    for path, image, grid in (
+        (paths[0], pan, GRID),
+        (paths[1], ms, GRID @ Affine.scale(4)),
+    ):
+        C, height, width = image.shape
+        with rasterio.open(
+            path, "w", count=C, height=height, width=width, transform=grid, nodata=0, **common
+        ) as file:
+            file.write(image.round().numpy().astype("uint16"))
+            if C > 1:
+                file.descriptions = ("blue", "green", "red", "nir")
+    return paths
+
+
+def test_the_output_has_pans_grid_and_the_mss_bands(pair, weights, tmp_path, capsys):
+    """CRS, geotransform, size, dtype, nodata, band names; what was done is tagged."""
+    out = tmp_path / "fused.tif"
+
+    assert 0 == main(["fuse", *map(str, pair), str(out), "--weights", str(weights)])
+
+    with rasterio.open(pair[0]) as pan, rasterio.open(pair[1]) as ms, rasterio.open(out) as fused:
+        assert (pan.crs, pan.transform, pan.shape) == (fused.crs, fused.transform, fused.shape)
+        assert (ms.count, ms.dtypes, ms.nodata) == (fused.count, fused.dtypes, fused.nodata)
+        assert ms.descriptions == fused.descriptions
+        assert "anyband" == fused.tags()["PANPRIOR_MODEL"]
+        data, coarse = fused.read().astype(float), ms.read().astype(float)
+    back = data.reshape(4, 80, 4, 100, 4).mean((2, 4))
+    assert np.corrcoef(back.ravel(), coarse.ravel())[0, 1] > 0.98
+    assert "softness" in capsys.readouterr().out
+
+
+def test_nodata_stays_nodata(pair, weights, tmp_path):
+    """Where either input has none, and nowhere else."""
+    for path, rows in ((pair[0], slice(300, 320)), (pair[1], slice(0, 3))):
+        with rasterio.open(path, "r+") as file:
+            data = file.read()
+            data[:, rows] = 0
+            file.write(data)
+
+    main(["fuse", *map(str, pair), str(tmp_path / "f.tif"), "--weights", str(weights)])
+
+    with rasterio.open(tmp_path / "f.tif") as fused:
+        empty = (fused.read() == 0).all(0)
+    assert empty[:12].all()
+    assert empty[300:].all()
+    assert not empty[12:300].any()
+
+
+@pytest.mark.parametrize(("ratio", "core"), [(4, 64), (4, 100), (2, 96), (3, 64), (5, 90)])
+def test_windows_leave_no_seam(ratio, core):
+    """Tiled and whole differ by less than float noise: a thousandth of a DN."""
+    ms, pan = arrays(72, 80, ratio)
+    scene = ArrayScene(ms=ms, pan=pan, ratio=ratio)
+    told = Knowledge(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
+    net = stirred(width=8, blocks=4)
+    stats = scene_statistics(scene, told)
+
+    def fuse(core):
+        out = torch.full((4, 72 * ratio, 80 * ratio), torch.nan)
+        for part in fuse_windows(
+            scene, net, told, halo=find_model("anyband").halo(ratio), statistics=stats, core=core
+        ):
+            box = part.core.scaled(ratio)
+            out[:, box.top : box.bottom, box.left : box.right] = part.fused
+        return out
+
+    torch.testing.assert_close(fuse(10_000), fuse(core), rtol=0, atol=5e-3)
+
+
+def test_statistics_by_windows_are_the_scenes(monkeypatch):
+    """One streamed pass gives what one look at everything gives."""
+    from fusiontrain import fusing
+    from fusiontrain.batch import PanBatch
+    from fusiontrain.injection import inject, moments, statistics
+
+    ms, pan = arrays(60, 50)
+    told = Knowledge(mtf=torch.full((4,), 0.2), softness=torch.full((4,), 0.4))
+    batch = PanBatch(
+        ms=ms[None], pan=pan[None], ratio=4, mtf=told.mtf[None], softness=told.softness[None]
+    )
+    expected = statistics(moments(inject(batch)))
+    whole = fusing.scene_tiles
+    monkeypatch.setattr(fusing, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64))
+
+    seen = scene_statistics(ArrayScene(ms=ms, pan=pan, ratio=4), told)
+
+    for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain"):
+        torch.testing.assert_close(
+            getattr(expected, name), getattr(seen, name), rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("value", ["0", "1.5", "crisp", "-0.2", "nan"])
+def test_impossible_softness_is_refused(pair, weights, tmp_path, capsys, value):
+    """Exit code 2, no output."""
+    out = tmp_path / "f.tif"
+    arguments = ["--weights", str(weights), f"--softness={value}"]
+
+    assert 2 == main(["fuse", *map(str, pair), str(out), *arguments])
+    assert "--softness is auto or a number" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_softer_is_softer(pair, weights, tmp_path):
+    """The dial does what it says."""
+    sharpness = []
+    for softness in ("0.08", "0.9"):
+        out = tmp_path / f"{softness}.tif"
+        main(["fuse", *map(str, pair), str(out), "--weights", str(weights), "--softness", softness])
+        with rasterio.open(out) as file:
+            sharpness.append(np.abs(np.diff(file.read().astype(float))).mean())
+
+    assert sharpness[0] < 0.8 * sharpness[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"weights": "absent.safetensors"}, "no weights at"),
+        ({"sensor": "Sputnik"}, "no sensor 'Sputnik'"),
+        ({"model": "pannet"}, "expected 'pannet'"),
+        ({"out": "/proc/nowhere/f.tif"}, "cannot write"),
+        ({"ms": "absent.tif"}, "cannot read"),
+    ],
+)
+def test_bad_calls_are_one_line_and_code_2(pair, weights, tmp_path, capsys, change, word):
+    """Nothing half-written."""
+    named = {"weights": str(weights), "sensor": "auto"} | change
+    pan, ms, out = (
+        str(pair[0]),
+        named.pop("ms", str(pair[1])),
+        named.pop("out", f"{tmp_path}/f.tif"),
+    )
+    flags = [text for key, value in named.items() for text in (f"--{key}", value)]
+
+    assert 2 == main(["fuse", pan, ms, out, *flags])
+    assert word in capsys.readouterr().err
+    assert {"pan.tif", "ms.tif"} == {p.name for p in tmp_path.iterdir()}
+
+
+def test_benchmark_prints_and_writes_every_method(pair, weights, tmp_path, capsys):
+    """EXP, GSA, MTF-GLP-FS, each softened too, and the network."""
+    out = tmp_path / "r.json"
+
+    flags = ["--weights", str(weights), "--sensor", "ikonos", "--out", str(out)]
+    code = main(["benchmark", *map(str, pair), *flags])
+
+    assert 0 == code
+    rows = json.loads(out.read_text())["results"]
+    assert {"EXP", "GSA", "GSA soft", "MTF-GLP-FS", "MTF-GLP-FS soft", "network"} == set(rows)
+    assert all({"ERGAS", "SAM", "Q2n", "SCC"} == set(row) for row in rows.values())
+    assert "network" in capsys.readouterr().out
+
+
+def test_walds_truth_is_the_ms():
+    """A method that returned the MS would be perfect; inputs are one level down."""
+    from fusiontrain.metrics import ergas
+    from fusiontrain.protocols import wald
+
+    ms, pan = arrays(64, 72)
+
+    case = wald(ArrayScene(ms=ms, pan=pan, ratio=4), sensor=None, name="x")
+
+    torch.testing.assert_close(ms, case.truth)
+    assert 0 == float(ergas(case.truth, ms))
+    assert ((4, 16, 18), (1, 64, 72)) == (case.scene.ms.shape, case.scene.pan.shape)
+    assert [pytest.approx(0.30)] * 4 == case.knowledge.mtf.tolist()
+
+
+def test_scenes_too_small_or_holey_are_no_benchmark(pair, weights, capsys):
+    """Wald's protocol needs pixels."""
+    from fusiontrain.errors import SceneError
+    from fusiontrain.protocols import wald
+
+    ms, pan = arrays(40, 40)
+    with pytest.raises(SceneError, match="needs 48 MS pixels"):
+        wald(ArrayScene(ms=ms, pan=pan, ratio=4), sensor=None, name="x")
+
+    with rasterio.open(pair[1], "r+") as file:
+        file.write(np.zeros((4, 80, 100), "uint16"))
+    assert 2 == main(["benchmark", *map(str, pair), "--weights", str(weights)])
+    assert "without nodata" in capsys.readouterr().err
+
+
+def test_a_sample_becomes_geotiffs_and_a_page(small_build, weights, tmp_path, capsys):
+    """export, then report on shards and on the exported pair."""
+    scene, page = tmp_path / "scene", tmp_path / "report"
+
+    assert 0 == main(["export", str(small_build), str(scene)])
+    with rasterio.open(scene / "pan.tif") as pan, rasterio.open(scene / "ms.tif") as ms:
+        assert pan.bounds == ms.bounds
+        assert 4 == ms.res[0] / pan.res[0]
+    assert 0 == main(
+        ["report", "--weights", str(weights), "--shards", str(small_build), "--out", str(page)]
+    )
+
+    html = (page / "index.html").read_text()
+    named = [part.split('"')[0] for part in html.split('src="')[1:]]
+    assert len(named) >= 10
+    assert all((page / name).stat().st_size > 100 for name in named)
+    assert "http" not in html
+    assert {"simulated"} == set(json.loads((page / "results.json").read_text()))
+
+
+def test_a_report_of_nothing_is_refused(weights, tmp_path, capsys):
+    """Shards, or a pair, or both."""
+    for flags in ([], ["--pan", "x.tif"], ["--shards", "s", "--ms", "y.tif"]):
+        assert 2 == main(["report", "--weights", str(weights), "--out", str(tmp_path), *flags])
+    assert "give --shards" in capsys.readouterr().err
+
+
+def test_the_network_is_told_what_the_methods_are(small_build):
+    """A simulated case carries the facts of its sample."""
+    from fusiontrain.export import first_sample
+    from fusiontrain.report import _simulated
+
+    sample = first_sample(small_build)
+    case, _, _ = _simulated(replace(sample))
+
+    assert list(sample.facts.mtf_ms) == pytest.approx(case.knowledge.mtf.tolist())
+    torch.testing.assert_close(case.batch.softness[0], torch.tensor(sample.facts.softness))

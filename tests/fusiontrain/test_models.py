@@ -1,0 +1,176 @@
+"""What every any-band network must do, and the injection it starts from."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.errors import ShapeError, UnknownModel
+from fusiontrain.injection import inject, moments, statistics
+from fusiontrain.models.registry import MODELS, build_model, find_model
+
+
+def batch_of(bands=4, h=16, w=20, ratio=4, seed=0, size=1) -> PanBatch:
+    rng = torch.Generator().manual_seed(seed)
+    pan = torch.rand(size, 1, h * ratio, w * ratio, generator=rng) * 900 + 100
+    ms = torch.rand(size, bands, h, w, generator=rng) * 700 + 80
+    gains = torch.rand(2, size, bands, generator=rng) * 0.4 + 0.15
+    return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains[0], softness=gains[1])
+
+
+def stirred(name: str) -> torch.nn.Module:
+    """The model with weights that do something: as built, its correction is zero."""
+    torch.manual_seed(1)
+    net = build_model(name, **find_model(name).sizes)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    return net.double().eval()
+
+
+def double(batch: PanBatch) -> PanBatch:
+    return replace(
+        batch,
+        ms=batch.ms.double(),
+        pan=batch.pan.double(),
+        mtf=batch.mtf.double(),
+        softness=batch.softness.double(),
+    )
+
+
+@pytest.fixture(params=sorted(MODELS))
+def name(request):
+    return request.param
+
+
+def test_parameters_are_counted(name):
+    """The table's number is the network's."""
+    net = build_model(name, **find_model(name).sizes)
+
+    assert MODELS[name].params == sum(p.numel() for p in net.parameters())
+
+
+def test_it_starts_as_the_blur_matched_injection(name):
+    """Untrained, it is MTF-GLP-FS on a PAN of matched softness."""
+    batch = batch_of(5)
+    images = inject(batch)
+    gain = statistics(moments(images)).gain[..., None, None]
+
+    with torch.no_grad():
+        fused = build_model(name)(batch)
+
+    torch.testing.assert_close(fused, images.up + gain * images.detail)
+
+
+@pytest.mark.parametrize(("bands", "ratio"), [(1, 4), (3, 2), (8, 4), (13, 3), (4, 5), (32, 6)])
+def test_any_bands_any_ratio(name, bands, ratio):
+    """One set of weights; sizes that are multiples of nothing."""
+    batch = double(batch_of(bands, 9, 11, ratio))
+
+    with torch.no_grad():
+        fused = stirred(name)(batch)
+
+    assert (1, bands, 9 * ratio, 11 * ratio) == fused.shape
+    assert torch.isfinite(fused).all()
+
+
+def test_permuted_bands_give_permuted_output(name):
+    """Bands are a set."""
+    net, batch = stirred(name), double(batch_of(6))
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    moved = replace(
+        batch,
+        ms=batch.ms[:, order],
+        mtf=batch.mtf[:, order],
+        softness=batch.softness[:, order],
+    )
+
+    with torch.no_grad():
+        torch.testing.assert_close(net(batch)[:, order], net(moved))
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(3.7, 0.0), (1.0, 500.0), (0.25, -20.0)])
+def test_gains_and_offsets_pass_through(name, gain, offset):
+    """It works in the scene's own statistics: other DN, the same picture."""
+    net, batch = stirred(name), double(batch_of(4))
+    changed = replace(batch, ms=batch.ms * gain + offset, pan=batch.pan * 1.9 + 40)
+
+    with torch.no_grad():
+        expected = net(batch) * gain + offset
+        torch.testing.assert_close(net(changed), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_a_batch_is_its_samples(name):
+    """Samples do not see each other."""
+    net, batch = stirred(name), double(batch_of(3, size=4))
+    second = replace(
+        batch,
+        ms=batch.ms[1:2],
+        pan=batch.pan[1:2],
+        mtf=batch.mtf[1:2],
+        softness=batch.softness[1:2],
+    )
+
+    with torch.no_grad():
+        torch.testing.assert_close(net(batch)[1:2], net(second))
+
+
+def test_it_looks_no_further_than_it_says(name):
+    """Gradients of one output pixel: zero beyond `reach`, and not all zero just inside."""
+    entry = MODELS[name]
+    side = 2 * (entry.reach // 4) + 20
+    batch = double(batch_of(2, side, side))
+    stats = statistics(moments(inject(batch)))
+    batch = replace(
+        batch,
+        mtf=torch.full_like(batch.mtf, 0.05),
+        softness=torch.full_like(batch.softness, 0.05),
+        statistics=stats,
+    )
+    batch.pan.requires_grad_(True)
+    batch.ms.requires_grad_(True)
+    middle = side * 2
+
+    stirred(name)(batch)[0, 0, middle, middle].backward()
+
+    rows = torch.nonzero(batch.pan.grad[0, 0].abs().sum(1))[:, 0]
+    reach = max(middle - int(rows.min()), int(rows.max()) - middle)
+    ms_rows = torch.nonzero(batch.ms.grad[0].abs().sum((0, 2)))[:, 0]
+    ms_reach = max(middle - 4 * int(ms_rows.min()), 4 * int(ms_rows.max()) + 3 - middle)
+    assert max(reach, ms_reach) <= entry.reach
+    assert max(reach, ms_reach) > entry.reach - 24
+
+
+def test_a_flat_scene_stays_flat(name):
+    """No division by a spread of zero."""
+    batch = double(batch_of(3))
+    flat = replace(batch, ms=torch.full_like(batch.ms, 300), pan=torch.full_like(batch.pan, 500))
+
+    with torch.no_grad():
+        fused = stirred(name)(flat)
+
+    torch.testing.assert_close(fused, torch.full_like(fused, 300), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 5])
+def test_the_injection_moves_nothing(ratio):
+    """A PAN that rises evenly has no detail: blur, decimation and interpolation share a phase."""
+    batch = double(batch_of(2, 32, 32, ratio))
+    ramp = torch.arange(32 * ratio, dtype=torch.float64)
+    images = inject(replace(batch, pan=(ramp[:, None] + 2 * ramp).expand(1, 1, -1, -1)))
+
+    inner = slice(10 * ratio, -10 * ratio)
+    assert float(images.detail[..., inner, inner].abs().max()) < 0.02
+
+
+def test_unknown_models_and_shapes_are_refused():
+    """What exists, what fits."""
+    with pytest.raises(UnknownModel, match="anyband"):
+        build_model("nonesuch")
+    with pytest.raises(TypeError):
+        build_model("anyband", widht=3)
+    with pytest.raises(ShapeError, match="PAN must be"):
+        replace(batch_of(), ratio=3)
+    with pytest.raises(ShapeError, match="softness must be"):
+        replace(batch_of(), softness=torch.zeros(1, 2))

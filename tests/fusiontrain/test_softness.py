@@ -1,0 +1,78 @@
+import json
+
+import pytest
+import torch
+
+from fusiontrain.filters import degrade
+from fusiontrain.knowledge import learn
+from fusiontrain.scenes.scene import ArrayScene
+from fusiontrain.softness import LEAST, estimate_softness
+from shards.errors import ContractError
+
+
+def pair(gain: float, ratio: int = 4, noise: float = 0.0, seed: int = 0):
+    """Bands of one scene, of which PAN is a mix, seen through a known gain."""
+    rng = torch.Generator().manual_seed(seed)
+    side = 64 * ratio
+    scene = torch.randn(1, 3, side, side, generator=rng, dtype=torch.float64).cumsum(-1).cumsum(-2)
+    scene = scene / scene.std() * 200 + 20 * torch.randn(scene.shape, generator=rng)
+    pan = 0.6 * scene[0].mean(0, keepdim=True) + 90
+    ms = degrade(scene, torch.full((1, 3), gain, dtype=torch.float64), ratio)[0]
+    return ms + noise * torch.randn(ms.shape, generator=rng), pan
+
+
+@pytest.mark.parametrize("gain", [0.12, 0.25, 0.4, 0.55])
+@pytest.mark.parametrize("ratio", [2, 4])
+def test_the_blur_of_a_simulated_pair_is_found(gain, ratio):
+    """Whatever gain and offset lie between PAN and MS."""
+    ms, pan = pair(gain, ratio)
+
+    assert gain == pytest.approx(estimate_softness(ms, pan, ratio), abs=0.02)
+    assert gain == pytest.approx(estimate_softness(ms * 3 + 50, pan, ratio), abs=0.02)
+
+
+def test_noise_does_not_mislead_it():
+    """A few DN of noise on 200 of spread."""
+    ms, pan = pair(0.3, noise=3.0)
+
+    assert 0.3 == pytest.approx(estimate_softness(ms, pan, 4), abs=0.04)
+
+
+def test_a_flat_scene_has_some_softness():
+    """No blur can be seen; nothing breaks."""
+    value = estimate_softness(torch.full((3, 16, 16), 7.0), torch.full((1, 64, 64), 9.0), 4)
+
+    assert LEAST <= value <= 0.95
+
+
+@pytest.mark.parametrize("name", ["IKONOS_grip_1", "WV2_grip_1", "QB_dispnet_1", "PLEIADES_jian_3"])
+def test_real_scenes_blur_as_others_measured(shared, name):
+    """The scene's json has an independent estimate, in steps of .2 PAN pixels."""
+    from fusiontrain.filters import gain_to_sigma
+    from fusiontrain.knowledge import measure_softness
+    from fusiontrain.scenes.geotiff import open_pair
+
+    folder = shared("data/real")
+    expected = json.loads((folder / f"{name}.json").read_text())["checks"]
+    with open_pair(folder / f"{name}_pan.tif", folder / f"{name}_ms.tif") as opened:
+        sigma = float(gain_to_sigma(torch.tensor(measure_softness(opened)), 4))
+
+    assert expected["best_gauss_sigma_pan_px"] == pytest.approx(sigma, abs=0.25)
+
+
+def test_what_is_told_of_a_scene():
+    """A row if one is named; else the MTF that, after the wanted softness, makes the blur."""
+    ms, pan = pair(0.3)
+    scene = ArrayScene(ms=ms[:3].float(), pan=pan.float(), ratio=4)
+
+    row = learn(scene, sensor="GeoEye-1", softness=0.6)
+    measured = learn(scene, sensor=None, softness=None)
+
+    assert [pytest.approx(0.23)] * 3 == row.mtf.tolist()
+    assert [pytest.approx(0.6)] * 3 == row.softness.tolist()
+    assert 0.3 == pytest.approx(float(measured.softness[0]), abs=0.02)
+    # Gaussians in series multiply: wanted, seen at the MS Nyquist, times MTF.
+    total = measured.mtf[0] * measured.softness[0] ** (1 / 16)
+    assert 0.3 == pytest.approx(float(total), abs=0.02)
+    with pytest.raises(ContractError, match="no sensor"):
+        learn(scene, sensor="Sputnik", softness=None)
