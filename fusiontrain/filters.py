@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOBES = 4  # of the interpolation kernel
+LOBES = 4  # of interpolation kernels
+CRISP = 0.8  # fine pixels: under this sigma, samples no longer make a Gaussian
 LEAST_GAIN = 0.02  # kernels hold 4 sigma down to this gain at Nyquist
 
 
@@ -26,14 +27,37 @@ def sigma_to_gain(sigma: Tensor, ratio: int) -> Tensor:
 
 def gaussian_taps(sigma: Tensor, step: int) -> Tensor:
     """(...,) sigmas in fine pixels -> (..., K) taps of sum 1; K has the parity of step."""
-    reach = torch.ceil(4 * sigma).clamp_min(step)
+    reach = torch.ceil(4 * sigma).clamp_min(max(step, LOBES + 1))
     count = 2 * int(reach.max()) + step % 2
     t = torch.arange(count, dtype=sigma.dtype, device=sigma.device) - (count - 1) / 2
     # A sigma near zero means no blur: the floor keeps the exponent finite.
     taps = torch.exp(-0.5 * (t / sigma.clamp_min(0.05)[..., None]) ** 2)
     # Each ends at its own 4 sigma, so that a kernel does not depend on its neighbours.
     taps = taps * (t.abs() <= reach[..., None])
-    return taps / taps.sum(-1, keepdim=True)
+    taps = taps / taps.sum(-1, keepdim=True)
+    crisp = (sigma < CRISP)[..., None]
+    if step % 2 or not bool(crisp.any()):
+        # At odd steps the samples stay: a narrow one softens less than its gain says, and on
+        # real scenes that fuses better (PAN brings a blur of its own): 2.42 against 2.46 ERGAS.
+        return taps
+    return torch.where(crisp, _crisp_taps(sigma, step, count), taps)
+
+
+def _crisp_taps(sigma: Tensor, step: int, count: int) -> Tensor:
+    """Taps of the Gaussian's response at the coarse Nyquist, for Gaussians too narrow to sample.
+
+    Even steps: an interpolation to half-way between fine pixels, then three taps.
+    """
+    t = torch.arange(-LOBES, LOBES, dtype=sigma.dtype, device=sigma.device) + 0.5
+    centre = torch.sinc(t) * torch.sinc(t / LOBES)
+    centre = centre / centre.sum()
+    passed = (centre * torch.cos(math.pi * t / step)).sum()
+    # [a, 1 - 2a, a] has the response 1 - 2a (1 - cos(pi / step)).
+    a = (1 - sigma_to_gain(sigma, step) / passed) / (2 * (1 - math.cos(math.pi / step)))
+    side, middle = a[..., None] * centre, (1 - 2 * a)[..., None] * centre
+    whole = F.pad(side, (0, 2)) + F.pad(middle, (1, 1)) + F.pad(side, (2, 0))
+    pad = (count - whole.shape[-1]) // 2
+    return F.pad(whole, (pad, pad))
 
 
 def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:

@@ -114,12 +114,16 @@ class ShardReader(IterableDataset[TrainingBatch]):
 
 def read_shard(path: Path, row: ShardRow) -> Iterator[Example]:
     """Every sample of one tar, through webdataset; its count must be the manifest's."""
+    # Opened here, not by URL: no name can start a process, and the file is closed again.
+    with path.open("rb") as stream:
+        files = wds.tariterators.tar_file_expander([{"url": path.name, "stream": stream}])
+        yield from _checked(path, row, wds.tariterators.group_by_keys(files))
+
+
+def _checked(path: Path, row: ShardRow, raws: Iterator[dict[str, Any]]) -> Iterator[Example]:
     # webdataset ends a truncated tar without an error, so samples are counted.
-    pipeline = wds.WebDataset(
-        [str(path.absolute())], shardshuffle=False, nodesplitter=_keep, workersplitter=_keep
-    )
     seen = 0
-    for raw in pipeline:
+    for raw in raws:
         gt, ms, pan, facts = decode_sample(_members(path, raw))
         seen += 1
         yield Example(gt=gt, ms=ms, pan=pan, facts=facts)
@@ -138,10 +142,6 @@ def loader(reader: ShardReader, *, workers: int) -> DataLoader[TrainingBatch]:
         multiprocessing_context="spawn" if workers else None,
         persistent_workers=workers > 0,
     )
-
-
-def _keep(urls: Any) -> Any:
-    return urls  # shards are split by ShardReader, once
 
 
 def _members(path: Path, raw: dict[str, Any]) -> dict[str, bytes]:

@@ -20,6 +20,8 @@ def first(small_build):
     return path, [(key, decode_sample(members)) for key, members in read_samples(path)]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the library leaves its file open
 def test_plain_webdataset_decodes_it(first):
     """With the library's own decoders."""
     import webdataset as wds
