@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.errors import SceneError
 from fusiontrain.models.registry import find_model
 from fusiontrain.protocols import as_table, judge, num_methods, wald
 from fusiontrain.scenes.geotiff import open_pair
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     net, info = load_checkpoint(args.weights)
+    if args.out is not None and not args.out.absolute().parent.is_dir():
+        raise SceneError(f"no folder for {args.out}; make it first")
     with open_pair(args.pan, args.ms) as pair:
         if pair.note:
             print(f"fusiontrain: {pair.note}")

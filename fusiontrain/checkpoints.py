@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
@@ -18,6 +19,7 @@ FORMAT = "panprior-checkpoint"
 VERSION = 1
 SUFFIX = ".safetensors"
 _MAX_BYTES = 2**32
+_MAX_SIZE = 4096  # of any width or depth a checkpoint may name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +65,14 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
             "drop --model or give that model's checkpoint"
         )
     try:
-        net = build_model(info.model, **info.sizes)
-    except (UnknownModel, TypeError) as error:
+        with torch.device("meta"):  # shapes without memory: the sizes are the file's word
+            shapes = build_model(info.model, **info.sizes)
+    except (UnknownModel, TypeError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} names model {info.model!r} with sizes {info.sizes}: {error}"
         ) from error
-    _check_tensors(path, info, net, {name: tuple(t.shape) for name, t in state.items()})
+    _check_tensors(path, info, shapes, {name: tuple(t.shape) for name, t in state.items()})
+    net = build_model(info.model, **info.sizes)
     net.load_state_dict(state)
     return net.eval(), info
 
@@ -80,13 +84,14 @@ def _refuse_what_is_no_safetensors(path: Path) -> None:
         raise CheckpointError(f"{path} is over {_MAX_BYTES} bytes; our models are far smaller")
     with path.open("rb") as file:
         head = file.read(9)
-    if head[:2] in (b"PK", b"\x80\x02", b"\x80\x04") or head[:1] == b"\x80":
+    if head[8:9] == b"{":  # after eight bytes of length, the header of every safetensors file
+        return
+    if head[:2] == b"PK" or head[:1] == b"\x80":
         raise CheckpointError(
             f"{path} is a pickle (.pt, .pth): loading one can run any code, so it is refused; "
             f"expected a {SUFFIX} file written by fusiontrain"
         )
-    if len(head) < 9 or head[8:9] != b"{":
-        raise CheckpointError(f"{path} is no safetensors file; expected one written by fusiontrain")
+    raise CheckpointError(f"{path} is no safetensors file; expected one written by fusiontrain")
 
 
 def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
@@ -100,12 +105,11 @@ def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
             f"{path} has checkpoint version {metadata.get('version')}; expected {VERSION}"
         )
     try:
-        sizes = json.loads(metadata["sizes"])
-        return CheckpointInfo(
-            model=metadata["model"],
-            sizes={str(k): int(v) for k, v in sizes.items()},
-            training=json.loads(metadata["training"]),
-        )
+        sizes = {str(k): int(v) for k, v in json.loads(metadata["sizes"]).items()}
+        if not all(1 <= size <= _MAX_SIZE for size in sizes.values()):
+            raise ValueError(f"sizes outside 1..{_MAX_SIZE}: {sizes}")
+        training = dict(json.loads(metadata["training"]))
+        return CheckpointInfo(model=metadata["model"], sizes=sizes, training=training)
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{path} has broken metadata: {error!r}") from error
 

@@ -37,6 +37,11 @@ def main(argv: list[str] | None = None) -> int:
     except PanpriorError as error:
         print(f"fusiontrain: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # the disk's or the permissions' word, not a bug
+        print(
+            f"fusiontrain: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr
+        )
+        return 2
 
 
 def _say_missing(name: str, error: ModuleNotFoundError) -> int:

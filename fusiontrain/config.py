@@ -21,12 +21,14 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     seed: int = 0
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["no", "bf16"] = "no"
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "crop"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise TrainingError(f"seed must lie in 0..2**32-1; got {self.seed}")
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise TrainingError(f"max_minutes must be positive; got {self.max_minutes}")
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
-from fusiontrain.reader import Example, read_shard
+from fusiontrain.reader import Example, Listed, read_shard
 from fusiontrain.scenes.geotiff import write_placed
 from shards.manifest import Manifest
 
@@ -33,4 +33,4 @@ def first_sample(folder: Path) -> Example:
     manifest.check(folder)
     if not manifest.shards:
         raise SceneError(f"{folder} has no samples")
-    return next(read_shard(folder / manifest.shards[0].name, manifest.shards[0]))
+    return next(read_shard(Listed(folder=folder, manifest=manifest, row=manifest.shards[0])))

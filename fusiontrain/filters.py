@@ -110,6 +110,7 @@ def upsample(image: Tensor, ratio: int) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # kept for training too, whoever asks first
 def _interpolation_taps(ratio: int) -> Tensor:
     """(ratio, 2 LOBES + 1): weights of the MS pixels around each of a pixel's fine positions."""
     t = torch.arange(-LOBES, LOBES + 1, dtype=torch.float64)

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.scenes.scene import Scene
+from fusiontrain.errors import SceneError
+from fusiontrain.scenes.scene import LEAST_SIDE, Part, Scene
 from fusiontrain.softness import MAX_SIDE, estimate_softness
 from fusiontrain.tiles import Box
-from shards.sensors import find_sensor
+from shards.sensors import NOMINAL_MS, find_sensor
+
+_ENOUGH = 0.9  # of a window's pixels: look no further
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +34,7 @@ def learn(scene: Scene, *, sensor: str | None, softness: float | None) -> Knowle
     the part that the wanted softness leaves in. Raises: ContractError for an unknown sensor.
     """
     C, ratio = scene.bands, scene.ratio
-    measured = measure_softness(scene)
+    measured = measure_softness(scene) if sensor is None or softness is None else NOMINAL_MS
     wanted = measured if softness is None else softness
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_measured^2 - sigma_wanted^2.
@@ -42,9 +46,35 @@ def learn(scene: Scene, *, sensor: str | None, softness: float | None) -> Knowle
 
 
 def measure_softness(scene: Scene) -> float:
-    """estimate_softness on the middle of the scene."""
-    h, w = scene.shape
-    top, left = max(0, (h - MAX_SIDE) // 2), max(0, (w - MAX_SIDE) // 2)
-    box = Box(top=top, left=left, bottom=min(h, top + MAX_SIDE), right=min(w, left + MAX_SIDE))
-    part = scene.read(box)
-    return estimate_softness(part.ms, part.pan, scene.ratio)
+    """estimate_softness on the fullest of nine windows, the middle one first.
+
+    Raises: SceneError if no window has data enough to tell.
+    """
+    best: Part | None = None
+    share = 0.0
+    for box in _windows(*scene.shape):
+        part = scene.read(box)
+        if (found := float(part.valid.float().mean())) > share:
+            best, share = part, found
+        if share > _ENOUGH:
+            break
+    if best is None:
+        raise SceneError("no pixel has data in both PAN and MS; look at their nodata values")
+    # An MS pixel counts if all its PAN pixels do.
+    valid = -F.max_pool2d(-best.valid.float()[None], scene.ratio)[0] > 0
+    if int(valid.sum()) < max(LEAST_SIDE**2, 4 * scene.bands):
+        raise SceneError(
+            f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "
+            "give --sensor and --softness, or a fuller scene"
+        )
+    return estimate_softness(best.ms, best.pan, scene.ratio, valid)
+
+
+def _windows(h: int, w: int) -> list[Box]:
+    rows = [(h - MAX_SIDE) // 2, 0, h - MAX_SIDE] if h > MAX_SIDE else [0]
+    columns = [(w - MAX_SIDE) // 2, 0, w - MAX_SIDE] if w > MAX_SIDE else [0]
+    return [
+        Box(top=y, left=x, bottom=min(h, y + MAX_SIDE), right=min(w, x + MAX_SIDE))
+        for y in rows
+        for x in columns
+    ]

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.config import TrainConfig
 from fusiontrain.errors import TrainingError
 from fusiontrain.losses import relative_l1
@@ -26,6 +27,8 @@ from fusiontrain.reader import ShardReader, TrainingBatch, loader
 from shards.commit import whole_file
 
 WEIGHTS_NAME = "model.safetensors"
+LAST_NAME = "last.safetensors"  # while a run goes on
+SAVE_MINUTES = 10
 RUN_NAME = "run.json"
 LOG_EVERY = 20
 MAX_BAD_STEPS = 20  # steps in a row whose loss is not finite
@@ -52,12 +55,12 @@ def train(config: TrainConfig, folders: list[Path], out: Path, *, workers: int) 
         mixed_precision=config.precision,
         log_with="tensorboard",
         project_dir=str(out),
-        cpu=not torch.cuda.is_available(),
     )
     _refuse_split_launch(accelerator)
     if accelerator.device.type == "cpu":
         # accelerate launch leaves one thread a process; the cores are ours.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        torch.set_num_threads(max(1, (cores or 1) // accelerator.num_processes))
     set_seed(config.seed)
     entry = find_model(config.model)
     reader = ShardReader(
@@ -82,13 +85,20 @@ def train(config: TrainConfig, folders: list[Path], out: Path, *, workers: int) 
     # Our loader is not prepared: accelerate would shard it a second time.
     net, optimizer = accelerator.prepare(net, optimizer)
     accelerator.init_trackers("tensorboard")
-    steps, loss, seconds = _run(accelerator, net, optimizer, reader, config, out, workers)
-    if accelerator.is_main_process:
+
+    def save(name: str, steps: int, loss: float, seconds: float) -> dict[str, Any]:
         training = {**identity, "steps": steps, "loss": loss, "seconds": round(seconds)}
         info = CheckpointInfo(model=entry.name, sizes=entry.sizes, training=training)
-        save_checkpoint(out / WEIGHTS_NAME, accelerator.unwrap_model(net), info)
+        if accelerator.is_main_process:
+            save_checkpoint(out / name, accelerator.unwrap_model(net), info)
+        return training
+
+    steps, loss, seconds = _run(accelerator, net, optimizer, reader, config, out, workers, save)
+    training = save(WEIGHTS_NAME, steps, loss, seconds)
+    if accelerator.is_main_process:
         with whole_file(out / RUN_NAME) as file:
             file.write(json.dumps(training, indent=1, sort_keys=True).encode() + b"\n")
+        (out / LAST_NAME).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return Outcome(weights=out / WEIGHTS_NAME, steps=steps, loss=loss)
@@ -121,19 +131,16 @@ def _identity(config: TrainConfig, reader: ShardReader, processes: int) -> dict[
 
 
 def _finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
-    try:
-        held = json.loads((out / RUN_NAME).read_bytes())
-        whole = held["digest"] == identity["digest"] and (out / WEIGHTS_NAME).is_file()
-        if whole:
-            return Outcome(
-                weights=out / WEIGHTS_NAME,
-                steps=int(held["steps"]),
-                loss=float(held["loss"]),
-                reused=True,
-            )
-    except (OSError, ValueError, KeyError):
-        pass
-    return None
+    """The run that `out` holds if it is this one; TrainingError if it is another."""
+    if not (out / WEIGHTS_NAME).is_file():
+        return None
+    held = load_checkpoint(out / WEIGHTS_NAME)[1].training
+    if held.get("digest") != identity["digest"]:
+        raise TrainingError(
+            f"{out} holds the weights of another run (other shards or options)\n"
+            "  do: give --out another folder, or delete this one to train anew"
+        )
+    return Outcome(weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True)
 
 
 def _run(
@@ -144,8 +151,9 @@ def _run(
     config: TrainConfig,
     out: Path,
     workers: int,
+    save: Callable[[str, int, float, float], object],
 ) -> tuple[int, float, float]:
-    """(steps, smoothed loss, seconds)."""
+    """(steps, smoothed loss, seconds). Saves LAST_NAME every SAVE_MINUTES, lest a kill cost all."""
     columns = (
         TextColumn("pretrain"),
         BarColumn(),
@@ -154,7 +162,7 @@ def _run(
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=Console(stderr=True), disable=not accelerator.is_main_process)
-    smoothed, bad, waited, step = math.nan, 0, 0.0, 0
+    smoothed, bad, waited, step, saved = math.nan, 0, 0.0, 0, 0
     start = time.monotonic()
     with bar, _Log(out / "log.csv", accelerator) as log:
         task = bar.add_task("", total=1.0, shown="starting")
@@ -176,8 +184,11 @@ def _run(
                         f"the loss was not finite for {bad} steps in a row, last at step {step}"
                         "\n  do: lower the learning rate, or look at the shards (simgen look)"
                     )
+            seconds = time.monotonic() - start
+            if seconds > 60 * SAVE_MINUTES * (saved + 1):
+                saved += 1
+                save(LAST_NAME, step, smoothed, seconds)
             if step % LOG_EVERY == 0:
-                seconds = time.monotonic() - start
                 speed = step * config.batch_size * accelerator.num_processes / seconds
                 shown = f"step {step}, loss {smoothed:.4f}, {speed:.1f} crops/s"
                 bar.update(task, completed=done, shown=shown)

@@ -36,7 +36,6 @@ class Section:
 
 def write_page(folder: Path, sections: list[Section], *, facts: dict[str, str]) -> Path:
     """Pictures, results.json and at last index.html; returns the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
     parts = [_section(folder, section) for section in sections]
     listed = "".join(f"<li>{escape(k)}: {escape(v)}</li>" for k, v in facts.items())
     html = (

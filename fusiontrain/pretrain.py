@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from fusiontrain.errors import TrainingError
 from fusiontrain.loop import train
 from fusiontrain.models.registry import DEFAULT, MODELS
 from fusiontrain.recipes.pretrain import pretrain
@@ -32,11 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=recipe.batch_size, help="crops a process")
     parser.add_argument("--crop", type=int, default=recipe.crop, help="PAN pixels a side")
     parser.add_argument("--seed", type=int, default=recipe.seed)
-    parser.add_argument("--precision", choices=["no", "bf16", "fp16"], default=recipe.precision)
+    parser.add_argument("--precision", choices=["no", "bf16"], default=recipe.precision)
     parser.add_argument("--workers", type=int, default=0, help="reader processes a rank")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.workers < 0:
+        raise TrainingError(f"--workers must not be negative; got {args.workers}")
     config = replace(
         pretrain(),
         model=args.model,

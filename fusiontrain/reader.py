@@ -4,6 +4,7 @@ Order follows from (seed, epoch, manifest, rank, workers). Only the contract's m
 decoded, by shards.schema: nothing is unpickled, whatever a tar holds.
 """
 
+import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from shards.errors import ContractError
 from shards.manifest import Manifest, ShardRow
 from shards.schema import MEMBER_NAMES, Facts, decode_sample
 
-SHUFFLE_BUFFER = 64  # tiles a band count; 35 MB at 4 bands and 256 pixels
+SHUFFLE_BUFFER = 64  # tiles; 45 MB at 4 bands and 256 pixels
+_BLOCK, _MAGIC = 512, slice(257, 262)  # of a tar header
 _SET_BY_WEBDATASET = frozenset({"__key__", "__url__", "__local_path__"})
 
 
@@ -65,17 +67,17 @@ class ShardReader(IterableDataset[TrainingBatch]):
     ) -> None:
         super().__init__()
         self.manifests = tuple(Manifest.load(folder) for folder in folders)
-        self.shards: tuple[tuple[Path, ShardRow], ...] = tuple(
-            (folder / row.name, row)
+        self.shards: tuple[Listed, ...] = tuple(
+            Listed(folder=folder, manifest=manifest, row=row)
             for folder, manifest in zip(folders, self.manifests, strict=True)
             for row in manifest.shards
         )
         for folder, manifest in zip(folders, self.manifests, strict=True):
             manifest.check(folder, hashes=hashes)
-            if crop > manifest.tile or crop % manifest.ratio:
+            if not 4 * manifest.ratio <= crop <= manifest.tile or crop % manifest.ratio:
                 raise TrainingError(
-                    f"--crop must be a multiple of ratio {manifest.ratio} and at most the "
-                    f"tile's {manifest.tile}; got {crop}"
+                    f"--crop must be a multiple of ratio {manifest.ratio}, from four MS pixels to "
+                    f"the tile's {manifest.tile}; got {crop}"
                 )
         if not self.shards:
             raise TrainingError(f"no shards in {', '.join(map(str, folders))}")
@@ -98,7 +100,7 @@ class ShardReader(IterableDataset[TrainingBatch]):
 
     def _samples(self, slot: int, slots: int) -> Iterator[Example]:
         """This slot's share of every epoch: its own shards, or every slots-th sample if too few."""
-        num_samples = sum(row.samples for _, row in self.shards)
+        num_samples = sum(shard.row.samples for shard in self.shards)
         if num_samples < slots:
             raise TrainingError(
                 f"{slots} readers (ranks x workers) need a sample each; the shards have "
@@ -108,28 +110,50 @@ class ShardReader(IterableDataset[TrainingBatch]):
         for epoch in count():
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.shards))
             mine = order[slot::slots] if by_shard else order
-            samples = chain.from_iterable(read_shard(*self.shards[i]) for i in mine)
+            samples = chain.from_iterable(read_shard(self.shards[i]) for i in mine)
             yield from samples if by_shard else islice(samples, slot, None, slots)
 
 
-def read_shard(path: Path, row: ShardRow) -> Iterator[Example]:
-    """Every sample of one tar, through webdataset; its count must be the manifest's."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A shard and the manifest that lists it."""
+
+    folder: Path
+    manifest: Manifest
+    row: ShardRow
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.row.name
+
+
+def read_shard(shard: Listed) -> Iterator[Example]:
+    """Every sample of one tar, through webdataset; all must be as the manifest lists them."""
     # Opened here, not by URL: no name can start a process, and the file is closed again.
-    with path.open("rb") as stream:
-        files = wds.tariterators.tar_file_expander([{"url": path.name, "stream": stream}])
-        yield from _checked(path, row, wds.tariterators.group_by_keys(files))
+    with shard.path.open("rb") as stream:
+        magic = stream.read(_BLOCK)[_MAGIC]
+        if magic != b"ustar":  # webdataset would also inflate a compressed tar
+            raise ContractError(f"{shard.path} is no USTAR file; copy it again")
+        stream.seek(0)
+        files = wds.tariterators.tar_file_expander([{"url": shard.row.name, "stream": stream}])
+        try:
+            yield from _checked(shard, wds.tariterators.group_by_keys(files))
+        except (tarfile.TarError, ValueError, OSError) as error:
+            raise ContractError(f"{shard.path} is damaged: {error}; copy it again") from error
 
 
-def _checked(path: Path, row: ShardRow, raws: Iterator[dict[str, Any]]) -> Iterator[Example]:
+def _checked(shard: Listed, raws: Iterator[dict[str, Any]]) -> Iterator[Example]:
     # webdataset ends a truncated tar without an error, so samples are counted.
     seen = 0
     for raw in raws:
-        gt, ms, pan, facts = decode_sample(_members(path, raw))
+        gt, ms, pan, facts = decode_sample(_members(shard.path, raw))
+        shard.manifest.check_sample(shard.row, raw["__key__"], gt.shape, facts.ratio)
         seen += 1
         yield Example(gt=gt, ms=ms, pan=pan, facts=facts)
-    if seen != row.samples:
+    if seen != shard.row.samples:
         raise ContractError(
-            f"{path}: expected {row.samples} samples, got {seen} (truncated?); copy it again"
+            f"{shard.path}: expected {shard.row.samples} samples, got {seen} (truncated?); "
+            "copy it again"
         )
 
 

@@ -17,6 +17,7 @@ from fusiontrain.protocols import Case, as_table, judge, num_methods, wald
 from fusiontrain.reader import Example
 from fusiontrain.scenes.geotiff import open_pair
 from fusiontrain.scenes.scene import ArrayScene
+from shards.manifest import Manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +33,11 @@ def run(args: argparse.Namespace) -> int:
     if (args.pan is None) != (args.ms is None) or (args.pan is None and args.shards is None):
         raise SceneError("give --shards, or --pan and --ms together, or all three")
     net, info = load_checkpoint(args.weights)
+    args.out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
     cases: list[tuple[Case, str, str]] = []
     if args.shards is not None:
-        cases.append(_simulated(first_sample(args.shards)))
+        seen = Manifest.load(args.shards).digest in info.training.get("manifests", ())
+        cases.append(_simulated(first_sample(args.shards), seen_in_training=seen))
     if args.pan is not None:
         with open_pair(args.pan, args.ms) as pair:
             cases.append(_real(wald(pair, sensor=args.sensor, name=args.ms.stem), args.sensor))
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _simulated(sample: Example) -> tuple[Case, str, str]:
+def _simulated(sample: Example, *, seen_in_training: bool) -> tuple[Case, str, str]:
     facts = sample.facts
     ms, pan, gt = (
         torch.from_numpy(x.astype("float32")) for x in (sample.ms, sample.pan, sample.gt)
@@ -69,11 +72,10 @@ def _simulated(sample: Example) -> tuple[Case, str, str]:
         truth=gt,
     )
     heading = f"A simulated scene: {ms.shape[0]} bands, as {facts.sensor} would see {facts.source}"
-    return (
-        case,
-        heading,
-        "Neither the photograph nor the sensor was in training; the truth is known.",
+    note = "The truth is known. These shards were " + (
+        "IN TRAINING: the figures flatter." if seen_in_training else "not in training."
     )
+    return case, heading, note
 
 
 def _real(case: Case, sensor: str | None) -> tuple[Case, str, str]:

@@ -16,19 +16,20 @@ LEAST, MOST = 0.05, 0.95
 MAX_SIDE = 512  # MS pixels that suffice; callers give no more
 
 
-def estimate_softness(ms: Tensor, pan: Tensor, ratio: int) -> float:
+def estimate_softness(ms: Tensor, pan: Tensor, ratio: int, valid: Tensor | None = None) -> float:
     """Gain at the MS's Nyquist of the Gaussian by which PAN, decimated, is best explained by MS.
 
-    Shapes: (C, h, w), (1, H, W) DN. For each sigma the blurred PAN is regressed on all bands
-    and a constant; the sigma of the largest R2 wins, refined by a parabola. PAN and MS may
-    differ by any gain and offset.
+    Shapes: (C, h, w), (1, H, W) DN, valid (h, w) bool: the MS pixels to go by.
+    For each sigma the blurred PAN is regressed on all bands and a constant; the sigma of the
+    largest R2 wins, refined by a parabola. PAN and MS may differ by any gain and offset.
     """
     ms, pan = ms.double(), pan.double()
-    design = torch.cat([ms, torch.ones_like(ms[:1])]).flatten(1).T
+    kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid
+    design = torch.cat([ms, torch.ones_like(ms[:1])])[:, kept].T
     q, _ = torch.linalg.qr(design)
     sigmas = SIGMAS.double() * ratio
     seen = torch.cat([blur(pan[None], s.reshape(1, 1), step=ratio) for s in sigmas], 1)[0]
-    seen = seen.flatten(1).T
+    seen = seen[:, kept].T
     seen = seen - seen.mean(0)
     unexplained = (seen - q @ (q.T @ seen)).pow(2).sum(0) / seen.pow(2).sum(0).clamp_min(1e-12)
     best = int(unexplained.argmin())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,36 @@ class ShardRow:
     samples: int
     bytes: int
     sha256: str
+    index_sha256: str  # of the `.idx` beside it
     bands: int
 
     def __post_init__(self) -> None:
+        _check_types(self)
+        if self.samples < 1 or self.bytes < 1 or self.bands < 1:
+            raise ContractError(f"{self.name}: samples, bytes and bands must be positive")
         stem, _, ending = self.name.partition(".")
         if ending != "tar" or not KEY_GRAMMAR.fullmatch(stem):
             raise ContractError(
                 f"a shard is named [a-z0-9_-]+.tar beside its manifest; got {self.name!r}"
             )
+
+    @property
+    def index_name(self) -> str:
+        return self.name.removesuffix(".tar") + ".idx"
+
+    def problems(self, folder: Path, *, hashes: bool = True) -> Iterator[str]:
+        """One line for each way in which the files in `folder` are not as listed."""
+        path, index = folder / self.name, folder / self.index_name
+        if not path.is_file():
+            yield f"{self.name}: expected {self.bytes} bytes, got no file"
+        elif (size := path.stat().st_size) != self.bytes:
+            yield f"{self.name}: expected {self.bytes} bytes, got {size} (truncated or altered)"
+        elif hashes and (digest := file_sha256(path)) != self.sha256:
+            yield f"{self.name}: expected sha256 {self.sha256[:12]}, got {digest[:12]} (altered)"
+        if not index.is_file():
+            yield f"{self.index_name}: expected an index, got no file"
+        elif hashes and file_sha256(index) != self.index_sha256:
+            yield f"{self.index_name}: not the index of this tar (altered)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +78,9 @@ class Manifest:
     shards: tuple[ShardRow, ...]
     rejected: tuple[Rejected, ...] = ()
     contract_version: int = VERSION
+
+    def __post_init__(self) -> None:
+        _check_types(self)
 
     @property
     def samples(self) -> int:
@@ -102,26 +127,40 @@ class Manifest:
         except (KeyError, TypeError) as error:
             raise ContractError(f"{path} lacks a field or has a strange one: {error}") from error
 
+    def check_sample(self, row: ShardRow, key: str, shape: tuple[int, ...], ratio: int) -> None:
+        """ContractError unless a sample's gt shape and ratio are those of its shard and build."""
+        expected = (row.bands, self.tile, self.tile)
+        if shape != expected or ratio != self.ratio:
+            raise ContractError(
+                f"{row.name}: sample {key} must be {expected} at ratio {self.ratio}, as listed; "
+                f"got {shape} at ratio {ratio}"
+            )
+
     def problems(self, folder: Path, *, hashes: bool = True) -> Iterator[str]:
-        """One line for each shard that is not as listed; nothing if all are whole."""
+        """One line for each file that is not as listed; nothing if all are whole."""
         for row in self.shards:
-            path = folder / row.name
-            if not path.is_file():
-                yield f"{row.name}: expected {row.bytes} bytes, got no file"
-            elif (size := path.stat().st_size) != row.bytes:
-                yield f"{row.name}: expected {row.bytes} bytes, got {size} (truncated or altered)"
-            elif hashes and (digest := file_sha256(path)) != row.sha256:
-                yield f"{row.name}: expected sha256 {row.sha256[:12]}, got {digest[:12]} (altered)"
+            yield from row.problems(folder, hashes=hashes)
 
     def check(self, folder: Path, *, hashes: bool = True) -> None:
-        """ContractError naming every shard that is not as listed."""
+        """ContractError naming every file that is not as listed."""
         found = list(self.problems(folder, hashes=hashes))
         if found:
             raise ContractError(
-                f"{len(found)} of {len(self.shards)} shards in {folder} "
-                f"are not what {NAME} lists:\n  "
+                f"{len(found)} files in {folder} are not what {NAME} lists:\n  "
                 + "\n  ".join(found)
                 + "\n  do: delete the named tars and build again, or copy them anew"
+            )
+
+
+def _check_types(record: ShardRow | Manifest) -> None:
+    """ContractError if a plain field does not hold the type it is declared with."""
+    plain = {"str": str, "int": int, "dict": dict}
+    for field in fields(record):
+        expected = plain.get(getattr(field.type, "__name__", str(field.type)))
+        value = getattr(record, field.name)
+        if expected is not None and type(value) is not expected:
+            raise ContractError(
+                f"{type(record).__name__}.{field.name} must be {expected.__name__}; got {value!r}"
             )
 
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from tokenize import TokenError
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -86,7 +87,7 @@ class Facts:
                 recipe=str(raw["recipe"]),
                 seed=int(raw["seed"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ContractError(
                 f"the json member is not a sample's facts: {error!r}; rebuild the shard"
             ) from error
@@ -142,7 +143,7 @@ def decode_array(data: bytes, name: str) -> np.ndarray:
         if version != (1, 0):
             raise ValueError(f"npy format {version}")
         shape, fortran, dtype = npy_format.read_array_header_1_0(stream)
-    except ValueError as error:
+    except (ValueError, SyntaxError, TokenError) as error:  # numpy parses headers as Python
         raise ContractError(f"{name} is not a version 1.0 .npy file: {error}") from error
     if dtype != DTYPE or fortran or len(shape) != 3:
         raise ContractError(

@@ -22,11 +22,11 @@ from shards.index import WIDS_NAME, wids_index
 from shards.manifest import Manifest
 from simgen.config import Build, digest
 from simgen.errors import BuildError
-from simgen.plan import Plan, library_versions, shard_stem
+from simgen.plan import Plan, Task, library_versions
 from simgen.sources import open_source
 from simgen.writer import Sidecar, committed
 
-PLAN_NAME = "build.json"
+PLAN_NAME, LOCK_NAME = "build.json", ".lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +61,10 @@ def run_build(
 def _folder_of(plan: Plan) -> Iterator[None]:
     """The output folder, ours alone while the block runs."""
     out = plan.build.out
+    text = json.dumps(plan.data, indent=1, sort_keys=True).encode() + b"\n"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        claim = (out / PLAN_NAME).open("a+b")
+        claim = (out / LOCK_NAME).open("ab")
     except OSError as error:
         raise BuildError(
             f"cannot write to {out.absolute()}: {error.strerror}; "
@@ -74,29 +75,29 @@ def _folder_of(plan: Plan) -> Iterator[None]:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BuildError(f"another build is running in {out}; wait for it") from error
-        claim.seek(0)
-        _check_same_plan(plan, claim.read())
-        sweep_temporaries(out)
-        claim.truncate(0)  # in place, not renamed: the lock is on this very file
-        claim.write(json.dumps(plan.data, indent=1, sort_keys=True).encode() + b"\n")
-        claim.flush()
-        os.fsync(claim.fileno())
         try:
+            sweep_temporaries(out)
+            if _is_new(plan):
+                with whole_file(out / PLAN_NAME) as file:
+                    file.write(text)
             yield
         except OSError as error:
             raise BuildError(f"cannot go on writing to {out}: {error.strerror or error}") from error
 
 
-def _check_same_plan(plan: Plan, text: bytes) -> None:
+def _is_new(plan: Plan) -> bool:
+    """Whether the folder holds no build yet; BuildError if it holds another, or other tars."""
     out = plan.build.out
-    if not text:
+    if not (out / PLAN_NAME).exists():
         if any(out.glob("*.tar")):
             raise BuildError(f"{out} holds tars of another origin; give --out an empty folder")
-        return
+        return True
     try:
-        held = json.loads(text)
-    except ValueError:
-        return  # torn while being written: the sidecars still decide shard by shard
+        held = dict(json.loads((out / PLAN_NAME).read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise BuildError(
+            f"{out / PLAN_NAME} is damaged ({error}); delete the folder to build anew"
+        ) from error
     wanted = json.loads(json.dumps(plan.data))
     different = sorted(k for k in {*wanted, *held} if wanted.get(k) != held.get(k))
     if different:
@@ -107,6 +108,7 @@ def _check_same_plan(plan: Plan, text: bytes) -> None:
             f"{out} holds another build ({shown})\n"
             "  do: give --out another folder, or delete this one to build anew"
         )
+    return False
 
 
 def _brief(data: dict[str, Any], key: str) -> str:
@@ -117,19 +119,19 @@ def _brief(data: dict[str, Any], key: str) -> str:
 
 
 def _build_shards(plan: Plan, workers: int, report: Callable[[Progress], None]) -> list[Sidecar]:
-    out = plan.build.out
+    tasks = plan.tasks()
     found: dict[int, Sidecar] = {}
-    for shard in range(plan.num_shards):
-        sidecar = committed(out, shard_stem(shard), plan.digest)
+    for task in tasks:
+        sidecar = committed(task)
         if sidecar is not None:
-            found[shard] = sidecar
+            found[task.shard] = sidecar
     reused = len(found)
 
     def tell() -> None:
         report(
             Progress(
                 shards_done=len(found),
-                shards_total=plan.num_shards,
+                shards_total=len(tasks),
                 samples=sum(s.row.samples for s in found.values() if s.row),
                 reused=reused,
                 rejected=len({r for s in found.values() for r in s.rejected}),
@@ -139,19 +141,18 @@ def _build_shards(plan: Plan, workers: int, report: Callable[[Progress], None]) 
     tell()
     from simgen.shard import build_shard  # DALI loads only where there is work for it
 
-    missing = [shard for shard in range(plan.num_shards) if shard not in found]
+    missing = [task for task in tasks if task.shard not in found]
     if workers == 1 or len(missing) <= 1:
-        for shard in missing:
-            found[shard] = build_shard(plan, shard)
+        for task in missing:
+            found[task.shard] = build_shard(task)
             tell()
     else:
-        _build_in_processes(plan, missing, workers, found, tell)
+        _build_in_processes(missing, workers, found, tell)
     return [found[shard] for shard in sorted(found)]
 
 
 def _build_in_processes(
-    plan: Plan,
-    missing: list[int],
+    missing: list[Task],
     workers: int,
     found: dict[int, Sidecar],
     tell: Callable[[], None],
@@ -166,7 +167,7 @@ def _build_in_processes(
         initargs=(os.getpid(),),
     )
     try:
-        futures = {pool.submit(build_shard, plan, shard): shard for shard in missing}
+        futures = {pool.submit(build_shard, task): task.shard for task in missing}
         for future in as_completed(futures):
             found[futures[future]] = future.result()
             tell()

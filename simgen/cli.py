@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +26,15 @@ def main(argv: list[str] | None = None) -> int:
         return int(args.run(args))
     except PanpriorError as error:
         print(f"simgen: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # the disk's or the permissions' word, not a bug
+        print(f"simgen: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except (ModuleNotFoundError, PackageNotFoundError) as error:
+        print(
+            f"simgen: {error.name} is not installed\n  do: pip install 'panprior[simgen]'",
+            file=sys.stderr,
+        )
         return 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shards.schema import MAX_BANDS
+from shards.schema import MAX_BANDS, MAX_SIDE
 from shards.sensors import SENSORS
 from simgen.errors import ConfigError
 
@@ -22,7 +22,6 @@ class Recipe:
     ratio: int = 4
     oversample: int = 2  # scene pixels per PAN pixel
     zoom: Range = (1.0, 2.0)  # photograph pixels per scene pixel, log-uniform
-    min_side: int = 96  # smaller photographs are rejected
 
     like_sensor: str | None = None  # a row of shards/sensors.py; None draws a new sensor a sample
     kernel: Literal["gaussian", "paper"] = "gaussian"
@@ -46,13 +45,13 @@ class Recipe:
     shot_noise: Range = (0.0, 0.0)  # variance per unit of signal
 
     def __post_init__(self) -> None:
-        for name in ("tile", "ratio", "oversample", "min_side"):
+        for name in ("tile", "ratio", "oversample"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if self.tile % self.ratio or self.tile < 4 * self.ratio:
+        if self.tile % self.ratio or not 4 * self.ratio <= self.tile <= MAX_SIDE:
             raise ConfigError(
-                f"tile must be a multiple of ratio {self.ratio} and at least four MS pixels; "
-                f"got {self.tile}"
+                f"tile must be a multiple of ratio {self.ratio}, from four MS pixels to {MAX_SIDE} "
+                f"PAN pixels; got {self.tile}"
             )
         for name in ("mtf_ms", "mtf_pan", "softness"):
             low, high = getattr(self, name)
@@ -65,6 +64,11 @@ class Recipe:
                 f"like_sensor={self.like_sensor!r} is unknown; known: {', '.join(SENSORS)}. "
                 "To add one, add a row with its source to shards/sensors.py."
             )
+
+    @property
+    def min_side(self) -> int:
+        """Photograph pixels: a smaller one would be enlarged even when mirrored, so is rejected."""
+        return -(-self.tile * self.oversample // 2)
 
     def as_data(self) -> dict[str, Any]:
         """Plain JSON types, as the manifest keeps them."""
@@ -90,7 +94,8 @@ class Build:
     shard_size: int = 128  # samples planned a shard
     seed: int = 0
     device: Literal["cpu", "gpu"] = "cpu"
-    max_pixels: int = 100_000_000  # a larger image is rejected unread
+    max_pixels: int = 100_000_000  # a larger image is rejected undecoded
+    max_bytes: int = 256_000_000  # a larger file is rejected unread
 
     def __post_init__(self) -> None:
         for name in ("draws", "shard_size", "max_pixels"):

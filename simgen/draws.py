@@ -108,7 +108,8 @@ def _draw_place(
 ) -> tuple[tuple[int, int, int, int], tuple[int, int], tuple[int, int]]:
     size = recipe.tile * recipe.oversample
     low, high = np.log(recipe.zoom)
-    # Mirroring doubles a crop, so half the scene's size must come from the photograph.
+    # Mirroring doubles a crop, so half the scene's size must come from the photograph;
+    # Recipe.min_side sees to it that this never enlarges.
     zoom = min(float(np.exp(rng.uniform(low, high))), 2 * min(height, width) / size)
     crop_h, crop_w = (min(int(np.ceil(size * zoom)), side) for side in (height, width))
     resized = tuple(min(size, max(-(-size // 2), round(s / zoom))) for s in (crop_h, crop_w))

@@ -18,14 +18,15 @@ _SIDE, _CAPTION, _GAP = 192, 28, 6
 def contact_sheet(folder: Path, out: Path, *, count: int) -> None:
     """PAN, MS and target side by side for `count` samples taken from all shards in turn."""
     manifest = Manifest.load(folder)
+    manifest.check(folder, hashes=False)
+    if count < 1 or not manifest.shards:
+        raise ContractError(f"no samples to draw: {count} asked, {manifest.samples} in {folder}")
     a_shard = -(-count // len(manifest.shards))
     decoded = [
         decode_sample(members)
         for row in manifest.shards
         for _, members in islice(read_samples(folder / row.name), a_shard)
     ][:count]
-    if not decoded:
-        raise ContractError(f"no samples to draw in {folder}")
     columns = min(2, len(decoded))
     rows = -(-len(decoded) // columns)
     cell_w, cell_h = 3 * _SIDE + 2 * _GAP, _SIDE + _CAPTION

@@ -64,30 +64,42 @@ class Plan:
         total = len(self.source.photos) * self.build.draws
         return total if self.build.limit is None else min(total, self.build.limit)
 
-    @property
-    def num_shards(self) -> int:
-        return -(-self.num_samples // self.build.shard_size)
-
-    def samples_of(self, shard: int) -> list[Planned]:
-        """The shard's slice of all (photograph, draw) pairs in their shuffled order."""
-        total = len(self.source.photos) * self.build.draws
-        order = np.random.default_rng(self.build.seed).permutation(total)[: self.num_samples]
-        first = shard * self.build.shard_size
-        return [
+    def tasks(self) -> list["Task"]:
+        """All shards: slices of all (photograph, draw) pairs in their shuffled order."""
+        build, digest_ = self.build, self.digest
+        total = len(self.source.photos) * build.draws
+        order = np.random.default_rng(build.seed).permutation(total)[: self.num_samples].tolist()
+        planned = tuple(
             Planned(
-                number=first + i,
-                photo=self.source.photos[int(pair) // self.build.draws],
-                draw=int(pair) % self.build.draws,
+                number=n, photo=self.source.photos[pair // build.draws], draw=pair % build.draws
             )
-            for i, pair in enumerate(order[first : first + self.build.shard_size])
+            for n, pair in enumerate(order)
+        )
+        return [
+            Task(
+                build=build,
+                plan=digest_,
+                shard=shard,
+                bands=build.bands[shard % len(build.bands)],
+                samples=planned[first : first + build.shard_size],
+            )
+            for shard, first in enumerate(range(0, len(planned), build.shard_size))
         ]
 
-    def bands_of(self, shard: int) -> int:
-        return self.build.bands[shard % len(self.build.bands)]
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One shard to be: all that a worker process needs to know."""
 
-def shard_stem(shard: int) -> str:
-    return f"shard-{shard:06d}"
+    build: Build
+    plan: str  # digest of the plan
+    shard: int
+    bands: int
+    samples: tuple[Planned, ...]
+
+    @property
+    def stem(self) -> str:
+        return f"shard-{self.shard:06d}"
 
 
 def library_versions() -> dict[str, str]:

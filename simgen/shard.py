@@ -7,17 +7,17 @@ from simgen.draws import draw_sample
 from simgen.errors import BuildError, SourceError
 from simgen.guard import Verdict, judge
 from simgen.pipeline import Arrays, DecodeError, Job, can_decode, run
-from simgen.plan import Plan, Planned, shard_stem
+from simgen.plan import Planned, Task
 from simgen.sources import Photo
 from simgen.writer import Sidecar, write_shard
 
 
-def build_shard(plan: Plan, shard: int) -> Sidecar:
+def build_shard(task: Task) -> Sidecar:
     """Make and commit one shard. Unusable images are left out and named in the sidecar."""
-    build, bands = plan.build, plan.bands_of(shard)
+    build = task.build
     judged: dict[str, tuple[bytes, Verdict]] = {}
     jobs: list[tuple[Planned, Job]] = []
-    for planned in plan.samples_of(shard):
+    for planned in task.samples:
         photo = planned.photo
         if photo.key not in judged:
             judged[photo.key] = _read(photo, build)
@@ -25,7 +25,7 @@ def build_shard(plan: Plan, shard: int) -> Sidecar:
         if verdict.usable:
             draw = draw_sample(
                 build.recipe,
-                bands=bands,
+                bands=task.bands,
                 seed=build.seed,
                 key=planned.dice,
                 height=verdict.height,
@@ -36,17 +36,16 @@ def build_shard(plan: Plan, shard: int) -> Sidecar:
     made, refused = _run(jobs, build)
     reasons |= refused
     return write_shard(
-        build.out,
-        shard_stem(shard),
+        task,
         [(planned.key, _members(planned, job, made[planned.number], build))
          for planned, job in jobs if planned.number in made],
-        bands=bands,
-        plan=plan.digest,
         rejected=tuple(Rejected(source=key, reason=reasons[key]) for key in sorted(reasons)),
     )  # fmt: skip
 
 
 def _read(photo: Photo, build: Build) -> tuple[bytes, Verdict]:
+    if photo.size > build.max_bytes:
+        return b"", Verdict(reason=f"{photo.size} bytes exceed {build.max_bytes}")
     try:
         data = photo.read()
     except SourceError as error:

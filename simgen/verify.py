@@ -19,11 +19,8 @@ def verify(folder: Path) -> Manifest:
     for row in manifest.shards:
         count = 0
         for key, members in read_samples(folder / row.name):
-            gt = decode_sample(members)[0]
-            if gt.shape[0] != row.bands:
-                raise ContractError(
-                    f"{row.name}: sample {key} has {gt.shape[0]} bands; the shard has {row.bands}"
-                )
+            gt, _, _, facts = decode_sample(members)
+            manifest.check_sample(row, key, gt.shape, facts.ratio)
             if key in seen:
                 raise ContractError(f"{row.name}: key {key} appears twice in this build")
             seen.add(key)

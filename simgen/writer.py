@@ -3,6 +3,7 @@
 The sidecar is the commit mark. A tar without one, or with one that disagrees, is rebuilt.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from shards.errors import ContractError
 from shards.index import dali_index
 from shards.manifest import Rejected, ShardRow, file_sha256
 from shards.tar import write_samples
+from simgen.plan import Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,44 +46,41 @@ def sidecar_path(folder: Path, stem: str) -> Path:
 
 
 def write_shard(
-    folder: Path,
-    stem: str,
+    task: Task,
     samples: Sequence[tuple[str, dict[str, bytes]]],
     *,
-    bands: int,
-    plan: str,
     rejected: tuple[Rejected, ...],
 ) -> Sidecar:
     """Commit a shard of (key, members) samples; an empty one leaves a sidecar only."""
-    row = None
+    folder, stem, row = task.build.out, task.stem, None
     if samples:
         tar = folder / f"{stem}.tar"
         with whole_file(tar) as file:
             places = write_samples(file, samples)
+        index = dali_index(places)
         with whole_file(folder / f"{stem}.idx") as file:
-            file.write(dali_index(places))
+            file.write(index)
         row = ShardRow(
             name=tar.name,
             samples=len(samples),
             bytes=tar.stat().st_size,
             sha256=file_sha256(tar),
-            bands=bands,
+            index_sha256=hashlib.sha256(index).hexdigest(),
+            bands=task.bands,
         )
-    sidecar = Sidecar(plan=plan, row=row, rejected=rejected)
+    sidecar = Sidecar(plan=task.plan, row=row, rejected=rejected)
     with whole_file(sidecar_path(folder, stem)) as file:
         file.write(sidecar.to_json())
     return sidecar
 
 
-def committed(folder: Path, stem: str, plan: str) -> Sidecar | None:
+def committed(task: Task) -> Sidecar | None:
     """The sidecar of a shard that is whole and belongs to this plan, else None."""
-    sidecar = Sidecar.load(sidecar_path(folder, stem))
-    if sidecar is None or sidecar.plan != plan:
+    folder = task.build.out
+    sidecar = Sidecar.load(sidecar_path(folder, task.stem))
+    if sidecar is None or sidecar.plan != task.plan:
         return None
     row = sidecar.row
-    if row is not None:
-        tar, index = folder / row.name, folder / f"{stem}.idx"
-        whole = tar.is_file() and index.is_file() and tar.stat().st_size == row.bytes
-        if row.name != f"{stem}.tar" or not whole or file_sha256(tar) != row.sha256:
-            return None
+    if row is not None and (row.name != f"{task.stem}.tar" or any(row.problems(folder))):
+        return None
     return sidecar

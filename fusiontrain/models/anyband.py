@@ -39,13 +39,16 @@ class AnyBand(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, batch: PanBatch) -> Tensor:
-        images = inject(batch)
-        stats = batch.statistics or statistics(moments(images))
+        # Physics in full precision: bf16 would round DN and cancel variances.
+        with torch.autocast(batch.pan.device.type, enabled=False):
+            images = inject(batch)
+            stats = batch.statistics or statistics(moments(images))
+            local_gain = [local_gains(batch, images, stats, sigma) for sigma in WINDOWS]
         B, C, H, W = images.up.shape
         per_band = [s[..., None, None] for s in (stats.ms_mean, stats.ms_std, stats.pan_mean)]
         ms_mean, ms_std, pan_mean = per_band
         pan_std, gain = stats.pan_std[..., None, None], stats.gain[..., None, None]
-        local = [local_gains(batch, images, stats, sigma) - gain for sigma in WINDOWS]
+        local = [g - gain for g in local_gain]
         steered = [(g * images.detail / ms_std).clamp(-4, 4) for g in local]
         seen = torch.stack(
             [
@@ -70,7 +73,7 @@ class AnyBand(nn.Module):
         for block in self.blocks:
             x = block(x, conditions, C)
         correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE)[..., :H, :W]
-        correction = correction.reshape(B, C, H, W)
+        correction = correction.reshape(B, C, H, W).to(images.up.dtype)
         correction = correction + sum(trust[:, :, i] * s for i, s in enumerate(steered))
         injected = images.up + stats.gain[..., None, None] * images.detail
         return injected + ms_std * correction

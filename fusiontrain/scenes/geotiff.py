@@ -24,6 +24,7 @@ from shards.commit import publish, temporary_path
 MAX_RATIO = 8
 PHASE_TOLERANCE = 0.25  # PAN pixels by which the MS grid may miss the PAN's
 _BLOCK = 256
+_THUMBNAIL = 512  # pixels a side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,8 @@ class GeoPair:
     shape: tuple[int, int]  # h, w of the overlap, MS pixels
     ms_origin: tuple[int, int]  # row, column of the overlap in the MS file
     pan_origin: tuple[int, int]  # row, column of the overlap in the PAN file
+    ms_fill: Tensor = field(repr=False)  # (C,) stands in for missing pixels, in every window
+    pan_fill: Tensor = field(repr=False)  # (1,)
     ms_file: Any = field(repr=False)
     pan_file: Any = field(repr=False)
     note: str = ""  # what was assumed about the alignment
@@ -48,7 +51,17 @@ class GeoPair:
 
     @property
     def nodata(self) -> float | None:
-        return None if self.ms_file.nodata is None else float(self.ms_file.nodata)
+        """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
+        own, pans = self.ms_file.nodata, self.pan_file.nodata
+        if own is not None:
+            return float(own)
+        if self.dtype.kind == "f":
+            return math.nan
+        if pans is None and np.dtype(self.pan_file.dtypes[0]).kind != "f":
+            return None  # every pixel is data
+        info = np.iinfo(self.dtype)
+        fits = pans is not None and float(pans).is_integer() and info.min <= pans <= info.max
+        return float(pans) if fits else 0.0
 
     @property
     def transform(self) -> Affine:
@@ -60,12 +73,12 @@ class GeoPair:
         fine = box.scaled(self.ratio)
         ms = _read(self.ms_file, box, self.ms_origin)
         pan = _read(self.pan_file, fine, self.pan_origin)
-        ms_valid = _valid(ms, self.nodata).all(0)
-        pan_nodata = self.pan_file.nodata
-        pan_valid = _valid(pan, None if pan_nodata is None else float(pan_nodata))[0]
+        ms_valid, pan_valid = _valid(ms, self.ms_file.nodata), _valid(pan, self.pan_file.nodata)
         spread = ms_valid.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
         return Part(
-            ms=_stand_in(ms, ms_valid), pan=_stand_in(pan, pan_valid), valid=spread & pan_valid
+            ms=torch.where(ms_valid, ms, self.ms_fill[:, None, None]),
+            pan=torch.where(pan_valid, pan, self.pan_fill[:, None, None]),
+            valid=spread & pan_valid,
         )
 
 
@@ -144,6 +157,8 @@ def _align(pan: Any, ms: Any) -> GeoPair:
         shape=(h, w),
         ms_origin=(ms_row, ms_column),
         pan_origin=(pan_row, pan_column),
+        ms_fill=_typical(ms),
+        pan_fill=_typical(pan),
         ms_file=ms,
         pan_file=pan,
         note=note,
@@ -191,20 +206,23 @@ def _read(file: Any, box: Box, origin: tuple[int, int]) -> Tensor:
 
 
 def _valid(image: Tensor, nodata: float | None) -> Tensor:
+    """(H, W): where all bands have data."""
     finite = torch.isfinite(image)
-    if nodata is None or math.isnan(nodata):
-        return finite
-    return finite & (image != torch.tensor(nodata, dtype=image.dtype))
+    if nodata is not None and not math.isnan(nodata):
+        finite = finite & (image != torch.tensor(nodata, dtype=image.dtype))
+    return finite.all(0)
 
 
-def _stand_in(image: Tensor, valid: Tensor) -> Tensor:
-    """The mean of the valid pixels where there is no data, so that blurs stay calm."""
-    if bool(valid.all()):
-        return image
-    weight = valid.to(image.dtype)
-    total = torch.where(valid, image, 0.0).sum((-2, -1))
-    mean = total / weight.sum().clamp_min(1)
-    return torch.where(valid, image, mean[:, None, None])
+def _typical(file: Any) -> Tensor:
+    """(C,) mean of the valid pixels of a thumbnail; blurs stay calm beside what it stands for."""
+    size = (min(file.height, _THUMBNAIL), min(file.width, _THUMBNAIL))
+    try:
+        data = file.read(out_shape=(file.count, *size), out_dtype="float32")
+    except RasterioError as error:
+        raise SceneError(f"{file.name} cannot be read: {error}") from error
+    image = torch.from_numpy(data)
+    valid = _valid(image, file.nodata)
+    return torch.where(valid, image, 0.0).sum((-2, -1)) / valid.sum().clamp_min(1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,18 @@ def test_a_pickle_is_refused_unread(tmp_path, name):
     assert [] == ran
 
 
+def test_headers_of_any_length_are_read(tmp_path):
+    """A header of length 0x..80 begins like a pickle does."""
+    lengths = set()
+    for padding in range(0, 260, 4):
+        path = tmp_path / "w.safetensors"
+        info = CheckpointInfo(model="anyband", sizes=INFO.sizes, training={"x": "y" * padding})
+        save_checkpoint(path, build_model(INFO.model, **INFO.sizes), info)
+        lengths.add(path.read_bytes()[0])
+        assert info == load_checkpoint(path)[1]
+    assert 0x80 in lengths
+
+
 def test_weights_of_another_model_are_refused(weights):
     """Found, expected, and what to do."""
     with pytest.raises(CheckpointError, match=r"'anyband'; expected 'pannet': drop --model"):
@@ -74,6 +86,10 @@ def test_a_file_that_lies_about_its_model_is_refused(tmp_path):
         ({"format": "pt"}, "someone else's"),
         ({"sizes": '{"depth": 3}'}, "depth"),
         ({"sizes": "[]"}, "broken metadata"),
+        ({"sizes": '{"width": -3}'}, "sizes outside"),
+        ({"sizes": '{"width": 100000000}'}, "sizes outside"),
+        ({"sizes": '{"width": 4096}'}, "does not hold the tensors"),
+        ({"training": "3"}, "broken metadata"),
     ],
 )
 def test_other_metadata_is_refused(tmp_path, change, word):

@@ -269,7 +269,88 @@ def test_the_network_is_told_what_the_methods_are(small_build):
     from fusiontrain.report import _simulated
 
     sample = first_sample(small_build)
-    case, _, _ = _simulated(replace(sample))
+    case, _, note = _simulated(replace(sample), seen_in_training=True)
+
+    assert "IN TRAINING" in note
 
     assert list(sample.facts.mtf_ms) == pytest.approx(case.knowledge.mtf.tolist())
     torch.testing.assert_close(case.batch.softness[0], torch.tensor(sample.facts.softness))
+
+
+def test_missing_pixels_leave_no_seam(pair, weights, tmp_path, monkeypatch):
+    """A hole is filled the same way in every window, so the data beside it does not change."""
+    from fusiontrain import fuse as door
+    from fusiontrain import fusing
+
+    with rasterio.open(pair[1], "r+") as file:
+        data = (file.read() + 20 * np.arange(100, dtype="uint16")).astype("uint16")
+        data[:, 30:38] = 0
+        file.write(data)
+    main(["fuse", *map(str, pair), str(tmp_path / "whole.tif"), "--weights", str(weights)])
+
+    def small(*args, **kwargs):
+        return fusing.fuse_windows(*args, **kwargs, core=64)
+
+    monkeypatch.setattr(door, "fuse_windows", small)
+    main(["fuse", *map(str, pair), str(tmp_path / "tiled.tif"), "--weights", str(weights)])
+
+    with rasterio.open(tmp_path / "whole.tif") as a, rasterio.open(tmp_path / "tiled.tif") as b:
+        assert np.abs(a.read().astype(int) - b.read().astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("pan_nodata", "ms_dtype", "expected"),
+    [(0, "uint16", 0), (-9999, "uint8", 0), (7, "float32", np.nan)],
+)
+def test_what_is_missing_in_pan_alone_is_missing_in_the_output(
+    weights, tmp_path, pan_nodata, ms_dtype, expected
+):
+    """The MS names no nodata value; the output needs one all the same."""
+    ms, pan = arrays(40, 40)
+    pan = pan.numpy().astype("int16")
+    pan[:, :20] = pan_nodata
+    paths = []
+    for name, image, grid, nodata in (
+        ("p.tif", pan, GRID, pan_nodata),
+        ("m.tif", (ms / 10).numpy().astype(ms_dtype), GRID @ Affine.scale(4), None),
+    ):
+        C, h, w = image.shape
+        options = {"count": C, "height": h, "width": w, "dtype": image.dtype, "nodata": nodata}
+        options |= {"transform": grid, "crs": "EPSG:32633", "driver": "GTiff"}
+        with rasterio.open(tmp_path / name, "w", **options) as file:
+            file.write(image)
+        paths.append(str(tmp_path / name))
+
+    assert 0 == main(["fuse", *paths, str(tmp_path / "f.tif"), "--weights", str(weights)])
+
+    with rasterio.open(tmp_path / "f.tif") as fused:
+        np.testing.assert_equal(fused.nodata, float(expected))
+        empty = fused.read_masks(1) == 0
+    assert empty[:20].all()
+    assert not empty[20:].any()
+
+
+def test_softness_is_measured_where_there_is_data(weights):
+    """A scene whose middle is empty."""
+    from fusiontrain.knowledge import measure_softness
+    from fusiontrain.scenes.scene import Part
+
+    ms, pan = arrays(600, 600)
+    full = ArrayScene(ms=ms, pan=pan, ratio=4)
+
+    class Holed:
+        bands, ratio, shape = 4, 4, (600, 600)
+
+        def read(self, box):
+            part = full.read(box)
+            fine = box.scaled(4)
+            rows = torch.arange(fine.top, fine.bottom)[:, None]
+            columns = torch.arange(fine.left, fine.right)[None]
+            valid = (rows < 1000) & (columns < 1500)
+            return Part(
+                ms=torch.where(valid[::4, ::4], part.ms, 300.0),
+                pan=torch.where(valid, part.pan, 500.0),
+                valid=valid,
+            )
+
+    assert measure_softness(full) == pytest.approx(measure_softness(Holed()), abs=0.03)

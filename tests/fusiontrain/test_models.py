@@ -142,6 +142,22 @@ def test_it_looks_no_further_than_it_says(name):
     assert max(reach, ms_reach) > entry.reach - 24
 
 
+def test_bf16_keeps_the_physics(name):
+    """Autocast touches the network's layers alone: the injection stays exact."""
+    batch = batch_of(4, 24, 24)
+    net = stirred(name).float()
+    untrained = build_model(name)
+
+    with torch.no_grad():
+        exact, start = net(batch), untrained(batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded, same = net(batch), untrained(batch)
+
+    torch.testing.assert_close(start, same, rtol=0, atol=1e-2)
+    correction = (exact - start).pow(2).mean().sqrt()
+    assert float((rounded - exact).pow(2).mean().sqrt()) < 0.02 * float(correction)
+
+
 def test_a_flat_scene_stays_flat(name):
     """No division by a spread of zero."""
     batch = double(batch_of(3))

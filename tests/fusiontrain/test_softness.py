@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from fusiontrain.filters import degrade
+from fusiontrain.filters import blur, degrade, gain_to_sigma
 from fusiontrain.knowledge import learn
 from fusiontrain.scenes.scene import ArrayScene
 from fusiontrain.softness import LEAST, estimate_softness
@@ -71,8 +71,9 @@ def test_what_is_told_of_a_scene():
     assert [pytest.approx(0.23)] * 3 == row.mtf.tolist()
     assert [pytest.approx(0.6)] * 3 == row.softness.tolist()
     assert 0.3 == pytest.approx(float(measured.softness[0]), abs=0.02)
-    # Gaussians in series multiply: wanted, seen at the MS Nyquist, times MTF.
-    total = measured.mtf[0] * measured.softness[0] ** (1 / 16)
-    assert 0.3 == pytest.approx(float(total), abs=0.02)
+    # A scene seen at the wanted softness, then through that MTF, is as blurred as the MS is.
+    wanted = blur(pan[None].double(), gain_to_sigma(measured.softness[:1, None].double(), 1))
+    seen = degrade(wanted, measured.mtf[:1, None].double(), 4)[0]
+    assert 0.3 == pytest.approx(estimate_softness(seen, pan, 4), abs=0.03)
     with pytest.raises(ContractError, match="no sensor"):
         learn(scene, sensor="Sputnik", softness=None)

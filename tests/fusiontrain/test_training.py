@@ -23,7 +23,12 @@ SMALL = ["--crop", "64", "--batch-size", "4", "--max-steps"]
 
 def launch(command, **environment):
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=120,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -75,6 +80,17 @@ def test_a_finished_run_is_reused(run):
     assert before == (run[0] / "model.safetensors").read_bytes()
 
 
+def test_another_runs_folder_is_left_alone(run):
+    """Other options, same folder: refused, nothing lost."""
+    before = (run[0] / "model.safetensors").read_bytes()
+
+    code, _, stderr = launch([*run[1][:-1], "70"])
+
+    assert 0 != code
+    assert "holds the weights of another run" in stderr
+    assert before == (run[0] / "model.safetensors").read_bytes()
+
+
 def test_two_runs_are_equal(run, small_build, tmp_path):
     """Bit for bit, on the CPU; also as `python -m`."""
     command = [sys.executable, "-m", "fusiontrain", "pretrain", "--shards", small_build]
@@ -119,7 +135,10 @@ def test_two_unrelated_processes_are_refused(small_build, tmp_path):
     [
         (["--shards", "absent"], "no manifest.json in absent"),
         (["--crop", "30"], "--crop must be"),
+        (["--crop", "4"], "--crop must be"),
         (["--max-steps", "0"], "max_steps must be"),
+        (["--seed", "-1"], "seed must lie"),
+        (["--workers", "-1"], "--workers must not"),
         (["--out", "/proc/panprior"], "cannot write to"),
     ],
 )

@@ -30,7 +30,8 @@ def test_it_says_what_the_contract_asks(small_build):
     assert {"recipe", "recipe_hash", "recipe_data", "seed", "source", "licence"} <= set(raw)
     assert raw["contract_version"] == 1
     assert {"numpy", "nvidia-dali-cuda130", "panprior"} <= set(raw["libraries"])
-    assert {"name", "samples", "bytes", "sha256", "bands"} == set(raw["shards"][0])
+    told = {"name", "samples", "bytes", "sha256", "index_sha256", "bands"}
+    assert told == set(raw["shards"][0])
     assert sum(row["samples"] for row in raw["shards"]) == 24
 
 
@@ -75,6 +76,8 @@ def test_no_manifest_means_no_build(tmp_path):
         ({"contract_version": 2}, "version 2"),
         ({"shards": [{"name": "x"}]}, "lacks a field"),
         ({"surprise": 1}, "strange"),
+        ({"tile": "64"}, "tile must be int"),
+        ({"recipe_data": 3}, "recipe_data must be dict"),
     ],
 )
 def test_manifests_we_do_not_understand_are_refused(build, change, word):
@@ -90,4 +93,13 @@ def test_manifests_we_do_not_understand_are_refused(build, change, word):
 def test_a_shard_name_is_never_a_path(name):
     """A manifest from outside cannot point elsewhere."""
     with pytest.raises(ContractError, match="beside its manifest"):
-        ShardRow(name=name, samples=1, bytes=1, sha256="0", bands=4)
+        ShardRow(name=name, samples=1, bytes=1, sha256="0", index_sha256="0", bands=4)
+
+
+@pytest.mark.parametrize("changes", [{"name": 7}, {"samples": "2"}, {"samples": 0}, {"bands": -1}])
+def test_rows_hold_what_they_should(changes):
+    """Types and signs, from a file that anyone may have written."""
+    row = {"name": "x.tar", "samples": 1, "bytes": 1, "sha256": "0", "index_sha256": "0"}
+
+    with pytest.raises(ContractError):
+        ShardRow(**(row | {"bands": 4} | changes))

@@ -99,6 +99,16 @@ def test_an_object_array_is_never_unpickled():
     assert ran == []
 
 
+@pytest.mark.parametrize("header", [b"{'descr': (", b"  x\n y", b"\xff\xfe", b"1+1"])
+def test_a_broken_header_is_our_error(header):
+    """numpy parses headers as Python; whatever that raises, the error is ours."""
+    whole = encode_array(np.zeros((1, 2, 2), np.uint16))
+    broken = whole[:10] + header.ljust(118) + whole[128:]
+
+    with pytest.raises(ContractError, match=r"gt.npy"):
+        decode_array(broken, "gt.npy")
+
+
 def test_a_header_that_claims_a_huge_array_allocates_nothing():
     """The length is compared before anything is made of it."""
     data = encode_array(np.zeros((1, 2, 2), np.uint16)).replace(b"(1, 2, 2)", b"(9, 9, 9)")
@@ -135,7 +145,17 @@ def test_impossible_facts_are_refused(changes, word):
         facts(**changes)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", json.dumps({"bits": "x"}).encode()])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        json.dumps({"bits": "x"}).encode(),
+        facts().to_json().replace(b"11", b"Infinity"),
+    ],
+)
 def test_broken_facts_are_refused(data):
     """Whatever the bytes, the error is ours."""
     with pytest.raises(ContractError, match="facts"):

@@ -96,6 +96,7 @@ def test_a_damaged_shard_is_made_again(photos, tmp_path):
     data[3000] ^= 255
     (out / "shard-000000.tar").write_bytes(data)
     (out / "shard-000001.idx").unlink()
+    (out / "shard-000003.idx").write_text("v1.2 0\n")
     (out / "shard-000002.json").write_text('{"plan": "half')
 
     assert first == run_build(build_of(photos, out), workers=1)
@@ -147,11 +148,14 @@ def test_bad_images_are_left_out_and_named(photos, make_jpeg, tmp_path):
     (source / "empty.jpg").write_bytes(b"")
     (source / "text.jpg").write_text("this is no picture\n" * 20)
     (source / "tiny.png").write_bytes(make_jpeg(50, 50))
+    with (source / "vast.jpg").open("wb") as file:
+        file.truncate(300_000_000)  # a sparse file: rejected unread
 
     manifest = run_build(build_of(source, tmp_path / "s", draws=2), workers=2)
 
     reasons = {r.source: r.reason for r in manifest.rejected}
-    assert {"cut.jpg", "empty.jpg", "text.jpg", "tiny.png"} == set(reasons)
+    assert {"cut.jpg", "empty.jpg", "text.jpg", "tiny.png", "vast.jpg"} == set(reasons)
+    assert "300000000 bytes exceed" in reasons["vast.jpg"]
     assert "truncated" in reasons["cut.jpg"]
     assert 8 == manifest.samples
     verify(tmp_path / "s")
@@ -245,13 +249,44 @@ def test_a_full_disk_leaves_no_half_shard(photos, tmp_path, monkeypatch):
     assert 32 == run_build(build_of(photos, out), workers=1).samples
 
 
+def test_a_killed_start_does_not_lock_the_folder(photos, tmp_path):
+    """build.json is whole or absent; one that is neither is named, not overwritten."""
+    out = tmp_path / "s"
+    first = run_build(build_of(photos, out, limit=6), workers=1)
+    (out / ".part-99999-build.json").write_text("{")
+    assert first == run_build(build_of(photos, out, limit=6), workers=1)
+
+    for text in ("", "[3]", '{"seed"'):
+        (out / "build.json").write_text(text)
+        with pytest.raises(BuildError, match="damaged"):
+            run_build(build_of(photos, out, limit=6), workers=1)
+
+
+@pytest.mark.parametrize("command", ["verify", "look"])
+def test_a_missing_tar_is_one_line(small_build, tmp_path, capsys, command):
+    """verify and look say which."""
+    for path in small_build.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "shard-000002.tar").unlink()
+
+    assert 2 == main([command, str(tmp_path)])
+    assert "shard-000002.tar: expected" in capsys.readouterr().err
+
+
+def test_look_asks_for_samples_and_a_place(small_build, capsys):
+    """Impossible counts, unwritable files."""
+    assert 2 == main(["look", str(small_build), "--samples", "-3"])
+    assert 2 == main(["look", str(small_build), "--out", "/proc/nowhere/x.png"])
+    assert "/proc/nowhere" in capsys.readouterr().err
+
+
 def test_two_builds_in_one_folder_do_not_meet(photos, tmp_path):
     """The second is told to wait."""
     import fcntl
 
     out = tmp_path / "s"
     out.mkdir()
-    with (out / "build.json").open("ab") as held:
+    with (out / ".lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(BuildError, match="another build is running"):
             run_build(build_of(photos, out), workers=1)

@@ -26,7 +26,7 @@ def test_a_sample_is_its_key_and_seed():
     assert draw().entropy != draw(bands=5).entropy
 
 
-@given(st.integers(96, 3000), st.integers(96, 3000), st.integers(0, 10**6))
+@given(st.integers(256, 3000), st.integers(256, 3000), st.integers(0, 10**6))
 def test_the_scene_always_lies_inside(height, width, key):
     """Crop inside the photograph, scene inside the mirrored crop, whatever the sizes."""
     recipe = find_recipe("sensor")
@@ -35,6 +35,8 @@ def test_the_scene_always_lies_inside(height, width, key):
     d = draw(str(key), height=height, width=width)
 
     row, column, h, w = d.crop
+    assert h >= d.resized[0]  # never enlarged: that would soften the scene unseen
+    assert w >= d.resized[1]
     assert 0 <= row <= height - h
     assert 0 <= column <= width - w
     for corner, side in zip(d.corner, d.resized, strict=True):
