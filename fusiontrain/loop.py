@@ -51,12 +51,12 @@ def train(config: TrainConfig, folders: list[Path], out: Path, *, workers: int) 
     Raises: TrainingError, ContractError.
     """
     _prepare_folder(out)
+    _refuse_split_launch()
     accelerator = Accelerator(
         mixed_precision=config.precision,
         log_with="tensorboard",
         project_dir=str(out),
     )
-    _refuse_split_launch(accelerator)
     if accelerator.device.type == "cpu":
         # accelerate launch leaves one thread a process; the cores are ours.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -113,13 +113,14 @@ def _prepare_folder(out: Path) -> None:
         raise TrainingError(f"cannot write to {out.absolute()}: {error.strerror}") from error
 
 
-def _refuse_split_launch(accelerator: Accelerator) -> None:
-    """Torchrun without a hint, on a machine without GPUs, starts unrelated runs of one process."""
+def _refuse_split_launch() -> None:
+    """On a machine without GPUs torchrun needs a hint, else its processes train apart or hang."""
     asked = int(os.environ.get("WORLD_SIZE", "1"))
-    if asked != accelerator.num_processes:
+    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    if asked > 1 and not torch.cuda.is_available() and not told:
         raise TrainingError(
-            f"launched as {asked} processes, but accelerate sees {accelerator.num_processes}\n"
-            "  do: on the CPU set ACCELERATE_USE_CPU=true before torchrun"
+            f"launched as {asked} processes without GPUs, and accelerate is not told so\n"
+            "  do: set ACCELERATE_USE_CPU=true before torchrun"
         )
 
 

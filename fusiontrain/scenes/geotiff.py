@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import torch
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -283,7 +284,11 @@ def create_fused(path: Path, pair: GeoPair, tags: dict[str, str]) -> Iterator[Fu
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             file = rasterio.open(temporary, "w", **profile)
         with file:
-            file.colorinterp = pair.ms_file.colorinterp
+            # Many writers flag the fourth of four bands as alpha; it is near infrared.
+            file.colorinterp = [
+                ColorInterp.undefined if meaning is ColorInterp.alpha else meaning
+                for meaning in pair.ms_file.colorinterp
+            ]
             file.descriptions = pair.ms_file.descriptions
             file.update_tags(**tags)
             yield FusedFile(pair=pair, file=file)
