@@ -1,7 +1,26 @@
-"""Indices of reduced resolution, for tensors (C, H, W) or (N, C, H, W), the truth first."""
+"""Indices: reduced resolution (the truth first), and full resolution (no truth)."""
 
 from fusiontrain.metrics.hypercomplex import q2n
+from fusiontrain.metrics.noreference import d_lambda, d_lambda_k, d_s, hqnr, qnr
+from fusiontrain.metrics.plain import cc, psnr, rmse, scc_laplacian, ssim
 from fusiontrain.metrics.spatial import scc
 from fusiontrain.metrics.spectral import ergas, sam
+from fusiontrain.metrics.universal import uqi
 
-__all__ = ["ergas", "q2n", "sam", "scc"]
+__all__ = [
+    "cc",
+    "d_lambda",
+    "d_lambda_k",
+    "d_s",
+    "ergas",
+    "hqnr",
+    "psnr",
+    "q2n",
+    "qnr",
+    "rmse",
+    "sam",
+    "scc",
+    "scc_laplacian",
+    "ssim",
+    "uqi",
+]
