@@ -73,14 +73,14 @@ def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:
     groups = B * image.shape[1]
     flat = image.reshape(1, groups, *image.shape[2:])
     vertical = taps.reshape(B * C, 1, K, 1)
-    rows = F.conv2d(_mirror(flat, pad, 2), vertical, stride=(step, 1), groups=groups)
+    rows = F.conv2d(mirror(flat, pad, 2), vertical, stride=(step, 1), groups=groups)
     seen = F.conv2d(
-        _mirror(rows, pad, 3), taps.reshape(B * C, 1, 1, K), stride=(1, step), groups=B * C
+        mirror(rows, pad, 3), taps.reshape(B * C, 1, 1, K), stride=(1, step), groups=B * C
     )
     return seen.reshape(B, C, *seen.shape[2:])
 
 
-def _mirror(image: Tensor, pad: int, axis: int) -> Tensor:
+def mirror(image: Tensor, pad: int, axis: int) -> Tensor:
     """Extend by `pad` on both sides, the edge pixel repeated; any pad, also beyond the image."""
     if pad == 0:
         return image
@@ -102,10 +102,10 @@ def upsample(image: Tensor, ratio: int) -> Tensor:
     """
     B, C, h, w = image.shape
     taps = _interpolation_taps(ratio).to(image)  # (ratio, K)
-    flat = _mirror(image.reshape(B * C, 1, h, w), LOBES, 2)
+    flat = mirror(image.reshape(B * C, 1, h, w), LOBES, 2)
     rows = F.conv2d(flat, taps[:, None, :, None])  # (BC, ratio, h, w): one plane a phase
     rows = rows.transpose(1, 2).reshape(B * C, 1, h * ratio, w)
-    planes = F.conv2d(_mirror(rows, LOBES, 3), taps[:, None, None, :])
+    planes = F.conv2d(mirror(rows, LOBES, 3), taps[:, None, None, :])
     return planes.permute(0, 2, 3, 1).reshape(B, C, h * ratio, w * ratio)
 
 

@@ -22,6 +22,7 @@ figure { margin: 0 } figure img { width: 100%; display: block; border-radius: 3p
 figcaption { font-size: .85rem; color: #55606c; padding-top: .25rem }
 """
 _ERROR_FULL_SCALE = 1.0  # spreads of the band
+_ALWAYS_MAPPED = ("GSA", "MTF-GLP-FS")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +66,10 @@ def _section(folder: Path, section: Section) -> str:
         *((f"fused: {r.method}", colour_picture(r.fused, stretch)) for r in shown),
         ("truth", colour_picture(case.truth, stretch)),
     ]
+    mapped = [r for r in results if any(r is s for s in shown) or r.method in _ALWAYS_MAPPED]
     errors = [
         (f"error: {r.method}", error_picture(case.truth, r.fused, _ERROR_FULL_SCALE))
-        for r in results
+        for r in mapped
     ]
     rows = []
     for group in (pictures, errors):

@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
+from fusiontrain.filters import mirror
 
 KERNEL_SIDE = 41
 KAISER_BETA = 0.5
+GAUSS_GAIN = 0.30
 # Half of the 23-tap polynomial kernel of Aiazzi et al. 2002, TGRS 40(10):2300-2312.
 _CDF23 = (
     *(0.5, 0.305334091185, 0.0, -0.072698593239, 0.0, 0.021809577942),
@@ -54,13 +56,14 @@ def _wrap(image: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
 
 @cache
 @torch.inference_mode(False)
-def mtf_kernel(gain: float, ratio: int) -> Tensor:
+def mtf_kernel(gain: float, ratio: int, side: int = KERNEL_SIDE - 1) -> Tensor:
     """(41, 41) filter of a sensor's gain at the MS Nyquist; not normalised, as in the toolbox.
 
-    A Gaussian frequency response, brought to finite support by Huang's window method.
+    A Gaussian frequency response, brought to finite support by Huang's window method. `side`
+    is the length that the toolbox takes for the kernel's: 40 nearly everywhere.
     """
     n = torch.arange(KERNEL_SIDE, dtype=torch.float64) - KERNEL_SIDE // 2
-    alpha = math.sqrt(((KERNEL_SIDE - 1) / ratio / 2) ** 2 / (-2 * math.log(gain)))
+    alpha = math.sqrt((side / ratio / 2) ** 2 / (-2 * math.log(gain)))
     line = torch.exp(-0.5 * (n / alpha) ** 2)
     wanted = line[:, None] * line
     kernel = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(wanted)).real)
@@ -81,6 +84,37 @@ def mtf_filter(image: Tensor, gains: tuple[float, ...], ratio: int) -> Tensor:
     pad = (KERNEL_SIDE // 2,) * 4
     padded = F.pad(image.to(torch.float64), pad, mode="replicate")
     return F.conv2d(padded, kernels[:, None], groups=len(gains))
+
+
+def gauss_filter(image: Tensor, ratio: int) -> Tensor:
+    """The toolbox's nominal low-pass, gain .30 with the other kernel length: same size."""
+    kernel = mtf_kernel(GAUSS_GAIN, ratio, KERNEL_SIDE).to(image.device)
+    flat = image.to(torch.float64).reshape(-1, 1, *image.shape[-2:])
+    padded = F.pad(flat, (KERNEL_SIDE // 2,) * 4, mode="replicate")
+    return F.conv2d(padded, kernel[None, None]).reshape(image.shape)
+
+
+def pick(image: Tensor, ratio: int) -> Tensor:
+    """Nearest decimation, in the toolbox's phase: samples ratio * i + ratio / 2."""
+    return image[..., ratio // 2 :: ratio, ratio // 2 :: ratio]
+
+
+def smooth_decimate(image: Tensor, ratio: int) -> Tensor:
+    """The toolbox's wavelet low-pass and decimation: (..., H, W) -> (..., h, w).
+
+    A cubic spline of 5 taps, once down and once up a level of an undecimated pyramid; each
+    level extends its input by mirroring. Levels: log2 of the ratio.
+    """
+    spline = image.new_tensor([1, 4, 6, 4, 1], dtype=torch.float64) / 16
+    flat = image.to(torch.float64).reshape(-1, 1, *image.shape[-2:])
+    levels = math.ceil(math.log2(ratio))
+    for down in (True,) * levels + (False,) * levels:
+        for axis in (2, 3):
+            if down:
+                flat = mirror(flat, len(spline) - 1, axis)
+            shape = (1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1)
+            flat = F.conv2d(flat, spline.reshape(shape))
+    return pick(flat.reshape(*image.shape[:-2], *flat.shape[-2:]), ratio)
 
 
 def imresize_bicubic(image: Tensor, ratio: int) -> Tensor:

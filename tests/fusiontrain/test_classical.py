@@ -8,6 +8,9 @@ from fusiontrain.batch import PanBatch
 from fusiontrain.classical import METHODS
 from fusiontrain.filters import degrade, upsample
 
+# These take PAN's spread for the bands' own, which this scene's fine detail is not.
+EQUALISING = ("MTF-GLP", "MTF-GLP-HPM")
+
 
 def scene(bands=4, side=24, ratio=4, seed=0) -> tuple[PanBatch, torch.Tensor]:
     """A truth made of smooth bands and one common detail, and what sensors see of it."""
@@ -28,10 +31,13 @@ def scene(bands=4, side=24, ratio=4, seed=0) -> tuple[PanBatch, torch.Tensor]:
     return batch, truth
 
 
-@pytest.mark.parametrize("name", [n for n in METHODS if n != "EXP"])
+REGRESSING = [n for n in METHODS if n.removesuffix(" soft") not in ("EXP", "GS", *EQUALISING)]
+
+
+@pytest.mark.parametrize("name", REGRESSING)
 @pytest.mark.parametrize("ratio", [2, 3, 4])
-def test_every_method_beats_interpolation(name, ratio):
-    """On a scene whose bands share their detail."""
+def test_methods_that_regress_beat_interpolation(name, ratio):
+    """On a scene whose bands share their detail, at any ratio."""
     batch, truth = scene(ratio=ratio)
 
     def error(method):
@@ -43,7 +49,7 @@ def test_every_method_beats_interpolation(name, ratio):
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_follow_the_dn(name):
     """Doubling the MS's DN doubles the result; bands may change places."""
-    batch, _ = scene()
+    batch, _ = scene(bands=5)  # of four bands BT-H must know which is blue
     fused = METHODS[name](batch)
     doubled = METHODS[name](replace(batch, ms=2 * batch.ms))
 

@@ -10,6 +10,7 @@ import torch
 from rasterio.transform import Affine
 
 from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.classical import METHODS
 from fusiontrain.cli import main
 from fusiontrain.fusing import fuse_windows, scene_statistics
 from fusiontrain.knowledge import Knowledge
@@ -193,7 +194,7 @@ def test_bad_calls_are_one_line_and_code_2(pair, weights, tmp_path, capsys, chan
 
 
 def test_benchmark_prints_and_writes_every_method(pair, weights, tmp_path, capsys):
-    """EXP, GSA, MTF-GLP-FS, each softened too, and the network."""
+    """EXP, all classical methods, each softened too, and the network."""
     out = tmp_path / "r.json"
 
     flags = ["--weights", str(weights), "--sensor", "ikonos", "--out", str(out)]
@@ -201,7 +202,8 @@ def test_benchmark_prints_and_writes_every_method(pair, weights, tmp_path, capsy
 
     assert 0 == code
     rows = json.loads(out.read_text())["results"]
-    assert {"EXP", "GSA", "GSA soft", "MTF-GLP-FS", "MTF-GLP-FS soft", "network"} == set(rows)
+    assert {*METHODS, "network"} == set(rows)
+    assert {"EXP", "GSA", "GSA soft", "MTF-GLP-FS", "MTF-GLP-FS soft"} <= set(rows)
     assert all({"ERGAS", "SAM", "Q2n", "SCC"} == set(row) for row in rows.values())
     assert "network" in capsys.readouterr().out
 
