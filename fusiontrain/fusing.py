@@ -15,7 +15,7 @@ from fusiontrain.tiles import Box, Tile, grid_step, tile_scene
 
 CORE = 1024  # PAN pixels a side of what a window writes
 MULTIPLE_OF = 4  # PAN pixels; windows start where every network's own grid starts
-STATISTICS_HALO = 48  # PAN pixels: reach of blur and interpolation
+STATISTICS_HALO = 12  # MS pixels: reach of blur and interpolation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ def scene_statistics(
 ) -> Statistics:
     """Statistics of the whole scene, as one pass over all pixels would give them."""
     total: Moments | None = None
-    for tile in scene_tiles(scene, halo=STATISTICS_HALO):
+    for tile in scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio):
         part = scene.read(tile.seen)
         images = inject(_batch(part, scene.ratio, knowledge, None))
         rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))

@@ -67,8 +67,3 @@ def tile_scene(height: int, width: int, *, side: int, halo: int, step: int) -> I
                 right=min(width, core.right + halo),
             )
             yield Tile(core=core, seen=seen)
-
-
-def count_tiles(height: int, width: int, *, side: int, step: int) -> int:
-    side = max(1, -(-side // step)) * step
-    return -(-height // side) * -(-width // side)

@@ -54,8 +54,11 @@ def mtf_glp_hpm_r(batch: PanBatch, convention: Convention = "aligned") -> Tensor
     """
     f, pan, low = _pyramid(batch, convention)
     gain = covariance(f.up, low) / covariance(low, low).clamp_min(TINY)
-    offset = mean(f.up) / gain - mean(pan)
-    return (f.up * (pan + offset) / (low + offset + TINY)).to(batch.ms.dtype)
+    explained = gain.abs() > TINY
+    offset = mean(f.up) / gain.where(explained, 1.0) - mean(pan)
+    fused = f.up * (pan + offset) / (low + offset + TINY)
+    # A band that PAN says nothing of gets no detail.
+    return torch.where(explained, fused, f.up).to(batch.ms.dtype)
 
 
 def _pyramid(batch: PanBatch, convention: Convention) -> tuple[Frame, Tensor, Tensor]:

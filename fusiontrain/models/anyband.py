@@ -75,7 +75,7 @@ class AnyBand(nn.Module):
         correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE)[..., :H, :W]
         correction = correction.reshape(B, C, H, W).to(images.up.dtype)
         correction = correction + sum(trust[:, :, i] * s for i, s in enumerate(steered))
-        injected = images.up + stats.gain[..., None, None] * images.detail
+        injected = images.up + gain * images.detail
         return injected + ms_std * correction
 
 

@@ -10,7 +10,7 @@ def sensor() -> Recipe:
     """The scene first, on a grid twice finer than the PAN's; then target, PAN and MS.
 
     Each is seen through its own drawn MTF; the target's is the softness that networks are
-    told. DN fall where real sensors' do: means of .1 to .3 of full scale.
+    told. DN fall about where real sensors' do: see docs/RECIPES.md.
     Cost: about 12 samples of 4 bands and 256 pixels a second and core (AVX2, 2025).
     """
     return Recipe(
