@@ -1,11 +1,16 @@
 """PanBatch: all that models see. Axes: B batch; C bands; H W PAN pixels; h w MS pixels."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
+
+# Where MS pixel i lies on the PAN's grid: "aligned" at ratio * i + (ratio - 1) / 2, as in GeoTIFFs;
+# "toolbox" at ratio * i + ratio / 2, as the reference toolbox decimates and interpolates.
+Convention = Literal["toolbox", "aligned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from fusiontrain.batch import PanBatch, Statistics
 from fusiontrain.errors import SceneError
 from fusiontrain.injection import Moments, inject, moments, statistics
 from fusiontrain.knowledge import Knowledge
-from fusiontrain.scenes.scene import Part, Scene
+from fusiontrain.scenes.scene import Part, Windows
 from fusiontrain.tiles import Box, Tile, grid_step, tile_scene
 
 CORE = 1024  # PAN pixels a side of what a window writes
@@ -27,7 +27,7 @@ class FusedPart:
     valid: Tensor
 
 
-def scene_tiles(scene: Scene, *, halo: int, core: int = CORE) -> list[Tile]:
+def scene_tiles(scene: Windows, *, halo: int, core: int = CORE) -> list[Tile]:
     """Windows of `core` PAN pixels with `halo` PAN pixels around them."""
     step = grid_step(scene.ratio, MULTIPLE_OF)
     side, margin = -(-core // scene.ratio), -(-halo // scene.ratio)
@@ -36,7 +36,7 @@ def scene_tiles(scene: Scene, *, halo: int, core: int = CORE) -> list[Tile]:
 
 @torch.inference_mode()
 def scene_statistics(
-    scene: Scene, knowledge: Knowledge, advance: Callable[[], None] = lambda: None
+    scene: Windows, knowledge: Knowledge, advance: Callable[[], None] = lambda: None
 ) -> Statistics:
     """Statistics of the whole scene, as one pass over all pixels would give them."""
     total: Moments | None = None
@@ -54,7 +54,7 @@ def scene_statistics(
 
 @torch.inference_mode()
 def fuse_windows(
-    scene: Scene,
+    scene: Windows,
     net: nn.Module,
     knowledge: Knowledge,
     *,
@@ -72,7 +72,7 @@ def fuse_windows(
         )
 
 
-def fuse_scene(scene: Scene, net: nn.Module, knowledge: Knowledge, *, halo: int) -> Tensor:
+def fuse_scene(scene: Windows, net: nn.Module, knowledge: Knowledge, *, halo: int) -> Tensor:
     """A scene small enough for memory, whole: (C, H, W) DN."""
     h, w = (side * scene.ratio for side in scene.shape)
     out = torch.empty(scene.bands, h, w)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.scene import LEAST_SIDE, Part, Scene
+from fusiontrain.scenes.scene import LEAST_SIDE, Part, Windows
 from fusiontrain.softness import MAX_SIDE, estimate_softness
 from fusiontrain.tiles import Box
 from shards.sensors import NOMINAL_MS, find_sensor
@@ -27,7 +27,7 @@ class Knowledge:
         return "MTF {}, softness {}".format(*gains)
 
 
-def learn(scene: Scene, *, sensor: str | None, softness: float | None) -> Knowledge:
+def learn(scene: Windows, *, sensor: str | None, softness: float | None) -> Knowledge:
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less
@@ -45,7 +45,7 @@ def learn(scene: Scene, *, sensor: str | None, softness: float | None) -> Knowle
     return Knowledge(mtf=mtf, softness=torch.full((C,), wanted))
 
 
-def measure_softness(scene: Scene) -> float:
+def measure_softness(scene: Windows) -> float:
     """estimate_softness on the fullest of nine windows, the middle one first.
 
     Raises: SceneError if no window has data enough to tell.

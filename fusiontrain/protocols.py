@@ -13,7 +13,7 @@ from fusiontrain.filters import degrade, reduce_pan
 from fusiontrain.fusing import fuse_scene
 from fusiontrain.knowledge import Knowledge, measure_softness
 from fusiontrain.metrics import ergas, q2n, sam, scc
-from fusiontrain.scenes.scene import LEAST_SIDE, ArrayScene, Scene
+from fusiontrain.scenes.scene import LEAST_SIDE, Scene, Windows
 from fusiontrain.tiles import Box
 from shards.sensors import NOMINAL_MS, find_sensor
 
@@ -29,7 +29,7 @@ class Case:
     """A scene with a truth to compare with. All methods are told the same."""
 
     name: str
-    scene: ArrayScene
+    scene: Scene
     knowledge: Knowledge
     truth: Tensor  # (C, H, W) DN
 
@@ -53,7 +53,7 @@ class Result:
     indices: dict[str, float]
 
 
-def wald(scene: Scene, *, sensor: str | None, name: str) -> Case:
+def wald(scene: Windows, *, sensor: str | None, name: str) -> Case:
     """The scene one level down: the MS is the truth, MS and PAN are degraded to make the inputs.
 
     MS by a Gaussian per band at the sensor's MTF gain (0.30 without a row), area-aligned; PAN
@@ -82,10 +82,10 @@ def wald(scene: Scene, *, sensor: str | None, name: str) -> Case:
     softness = torch.full_like(mtf, measure_softness(scene))
     return Case(
         name=name,
-        scene=ArrayScene(
+        scene=Scene(
+            name=name,
             ms=degrade(part.ms[None], mtf[None], ratio)[0],
             pan=reduce_pan(part.pan[None], ratio)[0],
-            ratio=ratio,
         ),
         knowledge=Knowledge(mtf=mtf, softness=softness),
         truth=part.ms,

@@ -16,7 +16,7 @@ from fusiontrain.page import Section, write_page
 from fusiontrain.protocols import Case, as_table, judge, num_methods, wald
 from fusiontrain.reader import Example
 from fusiontrain.scenes.geotiff import open_pair
-from fusiontrain.scenes.scene import ArrayScene
+from fusiontrain.scenes.scene import Scene
 from shards.manifest import Manifest
 
 
@@ -67,7 +67,7 @@ def _simulated(sample: Example, *, seen_in_training: bool) -> tuple[Case, str, s
     )
     case = Case(
         name="simulated",
-        scene=ArrayScene(ms=ms, pan=pan, ratio=facts.ratio),
+        scene=Scene(name="simulated", ms=ms, pan=pan),
         knowledge=Knowledge(mtf=torch.tensor(facts.mtf_ms), softness=torch.tensor(facts.softness)),
         truth=gt,
     )

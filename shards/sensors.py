@@ -64,6 +64,7 @@ _ROWS = (
     _row("generic", _VNIR4, 16, NOMINAL_MS, NOMINAL_PAN, source=_NO_ROW),
 )
 SENSORS = {row.name: row for row in _ROWS}
+GENERIC = SENSORS["generic"]
 
 
 def find_sensor(name: str) -> Sensor:

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.classical.frame import combine, frame_of, regress
-from fusiontrain.metrics.noreference import Convention
 from shards.sensors import NOMINAL_PAN
 
 

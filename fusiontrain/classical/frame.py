@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.filters import blur, degrade, gain_to_sigma, reduce_pan, upsample
-from fusiontrain.metrics.noreference import Convention
 from fusiontrain.toolbox import (
     GAUSS_GAIN,
     gauss_filter,

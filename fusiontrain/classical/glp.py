@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.classical.frame import TINY, Frame, covariance, frame_of, mean, spread
-from fusiontrain.metrics.noreference import Convention
 
 
 def mtf_glp(batch: PanBatch, convention: Convention = "aligned") -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.classical.frame import (
     TINY,
     combine,
@@ -13,7 +13,6 @@ from fusiontrain.classical.frame import (
     regress,
     spread,
 )
-from fusiontrain.metrics.noreference import Convention
 
 # Shares of the first percentile that are haze in blue, green, red and near infrared.
 _HAZE_BGRN = (0.95, 0.45, 0.40, 0.05)

@@ -5,18 +5,15 @@ interpolation, half a PAN pixel of phase) agrees with published numbers; "aligne
 GeoTIFFs. Blocks of 32; sizes must be multiples of it. Exponents are 1.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
+from fusiontrain.batch import Convention
 from fusiontrain.errors import ShapeError
 from fusiontrain.filters import blur, gain_to_sigma, reduce_pan, upsample
 from fusiontrain.metrics.hypercomplex import q2n
 from fusiontrain.metrics.universal import block_uqi
 from fusiontrain.toolbox import imresize_bicubic, interp23, mtf_filter
-
-Convention = Literal["toolbox", "aligned"]
 
 
 def d_lambda_k(

@@ -18,11 +18,10 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.scene import Part, check_side
+from fusiontrain.scenes.scene import MAX_RATIO, Part, check_side
 from fusiontrain.tiles import Box
 from shards.commit import publish, temporary_path
 
-MAX_RATIO = 8
 PHASE_TOLERANCE = 0.25  # PAN pixels by which the MS grid may miss the PAN's
 _BLOCK = 256
 _THUMBNAIL = 512  # pixels a side
@@ -30,7 +29,7 @@ _THUMBNAIL = 512  # pixels a side
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeoPair:
-    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies Scene."""
+    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies Windows."""
 
     ratio: int
     shape: tuple[int, int]  # h, w of the overlap, MS pixels

@@ -1,15 +1,19 @@
-"""What fusion asks of a scene, and a scene held in memory."""
+"""What fusion asks of a scene, and a scene held in memory, whatever format it came in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from fusiontrain.batch import Convention
 from fusiontrain.errors import SceneError
 from fusiontrain.tiles import Box
+from shards.sensors import GENERIC, Sensor
 
 LEAST_SIDE = 8  # MS pixels; smaller scenes have no statistics
+MAX_RATIO = 8
+_MANY_BANDS = 32  # an axis up to this long may be that of bands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,8 +25,8 @@ class Part:
     valid: Tensor  # (H, W) bool
 
 
-class Scene(Protocol):
-    """Anything with aligned PAN and MS, read by windows."""
+class Windows(Protocol):
+    """Anything with aligned PAN and MS, read by windows: a Scene, or files too big for memory."""
 
     @property
     def bands(self) -> int: ...
@@ -40,25 +44,52 @@ class Scene(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArrayScene:
-    """A scene in memory. Shapes: ms (C, h, w), pan (1, ratio h, ratio w), DN."""
+class Geo:
+    """Where a scene lies: its CRS as WKT, and rasterio's six numbers of the PAN's grid."""
 
-    ms: Tensor
-    pan: Tensor
-    ratio: int
+    crs: str
+    transform: tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """PAN and MS of the same ground, DN. Axes: C bands; H W PAN pixels; h w MS pixels.
+
+    `phase` says where MS pixel i lies on the PAN's grid: "aligned" at ratio * i + (ratio - 1) / 2,
+    as in GeoTIFFs; "toolbox" at ratio * i + ratio / 2, as in data simulated by the toolbox.
+    Raises: SceneError naming what it saw, if the arrays cannot belong together.
+    """
+
+    name: str
+    ms: Tensor = field(repr=False)  # (C, h, w)
+    pan: Tensor = field(repr=False)  # (1, H, W)
+    gt: Tensor | None = field(default=None, repr=False)  # (C, H, W), where a truth is known
+    valid: Tensor | None = field(default=None, repr=False)  # (H, W) bool; None: every pixel
+    sensor: Sensor = GENERIC
+    bits: int = 16  # full scale of the DN is 2**bits - 1
+    phase: Convention = "aligned"
+    geo: Geo | None = None
+    note: str = ""  # what was assumed while reading
 
     def __post_init__(self) -> None:
-        _, h, w = self.ms.shape
-        expected = (1, h * self.ratio, w * self.ratio)
-        if tuple(self.pan.shape) != expected:
+        _check_axes(self.name, self.ms, self.pan)
+        H, W = self.pan.shape[1:]
+        if self.gt is not None and tuple(self.gt.shape) != (self.bands, H, W):
             raise SceneError(
-                f"PAN must be {expected} for MS {tuple(self.ms.shape)} at ratio {self.ratio}; "
-                f"got {tuple(self.pan.shape)}"
+                f"{self.name}: gt must be {(self.bands, H, W)}, as MS's bands on the PAN's grid; "
+                f"got {tuple(self.gt.shape)}"
             )
+        if self.valid is not None and tuple(self.valid.shape) != (H, W):
+            raise SceneError(f"{self.name}: valid must be {(H, W)}; got {tuple(self.valid.shape)}")
+        _check_range(self)
 
     @property
     def bands(self) -> int:
         return self.ms.shape[0]
+
+    @property
+    def ratio(self) -> int:
+        return self.pan.shape[1] // self.ms.shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,11 +97,16 @@ class ArrayScene:
 
     def read(self, box: Box) -> Part:
         fine = box.scaled(self.ratio)
-        pan = self.pan[:, fine.top : fine.bottom, fine.left : fine.right]
+        rows, columns = slice(fine.top, fine.bottom), slice(fine.left, fine.right)
+        pan = self.pan[:, rows, columns]
         return Part(
             ms=self.ms[:, box.top : box.bottom, box.left : box.right].float(),
             pan=pan.float(),
-            valid=torch.ones(pan.shape[1:], dtype=torch.bool, device=pan.device),
+            valid=(
+                torch.ones(pan.shape[1:], dtype=torch.bool, device=pan.device)
+                if self.valid is None
+                else self.valid[rows, columns]
+            ),
         )
 
 
@@ -81,3 +117,38 @@ def check_side(shape: tuple[int, int]) -> None:
             f"the overlap of PAN and MS is {shape[0]}x{shape[1]} MS pixels; "
             f"expected at least {LEAST_SIDE} a side"
         )
+
+
+def _check_axes(name: str, ms: Tensor, pan: Tensor) -> None:
+    got = f"got MS {tuple(ms.shape)}, PAN {tuple(pan.shape)}"
+    if ms.ndim != 3 or pan.ndim != 3:
+        raise SceneError(f"{name}: expected MS (C, h, w) and PAN (1, H, W); {got}")
+    if ms.shape[2] <= _MANY_BANDS < min(ms.shape[:2]) or (pan.shape[2] == 1 < pan.shape[0]):
+        raise SceneError(
+            f"{name}: axes look like (H, W, C); expected MS (C, h, w) and PAN (1, H, W); {got}: "
+            "move the last axis to the front"
+        )
+    if pan.shape[0] != 1:
+        raise SceneError(f"{name}: PAN must have one band; {got}. Were PAN and MS exchanged?")
+    (h, w), (H, W) = ms.shape[1:], pan.shape[1:]
+    if h > H or w > W:
+        raise SceneError(f"{name}: MS is larger than PAN; {got}. Were PAN and MS exchanged?")
+    ratio = H // h if h else 0
+    if not 2 <= ratio <= MAX_RATIO or (h * ratio, w * ratio) != (H, W):
+        raise SceneError(
+            f"{name}: PAN must have a whole number of pixels, 2 to {MAX_RATIO}, for each of MS's, "
+            f"the same on both axes; {got}"
+        )
+
+
+def _check_range(scene: Scene) -> None:
+    """A gt divided by its range beside an MS that is not (or the reverse) ruins every index."""
+    if scene.gt is None:
+        return
+    top, below = float(scene.gt.max()), float(scene.ms.max())
+    for small, large, which in ((top, below, "gt"), (below, top, "ms")):
+        if 0 < small <= 1.5 and large > 16 * small:
+            raise SceneError(
+                f"{scene.name}: gt runs to {top:g} but ms to {below:g}: {which} was divided by its "
+                "range, the other was not; give both in DN"
+            )

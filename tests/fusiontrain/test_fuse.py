@@ -15,7 +15,7 @@ from fusiontrain.cli import main
 from fusiontrain.fusing import fuse_windows, scene_statistics
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.models.registry import build_model, find_model
-from fusiontrain.scenes.scene import ArrayScene
+from fusiontrain.scenes.scene import Scene
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 
@@ -105,7 +105,7 @@ def test_nodata_stays_nodata(pair, weights, tmp_path):
 def test_windows_leave_no_seam(ratio, core):
     """Tiled and whole differ by less than float noise: a thousandth of a DN."""
     ms, pan = arrays(72, 80, ratio)
-    scene = ArrayScene(ms=ms, pan=pan, ratio=ratio)
+    scene = Scene(name="x", ms=ms, pan=pan)
     told = Knowledge(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
     net = stirred(width=8, blocks=4)
     stats = scene_statistics(scene, told)
@@ -137,7 +137,7 @@ def test_statistics_by_windows_are_the_scenes(monkeypatch):
     whole = fusing.scene_tiles
     monkeypatch.setattr(fusing, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64))
 
-    seen = scene_statistics(ArrayScene(ms=ms, pan=pan, ratio=4), told)
+    seen = scene_statistics(Scene(name="x", ms=ms, pan=pan), told)
 
     for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain"):
         torch.testing.assert_close(
@@ -214,7 +214,7 @@ def test_walds_truth_is_the_ms():
 
     ms, pan = arrays(64, 72)
 
-    case = wald(ArrayScene(ms=ms, pan=pan, ratio=4), sensor=None, name="x")
+    case = wald(Scene(name="x", ms=ms, pan=pan), sensor=None, name="x")
 
     torch.testing.assert_close(ms, case.truth)
     means = torch.nn.functional.avg_pool2d(pan, 4)[0]
@@ -233,7 +233,7 @@ def test_scenes_too_small_or_holey_are_no_benchmark(pair, weights, capsys):
 
     ms, pan = arrays(40, 40)
     with pytest.raises(SceneError, match="needs 48 MS pixels"):
-        wald(ArrayScene(ms=ms, pan=pan, ratio=4), sensor=None, name="x")
+        wald(Scene(name="x", ms=ms, pan=pan), sensor=None, name="x")
 
     with rasterio.open(pair[1], "r+") as file:
         file.write(np.zeros((4, 80, 100), "uint16"))
@@ -341,7 +341,7 @@ def test_softness_is_measured_where_there_is_data(weights):
     from fusiontrain.scenes.scene import Part
 
     ms, pan = arrays(600, 600)
-    full = ArrayScene(ms=ms, pan=pan, ratio=4)
+    full = Scene(name="x", ms=ms, pan=pan)
 
     class Holed:
         bands, ratio, shape = 4, 4, (600, 600)

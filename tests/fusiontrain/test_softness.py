@@ -5,7 +5,7 @@ import torch
 
 from fusiontrain.filters import blur, degrade, gain_to_sigma
 from fusiontrain.knowledge import learn
-from fusiontrain.scenes.scene import ArrayScene
+from fusiontrain.scenes.scene import Scene
 from fusiontrain.softness import LEAST, estimate_softness
 from shards.errors import ContractError
 
@@ -63,7 +63,7 @@ def test_real_scenes_blur_as_others_measured(shared, name):
 def test_what_is_told_of_a_scene():
     """A row if one is named; else the MTF that, after the wanted softness, makes the blur."""
     ms, pan = pair(0.3)
-    scene = ArrayScene(ms=ms[:3].float(), pan=pan.float(), ratio=4)
+    scene = Scene(name="x", ms=ms[:3].float(), pan=pan.float())
 
     row = learn(scene, sensor="GeoEye-1", softness=0.6)
     measured = learn(scene, sensor=None, softness=None)
