@@ -15,6 +15,14 @@ DOORS = {
     "export": "a sample of a shard as GeoTIFFs",
     "report": "a page with pictures and indices",
 }
+EXTRAS = {  # which extra holds a package that the base install lacks
+    "accelerate": "train",
+    "webdataset": "train",
+    "tensorboard": "train",
+    "PIL": "train",
+    "h5py": "formats",
+    "scipy": "formats",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
+    except ModuleNotFoundError as error:  # of a format that only some scenes need
+        return _say_missing(args.door, error)
     except PanpriorError as error:
         print(f"fusiontrain: {error}", file=sys.stderr)
         return 2
@@ -46,11 +56,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _say_missing(name: str, error: ModuleNotFoundError) -> int:
     package = (error.name or "").partition(".")[0]
-    if package in ("fusiontrain", "shards", ""):
+    if package not in EXTRAS:
         raise error
     print(
         f"fusiontrain: {name} needs the package {package}, which is not installed\n"
-        "  do: pip install 'panprior[train]'",
+        f"  do: pip install 'panprior[{EXTRAS[package]}]'",
         file=sys.stderr,
     )
     return 2

@@ -1,30 +1,24 @@
-"""GeoTIFF pairs in, GeoTIFF out. The only rasterio import."""
+"""GeoTIFF pairs in, GeoTIFF out: which PAN and MS pixels cover the same ground."""
 
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import rasterio
 import torch
-from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import Affine
-from rasterio.windows import Window
+from affine import Affine
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusiontrain.errors import SceneError
+from fusiontrain.scenes.raster import Output, Raster, create_raster, open_raster
 from fusiontrain.scenes.scene import MAX_RATIO, Part, check_side
+from fusiontrain.scenes.shift import AFTER, BEFORE, sample_between
 from fusiontrain.tiles import Box
-from shards.commit import publish, temporary_path
 
 PHASE_TOLERANCE = 0.25  # PAN pixels by which the MS grid may miss the PAN's
-_BLOCK = 256
-_THUMBNAIL = 512  # pixels a side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,33 +29,34 @@ class GeoPair:
     shape: tuple[int, int]  # h, w of the overlap, MS pixels
     ms_origin: tuple[int, int]  # row, column of the overlap in the MS file
     pan_origin: tuple[int, int]  # row, column of the overlap in the PAN file
+    ms_shift: tuple[float, float] = (0.0, 0.0)  # MS pixels beyond ms_origin at which MS is sampled
     ms_fill: Tensor = field(repr=False)  # (C,) stands in for missing pixels, in every window
     pan_fill: Tensor = field(repr=False)  # (1,)
-    ms_file: Any = field(repr=False)
-    pan_file: Any = field(repr=False)
+    ms_file: Raster = field(repr=False)
+    pan_file: Raster = field(repr=False)
     note: str = ""  # what was assumed about the alignment
 
     @property
     def bands(self) -> int:
-        return int(self.ms_file.count)
+        return self.ms_file.count
 
     @property
     def dtype(self) -> np.dtype:
-        return np.dtype(self.ms_file.dtypes[0])
+        return self.ms_file.dtype
 
     @property
     def nodata(self) -> float | None:
         """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
         own, pans = self.ms_file.nodata, self.pan_file.nodata
         if own is not None:
-            return float(own)
+            return own
         if self.dtype.kind == "f":
             return math.nan
-        if pans is None and np.dtype(self.pan_file.dtypes[0]).kind != "f":
+        if pans is None and self.pan_file.dtype.kind != "f":
             return None  # every pixel is data
         info = np.iinfo(self.dtype)
-        fits = pans is not None and float(pans).is_integer() and info.min <= pans <= info.max
-        return float(pans) if fits else 0.0
+        fits = pans is not None and pans.is_integer() and info.min <= pans <= info.max
+        return pans if fits else 0.0
 
     @property
     def transform(self) -> Affine:
@@ -70,10 +65,10 @@ class GeoPair:
         return self.pan_file.transform @ Affine.translation(column, row)
 
     def read(self, box: Box) -> Part:
-        fine = box.scaled(self.ratio)
-        ms = _read(self.ms_file, box, self.ms_origin)
-        pan = _read(self.pan_file, fine, self.pan_origin)
-        ms_valid, pan_valid = _valid(ms, self.ms_file.nodata), _valid(pan, self.pan_file.nodata)
+        fine = _moved(box.scaled(self.ratio), self.pan_origin)
+        pan = self.pan_file.read(fine)
+        pan_valid = self.pan_file.valid(pan)
+        ms, ms_valid = self._read_ms(_moved(box, self.ms_origin))
         spread = ms_valid.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
         return Part(
             ms=torch.where(ms_valid, ms, self.ms_fill[:, None, None]),
@@ -81,46 +76,95 @@ class GeoPair:
             valid=spread & pan_valid,
         )
 
+    def _read_ms(self, box: Box) -> tuple[Tensor, Tensor]:
+        """(C, h, w) and (h, w) validity of `box` in the MS file, sampled at ms_shift beyond it."""
+        if self.ms_shift == (0.0, 0.0):
+            ms = self.ms_file.read(box)
+            return ms, self.ms_file.valid(ms)
+        wanted = Box(
+            top=box.top - BEFORE,
+            left=box.left - BEFORE,
+            bottom=box.bottom + AFTER,
+            right=box.right + AFTER,
+        )
+        there = Box(
+            top=max(0, wanted.top),
+            left=max(0, wanted.left),
+            bottom=min(self.ms_file.height, wanted.bottom),
+            right=min(self.ms_file.width, wanted.right),
+        )
+        ms = self.ms_file.read(there)
+        valid = self.ms_file.valid(ms)
+        ms = torch.where(valid, ms, self.ms_fill[:, None, None])
+        pad = (
+            there.left - wanted.left,
+            wanted.right - there.right,
+            there.top - wanted.top,
+            wanted.bottom - there.bottom,
+        )
+        ms = F.pad(ms[None], pad, mode="replicate")[0]
+        valid = F.pad(valid[None, None].float(), pad, mode="replicate")[0, 0].bool()
+        return sample_between(ms, valid, self.ms_shift)
+
+
+def _moved(box: Box, origin: tuple[int, int]) -> Box:
+    row, column = origin
+    return Box(
+        top=box.top + row,
+        left=box.left + column,
+        bottom=box.bottom + row,
+        right=box.right + column,
+    )
+
 
 @contextmanager
-def open_pair(pan_path: Path, ms_path: Path) -> Iterator[GeoPair]:
-    """Open both files and find their common ground.
+def open_pair(pan_path: Path, ms_path: Path | Sequence[Path]) -> Iterator[GeoPair]:
+    """Open both and find their common ground. MS may be one file, or one a band, in order.
 
-    Raises: SceneError if a file cannot be read, PAN has several bands, CRS differ, the ratio
-            is no integer in 2..MAX_RATIO, grids are out of phase, or nothing overlaps.
+    Where MS pixels begin between PAN pixels (Landsat: half a PAN pixel off) MS is resampled onto
+    the PAN's grid as it is read; `note` says so.
+    Raises: SceneError if a file cannot be read, PAN has several bands, MS files do not stack, CRS
+            differ, the ratio is no integer in 2..MAX_RATIO, or nothing overlaps.
     """
-    with ExitStack() as stack:
-        pan = stack.enter_context(_open(pan_path))
-        ms = stack.enter_context(_open(ms_path))
-        _check_contents(pan, ms)
+    with open_raster(pan_path) as pan, open_raster(ms_path) as ms:
+        if pan.count != 1:
+            raise SceneError(
+                f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"
+            )
         yield _align(pan, ms)
 
 
-def _open(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # _align says so itself
-            return rasterio.open(path)
-    except (RasterioError, OSError) as error:
-        raise SceneError(f"cannot read {path}: {error}") from error
-
-
-def _check_contents(pan: Any, ms: Any) -> None:
-    if pan.count != 1:
-        raise SceneError(
-            f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"
+def _align(pan: Raster, ms: Raster) -> GeoPair:
+    to_pan, note = _ms_to_pan(pan, ms)
+    ratio = _integer_ratio(to_pan, ms)
+    rows = _overlap(to_pan.f, ratio, ms.height, pan.height)
+    columns = _overlap(to_pan.c, ratio, ms.width, pan.width)
+    if rows.length <= 0 or columns.length <= 0:
+        raise SceneError(f"PAN and MS do not overlap: PAN covers {pan.bounds}, MS {ms.bounds}")
+    check_side((rows.length, columns.length))
+    shift = (rows.ms_shift, columns.ms_shift)
+    if any(shift):
+        note = (
+            f"MS pixels begin {_beside(to_pan.f):.2f} rows, {_beside(to_pan.c):.2f} columns of PAN "
+            "pixels off the PAN's: MS is resampled onto its grid, cubic"
         )
-    for file in (pan, ms):
-        kind = np.dtype(file.dtypes[0]).kind
-        if kind not in "uif" or len(set(file.dtypes)) != 1:
-            raise SceneError(
-                f"{file.name} must have one integer or float dtype for all bands; "
-                f"got {', '.join(sorted(set(file.dtypes)))}"
-            )
+    return GeoPair(
+        ratio=ratio,
+        shape=(rows.length, columns.length),
+        ms_origin=(rows.ms_start, columns.ms_start),
+        pan_origin=(rows.pan_start, columns.pan_start),
+        ms_shift=shift,
+        ms_fill=_typical(ms),
+        pan_fill=_typical(pan),
+        ms_file=ms,
+        pan_file=pan,
+        note=note,
+    )
 
 
-def _align(pan: Any, ms: Any) -> GeoPair:
-    pan_placed, ms_placed = (not f.transform.is_identity for f in (pan, ms))
+def _ms_to_pan(pan: Raster, ms: Raster) -> tuple[Affine, str]:
+    """MS pixel -> PAN pixel, and what was assumed."""
+    pan_placed, ms_placed = (not file.transform.is_identity for file in (pan, ms))
     if pan_placed != ms_placed:
         missing = ms.name if pan_placed else pan.name
         raise SceneError(f"{missing} has no geotransform, its partner has one; give it one")
@@ -130,42 +174,23 @@ def _align(pan: Any, ms: Any) -> GeoPair:
             "warp MS to the PAN's first (gdalwarp -t_srs)"
         )
     if pan_placed:
-        to_pan = ~pan.transform @ ms.transform  # MS pixel -> PAN pixel
-        note = ""
-    else:
-        scale = pan.width / ms.width
-        if not math.isclose(scale, pan.height / ms.height):
-            raise SceneError(
-                f"without georeference PAN must be a whole multiple of MS; got PAN "
-                f"{pan.height}x{pan.width}, MS {ms.height}x{ms.width}"
-            )
-        to_pan = Affine.scale(scale)
-        note = "no georeference: PAN and MS are taken to cover the same ground exactly"
-    ratio = _integer_ratio(to_pan, ms)
-    (ms_column, pan_column, w), (ms_row, pan_row, h) = (
-        _overlap(offset, ratio, ms_size, pan_size)
-        for offset, ms_size, pan_size in (
-            (to_pan.c, ms.width, pan.width),
-            (to_pan.f, ms.height, pan.height),
+        return ~pan.transform @ ms.transform, ""
+    scale = pan.width / ms.width
+    if not math.isclose(scale, pan.height / ms.height):
+        raise SceneError(
+            f"without georeference PAN must be a whole multiple of MS; got PAN "
+            f"{pan.height}x{pan.width}, MS {ms.height}x{ms.width}"
         )
-    )
-    if h <= 0 or w <= 0:
-        raise SceneError(f"PAN and MS do not overlap: PAN covers {_bounds(pan)}, MS {_bounds(ms)}")
-    check_side((h, w))
-    return GeoPair(
-        ratio=ratio,
-        shape=(h, w),
-        ms_origin=(ms_row, ms_column),
-        pan_origin=(pan_row, pan_column),
-        ms_fill=_typical(ms),
-        pan_fill=_typical(pan),
-        ms_file=ms,
-        pan_file=pan,
-        note=note,
-    )
+    note = "no georeference: PAN and MS are taken to cover the same ground exactly"
+    return Affine.scale(scale), note
 
 
-def _integer_ratio(to_pan: Affine, ms: Any) -> int:
+def _integer_ratio(to_pan: Affine, ms: Raster) -> int:
+    if 0 < to_pan.a < 1:
+        raise SceneError(
+            f"MS pixels must be larger than PAN's; those of {ms.name} are {to_pan.a:.4g} of a PAN "
+            "pixel wide. Were PAN and MS exchanged?"
+        )
     ratio = round(to_pan.a)
     drift = max(abs(to_pan.a - ratio) * ms.width, abs(to_pan.e - ratio) * ms.height)
     turned = max(abs(to_pan.b) * ms.height, abs(to_pan.d) * ms.width)
@@ -177,51 +202,42 @@ def _integer_ratio(to_pan: Affine, ms: Any) -> int:
     return ratio
 
 
-def _overlap(offset: float, ratio: int, ms_size: int, pan_size: int) -> tuple[int, int, int]:
-    """(first MS pixel, first PAN pixel, MS pixels) of the common ground along one axis."""
-    start = round(offset)
-    if abs(offset - start) > PHASE_TOLERANCE:
-        raise SceneError(
-            f"MS pixels must begin where PAN pixels do; they are {abs(offset - start):.2f} of a "
-            "PAN pixel apart: resample MS onto the PAN's grid first (gdalwarp -te -tr)"
-        )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Overlap:
+    """Common ground along one axis."""
+
+    ms_start: int
+    ms_shift: float  # in [0, 1), MS pixels beyond ms_start
+    pan_start: int
+    length: int  # MS pixels
+
+
+def _beside(offset: float) -> float:
+    """PAN pixels from a whole one."""
+    return abs(offset - round(offset))
+
+
+def _overlap(offset: float, ratio: int, ms_size: int, pan_size: int) -> _Overlap:
+    if _beside(offset) <= PHASE_TOLERANCE:
+        start, shift = round(offset), 0.0
+    else:  # from the first PAN pixel that MS covers whole, to the last sample between MS pixels
+        start = math.ceil(offset)
+        shift = (start - offset) / ratio
+        ms_size -= 1
     skipped = max(0, -(start // ratio))
     first_pan = start + skipped * ratio
-    return skipped, first_pan, min(ms_size - skipped, (pan_size - first_pan) // ratio)
+    return _Overlap(
+        ms_start=skipped,
+        ms_shift=shift,
+        pan_start=first_pan,
+        length=min(ms_size - skipped, (pan_size - first_pan) // ratio),
+    )
 
 
-def _bounds(file: Any) -> str:
-    b = file.bounds
-    return f"({b.left:.6g}, {b.bottom:.6g})-({b.right:.6g}, {b.top:.6g})"
-
-
-def _read(file: Any, box: Box, origin: tuple[int, int]) -> Tensor:
-    h, w = box.shape
-    window = Window(box.left + origin[1], box.top + origin[0], w, h)
-    try:
-        data = file.read(window=window, out_dtype="float32")
-    except RasterioError as error:
-        raise SceneError(f"{file.name} broke off while being read: {error}") from error
-    return torch.from_numpy(data)
-
-
-def _valid(image: Tensor, nodata: float | None) -> Tensor:
-    """(H, W): where all bands have data."""
-    finite = torch.isfinite(image)
-    if nodata is not None and not math.isnan(nodata):
-        finite = finite & (image != torch.tensor(nodata, dtype=image.dtype))
-    return finite.all(0)
-
-
-def _typical(file: Any) -> Tensor:
+def _typical(file: Raster) -> Tensor:
     """(C,) mean of the valid pixels of a thumbnail; blurs stay calm beside what it stands for."""
-    size = (min(file.height, _THUMBNAIL), min(file.width, _THUMBNAIL))
-    try:
-        data = file.read(out_shape=(file.count, *size), out_dtype="float32")
-    except RasterioError as error:
-        raise SceneError(f"{file.name} cannot be read: {error}") from error
-    image = torch.from_numpy(data)
-    valid = _valid(image, file.nodata)
+    image = file.thumbnail()
+    valid = file.valid(image)
     return torch.where(valid, image, 0.0).sum((-2, -1)) / valid.sum().clamp_min(1)
 
 
@@ -230,16 +246,14 @@ class FusedFile:
     """A GeoTIFF being written, on the PAN's grid with the MS's bands and dtype."""
 
     pair: GeoPair
-    file: Any
+    file: Output
 
     def write(self, box: Box, fused: Tensor, valid: Tensor) -> None:
         """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata."""
-        fine = box.scaled(self.pair.ratio)
-        h, w = fine.shape
         data = to_dtype(fused.cpu().numpy(), self.pair.dtype, self.pair.nodata)
         if self.pair.nodata is not None:
             data[:, ~valid.cpu().numpy()] = self.pair.nodata
-        self.file.write(data, window=Window(fine.left, fine.top, w, h))
+        self.file.write(data, box.scaled(self.pair.ratio))
 
 
 def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.ndarray:
@@ -257,65 +271,31 @@ def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.nda
 @contextmanager
 def create_fused(path: Path, pair: GeoPair, tags: dict[str, str]) -> Iterator[FusedFile]:
     """The output appears under `path` only when the block ends without an error."""
-    for source in (pair.pan_file.name, pair.ms_file.name):
-        if path.exists() and Path(source).exists() and path.samefile(source):
+    for source in (*pair.pan_file.paths, *pair.ms_file.paths):
+        if path.exists() and source.exists() and path.samefile(source):
             raise SceneError(f"the output {path} is one of the inputs; give another name")
     h, w = (side * pair.ratio for side in pair.shape)
-    profile = {
-        "driver": "GTiff",
-        "width": w,
-        "height": h,
-        "count": pair.bands,
-        "dtype": pair.dtype,
-        "crs": pair.pan_file.crs,
-        "transform": pair.transform,
-        "nodata": pair.nodata,
-        "tiled": True,
-        "blockxsize": _BLOCK,
-        "blockysize": _BLOCK,
-        "compress": "deflate",
-        "predictor": 3 if pair.dtype.kind == "f" else 2,
-        "bigtiff": "if_safer",
-    }
-    temporary = temporary_path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            file = rasterio.open(temporary, "w", **profile)
-        with file:
-            # Many writers flag the fourth of four bands as alpha; it is near infrared.
-            file.colorinterp = [
-                ColorInterp.undefined if meaning is ColorInterp.alpha else meaning
-                for meaning in pair.ms_file.colorinterp
-            ]
-            file.descriptions = pair.ms_file.descriptions
-            file.update_tags(**tags)
-            yield FusedFile(pair=pair, file=file)
-        publish(temporary, path)
-    except (RasterioError, OSError) as error:
-        raise SceneError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with create_raster(
+        path,
+        shape=(pair.bands, h, w),
+        dtype=pair.dtype,
+        crs=pair.pan_file.crs,
+        transform=pair.transform,
+        nodata=pair.nodata,
+        like=pair.ms_file,
+        tags=tags,
+    ) as file:
+        yield FusedFile(pair=pair, file=file)
 
 
 def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:
     """A (C, H, W) array as a GeoTIFF at a made-up place, `pixel` metres a pixel."""
-    temporary = temporary_path(path)
-    profile = {
-        "driver": "GTiff",
-        "count": image.shape[0],
-        "height": image.shape[1],
-        "width": image.shape[2],
-        "dtype": image.dtype,
-        "crs": "EPSG:32631",
-        "transform": Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000),
-        "compress": "deflate",
-    }
-    try:
-        with rasterio.open(temporary, "w", **profile) as file:
-            file.write(image)
-        publish(temporary, path)
-    except (RasterioError, OSError) as error:
-        raise SceneError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    _, H, W = image.shape
+    with create_raster(
+        path,
+        shape=image.shape,
+        dtype=image.dtype,
+        crs="EPSG:32631",
+        transform=Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000),
+    ) as file:
+        file.write(image, Box(top=0, left=0, bottom=H, right=W))

@@ -87,7 +87,6 @@ def test_only_the_overlap_is_fused(files, shift, h, w, ms_origin, pan_origin, sh
         ({"ratio": 12, "h": 8, "w": 8}, "whole number"),
         ({"shift": (5000, 0)}, "do not overlap"),
         ({"shift": (0, -5000)}, "do not overlap"),
-        ({"shift": (1.5, 0)}, "0.50 of a PAN pixel apart"),
         ({"crs": "EPSG:4326"}, "one CRS"),
         ({"dtype": "complex64"}, "one integer or float dtype"),
         ({"h": 6, "w": 6}, "at least 8"),
