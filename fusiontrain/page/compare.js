@@ -143,10 +143,12 @@ class Comparison {
   pressed(event) {
     if (event.button !== 0) return;
     this.pointers.set(event.pointerId, this.place(event));
-    this.dragging = event.target === this.handle || event.target === this.divider;
+    // Where all of the picture is seen there is nothing to move but the divider.
+    const taken = this.zoom === 1 || event.target === this.handle || event.target === this.divider;
+    this.dragging = taken && this.pointers.size === 1;
     // Where the divider was taken, so that it does not jump to the pointer.
     this.grip = this.place(event)[0] - this.split * this.stage.clientWidth;
-    this.stage.setPointerCapture(event.pointerId);
+    event.target.setPointerCapture(event.pointerId);
     this.stage.classList.add("held");
   }
 

@@ -2,6 +2,7 @@
 "use strict";
 
 (() => {
+  document.documentElement.classList.add("js"); // before anything is measured
   const get = (id) => document.getElementById(id);
   const { views, kinds, betterHigh, protocols } = JSON.parse(get("views").textContent);
   const higher = new Set(betterHigh);
@@ -118,26 +119,28 @@
   }
 
   function drawMaps() {
-    const of = view();
+    const { errors } = load();
+    const any = Object.keys(errors).length > 0;
+    get("errors").classList.toggle("empty", !any);
+    if (!any) {
+      get("maps").replaceChildren(make("p", "none", "No truth is known here, so no error either."));
+      return;
+    }
     const maps = ["left", "right"].map((side) => {
       const figure = make("figure", side);
-      const data = load().errors[chosen[side]];
+      const data = errors[chosen[side]];
       if (data) {
         const img = make("img");
         img.src = source(data);
         img.alt = `Error map of ${chosen[side]}`;
         figure.append(img);
       } else {
-        const why = of.protocol === "full"
-          ? "No truth is known at full resolution."
-          : `No error map of ${chosen[side]}.`;
-        figure.append(make("p", "none", why));
+        figure.append(make("p", "none", `No error map of ${chosen[side]}.`));
       }
       figure.append(make("figcaption", "", chosen[side]));
       return figure;
     });
     get("maps").replaceChildren(...maps);
-    get("errors").classList.toggle("empty", !Object.keys(load().errors).length);
   }
 
   // Zero is where bars begin, unless all are nearly as long: then the axis is cut, and says so.
