@@ -98,7 +98,8 @@ def check_size(name: str, *shapes: tuple[int, ...]) -> None:
 
 def as_tensor(name: str, key: str, data: np.ndarray) -> Tensor:
     """float32. Raises: SceneError on NaN or infinities."""
-    image = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
+    with np.errstate(over="ignore"):  # becomes infinite, and is said below
+        image = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
     if not bool(torch.isfinite(image).all()):
         raise SceneError(f"{name}: {key} has NaN or infinite values; expected DN everywhere")
     return image

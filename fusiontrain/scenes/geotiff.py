@@ -12,6 +12,7 @@ from affine import Affine
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusiontrain.batch import Convention
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.raster import Output, Raster, create_raster, open_raster
 from fusiontrain.scenes.scene import MAX_RATIO, Part, check_side
@@ -39,6 +40,10 @@ class GeoPair:
     @property
     def bands(self) -> int:
         return self.ms_file.count
+
+    @property
+    def phase(self) -> Convention:
+        return "aligned"
 
     @property
     def dtype(self) -> np.dtype:

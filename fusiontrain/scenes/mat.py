@@ -23,6 +23,7 @@ from fusiontrain.scenes.facts import (
     check_size,
     guess_from_path,
 )
+from fusiontrain.scenes.mat5 import check_tags
 from fusiontrain.scenes.pancollection import Variable, list_v73, read_v73
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import GENERIC, Sensor, match_sensor
@@ -113,6 +114,7 @@ def _load(path: Path, found: dict[str, Variable], keys: list[str]) -> dict[str, 
     if _is_v73(path):
         return read_v73(path, keys)
     try:
+        check_tags(path, keys)
         arrays = loadmat(path, variable_names=keys)
         return {key: arrays[key] for key in keys}
     except _BAD_FILE as error:
@@ -139,6 +141,7 @@ def _text(path: Path, found: dict[str, Variable], key: str) -> str:
         codes = read_v73(path, [key])[key].ravel()
         return "".join(chr(int(code)) for code in codes if code < 128)
     try:
+        check_tags(path, [key])
         return "".join(map(str, loadmat(path, variable_names=[key])[key].ravel()))
     except _BAD_FILE as error:
         raise SceneError(f"{path} broke off while being read: {error}") from error

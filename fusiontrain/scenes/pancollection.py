@@ -26,6 +26,8 @@ from fusiontrain.scenes.scene import Scene
 from shards.sensors import GENERIC, Sensor
 
 KEYS = ("ms", "pan")
+# What h5py raises where a file is damaged, besides OSError; also for a key that is listed.
+_BAD_FILE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,7 @@ def is_pancollection(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return all(key in file for key in KEYS)
-    except OSError:
+    except _BAD_FILE:
         return False
 
 
@@ -61,7 +63,7 @@ def read_example(path: Path, index: int, *, name: str, sensor: Sensor | None = N
         shapes = _shapes(path, file)
         check_size(name, *(shape[1:] for key, shape in shapes.items() if key != "lms"))
         images = {
-            key: as_tensor(name, key, _take(path, file[key], index))
+            key: as_tensor(name, key, np.asarray(file[key][index]))
             for key in shapes
             if key != "lms"
         }
@@ -91,15 +93,8 @@ def _open(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except OSError as error:
+    except _BAD_FILE as error:
         raise SceneError(f"cannot read {path} as HDF5: {error}") from error
-
-
-def _take(path: Path, dataset: Any, index: int | tuple[()]) -> np.ndarray:
-    try:
-        return np.asarray(dataset[index])
-    except (OSError, ValueError) as error:
-        raise SceneError(f"{path} broke off while {dataset.name} was read: {error}") from error
 
 
 def _dataset(path: Path, file: Any, key: str) -> Any:
@@ -160,7 +155,7 @@ def read_v73(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     The caller has checked the sizes with list_v73. Raises: SceneError if one is not numeric.
     """
     with _open(path) as file:
-        return {key: _take(path, _dataset(path, file, key), ()).T for key in keys}
+        return {key: np.asarray(_dataset(path, file, key)[()]).T for key in keys}
 
 
 def _matlab_class(dataset: Any) -> str:

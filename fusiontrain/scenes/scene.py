@@ -39,6 +39,10 @@ class Windows(Protocol):
     def shape(self) -> tuple[int, int]:
         """(h, w) of the overlap in MS pixels."""
 
+    @property
+    def phase(self) -> Convention:
+        """Where MS pixels lie on the PAN's grid."""
+
     def read(self, box: Box) -> Part:
         """The window `box`, in MS pixels."""
 

@@ -198,3 +198,20 @@ def test_only_the_examples_asked_for_are_read(tmp_path):
     with pytest.raises(SceneError, match=r"train_qb-1: ms has NaN"):
         second.load()
     assert find_sensor("QB") == first.load().sensor
+
+
+def test_damage_is_one_clear_line(tmp_path):
+    """Whatever byte of the header is hit, it is a scene or a SceneError."""
+    whole = write(tmp_path / "train_qb.h5", arrays(examples=1, bands=4, side=8)).read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[rng.integers(2500)] = rng.integers(256)
+        (tmp_path / "train_qb.h5").write_bytes(damaged)
+        try:
+            find_scenes([tmp_path / "train_qb.h5"])[0].load()
+        except SceneError:
+            refused += 1
+
+    assert refused > 10

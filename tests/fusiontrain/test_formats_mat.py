@@ -203,3 +203,31 @@ def test_nbus_pairs_that_are_not_whole(tmp_path):
     (tmp_path / "PAN_1024" / "2.mat").unlink()
     with pytest.raises(SceneError, match=r"1 files of .* no partner .*MS_256.2.mat"):
         find_scenes([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "words"),
+    [
+        (5, 0x8D, "numbers of type"),  # 9, double, becomes no type at all: scipy would crash
+        (10, 0x7D, "bytes where its shape needs"),
+        (-20, 0x02, "bytes where its shape needs"),
+    ],
+)
+def test_damaged_tags_are_noticed_before_scipy_trusts_them(tmp_path, offset, value, words):
+    """Counted from the name I_GT: type and length of its numbers; before it, its dimensions."""
+    path = tmp_path / "scene.mat"
+    savemat(path, toolbox())
+    data = bytearray(path.read_bytes())
+    data[data.index(b"I_GT") + offset] = value
+    path.write_bytes(data)
+
+    with pytest.raises(SceneError, match=words):
+        find_scenes([path])[0].load()
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    """DN are real."""
+    path = write_v5(tmp_path / "scene.mat", toolbox() | {"I_PAN": np.full((64, 68), 1 + 2j)})
+
+    with pytest.raises(SceneError, match="I_PAN is damaged or no real array: it is complex"):
+        find_scenes([path])[0].load()
