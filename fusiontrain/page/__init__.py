@@ -43,6 +43,12 @@ class View:
                 f"{self.scene}, {self.protocol}: a comparison needs two pictures; "
                 f"got {len(self.pictures)}"
             )
+        for caption, data in (*self.pictures.items(), *self.errors.items()):
+            if (data[:4], data[8:12]) != (b"RIFF", b"WEBP"):
+                raise SceneError(
+                    f"{self.scene}, {self.protocol}: the picture of {caption} must be a WebP; "
+                    f"it begins with {data[:12]!r}"
+                )
 
 
 def write_page(

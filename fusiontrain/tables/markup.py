@@ -9,7 +9,8 @@ from fusiontrain.tables.means import DASH, Table, directions, kind_of, mark_of
 def as_html(table: Table) -> str:
     """A <table> under its caption, and its sources."""
     return (
-        f'<div class="scroll" tabindex="0"><table class="indices">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.title)}">'
+        '<table class="indices">'
         f"<caption>{escape(table.title)}</caption>{_html_head(table.indices, table.better_high)}"
         f"<tbody>{_html_lines(table, table.indices, table.sources)}</tbody></table></div>"
         f"{_html_sources(table.sources)}"
@@ -28,7 +29,8 @@ def all_as_html(tables: Sequence[Table]) -> str:
         for table in tables
     )
     return (
-        f'<div class="scroll tall" tabindex="0"><table class="indices">{_html_head(indices, high)}'
+        '<div class="scroll tall" tabindex="0" role="region" aria-label="every scene">'
+        f'<table class="indices">{_html_head(indices, high)}'
         f"{bodies}</table></div>{_html_sources(sources)}"
     )
 

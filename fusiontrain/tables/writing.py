@@ -26,7 +26,7 @@ def as_markdown(table: Table) -> str:
     """A pipe table: the best bold, the second underlined."""
     arrows = [arrow for _, arrow in directions(table.indices, table.better_high)]
     heads = [f"{_plain_markdown(n)} {a}" for n, a in zip(table.indices, arrows, strict=True)]
-    wraps = ("{}", "**{}**", "<u>{}</u>")
+    wraps = ("{}", "**{}**", "<ins>{}</ins>")  # <u> is dropped by many renderers
     lines = [
         f"**{_plain_markdown(table.title)}**",
         "",

@@ -218,7 +218,7 @@ def test_markdown_keeps_its_columns():
     lines = as_markdown(table).splitlines()
 
     assert r"| a\|b | **1.0000** | measured |" in lines
-    assert r"| c\* | <u>2.0000</u> | measured |" in lines
+    assert r"| c\* | <ins>2.0000</ins> | measured |" in lines
     assert "| method | ERGAS ↓ | origin |" in lines
 
 
