@@ -21,3 +21,7 @@ class TrainingError(PanpriorError):
 
 class ShapeError(PanpriorError):
     """Arrays given to a metric, method or model do not fit each other."""
+
+
+class MetricError(PanpriorError):
+    """An index would be no number, or one that misleads."""

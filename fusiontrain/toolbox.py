@@ -29,29 +29,28 @@ def interp23(image: Tensor, ratio: int) -> Tensor:
     """Interpolation by a power of two with circular borders: (..., h, w) -> (..., H, W)."""
     if ratio < 2 or ratio & (ratio - 1):
         raise ShapeError(f"the 23-tap interpolation takes ratio 2, 4, 8, ...; got {ratio}")
-    half = 2 * image.new_tensor(_CDF23, dtype=torch.float64)
-    taps = torch.cat([half.flip(0)[:-1], half])
     fine = image.to(torch.float64)
     for step in range(ratio.bit_length() - 1):
-        first = 1 if step == 0 else 0  # samples go to odd places once, then to even ones
-        h, w = fine.shape[-2:]
-        stuffed = fine.new_zeros(*fine.shape[:-2], 2 * h, 2 * w)
-        stuffed[..., first::2, first::2] = fine
-        flat = stuffed.reshape(-1, 1, 2 * h, 2 * w)
-        for shape in ((23, 1), (1, 23)):
-            pad = (shape[1] // 2, shape[1] // 2, shape[0] // 2, shape[0] // 2)
-            flat = F.conv2d(_wrap(flat, pad), taps.reshape(1, 1, *shape))
-        fine = flat.reshape(stuffed.shape)
+        for axis in (-2, -1):
+            fine = _double(fine, axis, odd=step == 0)  # samples go to odd places once
     return fine
 
 
-def _wrap(image: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
-    """Circular extension by any width."""
-    left, right, top, bottom = pad
-    h, w = image.shape[-2:]
-    rows = torch.arange(-top, h + bottom, device=image.device) % h
-    columns = torch.arange(-left, w + right, device=image.device) % w
-    return image.index_select(-2, rows).index_select(-1, columns)
+def _double(image: Tensor, axis: int, *, odd: bool) -> Tensor:
+    """Twice the samples along an axis; the given ones stay, at odd or at even places.
+
+    Every other of the 23 taps is zero: a new sample is made of the 12 given ones around it.
+    """
+    size, reach = image.shape[axis], len(_CDF23) // 2
+    place = torch.arange(1 - reach, size + reach, device=image.device) % size
+    around = image.index_select(axis, place)
+    between = torch.zeros_like(image)
+    for m in range(reach):
+        left, right = (around.narrow(axis, reach - 1 + d, size) for d in (-m, 1 + m))
+        between.add_(left + right, alpha=2 * _CDF23[2 * m + 1])
+    pair = (between.roll(1, axis), image) if odd else (image, between)
+    after = axis % image.ndim + 1
+    return torch.stack(pair, after).flatten(after - 1, after)
 
 
 @cache

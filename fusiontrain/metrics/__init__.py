@@ -1,16 +1,28 @@
 """Indices: reduced resolution (the truth first), and full resolution (no truth)."""
 
 from fusiontrain.metrics.hypercomplex import q2n
-from fusiontrain.metrics.noreference import d_lambda, d_lambda_k, d_s, hqnr, qnr
-from fusiontrain.metrics.plain import cc, psnr, rmse, scc_laplacian, ssim
-from fusiontrain.metrics.spatial import scc
+from fusiontrain.metrics.noreference import (
+    d_lambda,
+    d_lambda_k,
+    d_lambda_repro,
+    d_rho,
+    d_s,
+    hqnr,
+    qnr,
+)
+from fusiontrain.metrics.plain import cc, psnr, rmse, ssim
+from fusiontrain.metrics.spatial import scc, scc_laplacian
 from fusiontrain.metrics.spectral import ergas, sam
 from fusiontrain.metrics.universal import uqi
+from fusiontrain.metrics.usable import Usable, usable
 
 __all__ = [
+    "Usable",
     "cc",
     "d_lambda",
     "d_lambda_k",
+    "d_lambda_repro",
+    "d_rho",
     "d_s",
     "ergas",
     "hqnr",
@@ -23,4 +35,5 @@ __all__ = [
     "scc_laplacian",
     "ssim",
     "uqi",
+    "usable",
 ]

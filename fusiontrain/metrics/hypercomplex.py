@@ -8,65 +8,134 @@ over a block follows from the block's band-by-band second moments alone.
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.metrics.pair import as_pair
+from fusiontrain.batch import Convention
+from fusiontrain.errors import MetricError
+from fusiontrain.metrics.pair import REFLECTANCE_ENDS, Pair, as_pair, refuse_empty
+from fusiontrain.metrics.pieces import pieces
+from fusiontrain.metrics.universal import as_blocks, whole_blocks
+
+_UINT16 = 65535
+_EPS = torch.finfo(torch.float64).eps
+_FLAT = 1e-12  # deviations this small beside the mean are the rounding of a flat block
 
 
-def q2n(gt: Tensor, fused: Tensor, *, block: int = 32) -> Tensor:
-    """Q2n, () or (N,): mean of the moduli over blocks; 1 is perfect.
+def q2n(
+    gt: Tensor,
+    fused: Tensor,
+    *,
+    block: int = 32,
+    convention: Convention = "toolbox",
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Q2n, () or (N,): mean of the moduli over side-by-side blocks; 1 is perfect.
 
-    Both images are rounded (half away from zero) and saturated to uint16; sizes are mirrored
-    up to a multiple of `block`; bands are padded with zeros to a power of two, which the
-    block's normalisation turns into ones that count in the bias term.
+    convention: "toolbox" rounds both images (half away from zero) and saturates them to
+    uint16, as published numbers do; "aligned" takes values as they are, so that reflectances
+    in 0..1 survive. Border: sizes are mirrored up to a multiple of `block`, the edge pixel
+    repeated. Bands are padded with zeros to a power of two, which the block's normalisation
+    turns into ones that count in the bias term. Zero pixels count.
+    Nodata: a block with an invalid pixel, mirrored ones included, is left out: its moments
+    would mix it in. Blocks are normalised by gt, so it is not symmetric. Bands may change
+    places: the modulus hardly depends on their order (not at all for one or two).
+    Raises: MetricError if "toolbox" would round reflectances to nothing; as in pair.py.
     """
-    x, y = (_blocks(image, block) for image in as_pair(gt, fused))
-    value = _block_quality(x, y).mean(1)
-    return value[0] if gt.ndim == 3 else value
+    pair = as_pair(gt, fused, valid)
+    return pair.give(mean_quality(pair, block, convention))
 
 
-def _blocks(image: Tensor, block: int) -> Tensor:
-    """(N, C, H, W) -> (N, blocks, power of two, block * block)."""
-    whole = torch.sign(image) * torch.floor(image.abs() + 0.5)
-    whole = whole.clamp(0, 65535)
-    for dim in (2, 3):
-        size = whole.shape[dim]
+def mean_quality(pair: Pair, block: int, convention: Convention) -> Tensor:
+    """(N,): mean over the blocks that count."""
+    if convention == "toolbox":
+        _refuse_reflectances(pair)
+    x, y = (mirrored(image, block) for image in (pair.gt, pair.fused))
+    N, C, H, W = x.shape
+    whole = None
+    if pair.valid is not None:
+        whole = whole_blocks(mirrored(pair.valid, block), block)
+        refuse_empty(whole.sum((-2, -1)), f"{block}x{block} block without nodata")
+    total = x.new_zeros(N, dtype=torch.float64)
+    for images, rows in pieces(N, H // block, x.device, each=C * block * W):
+        for n in range(*images.indices(N)):
+            a, b = (as_blocks(image[n], rows, block) for image in (x, y))
+            if convention == "toolbox":
+                a, b = (v.clamp(0, _UINT16).add_(0.5).floor_() for v in (a, b))
+            quality = _block_quality(a, b)
+            if whole is not None:
+                quality = quality[whole[n, rows].flatten()]
+            total[n] += quality.sum()
+    count = (H // block) * (W // block) if whole is None else whole.sum((-2, -1))
+    return total / count
+
+
+def mirrored(image: Tensor, block: int) -> Tensor:
+    """(..., H, W) extended below and to the right, to multiples of `block`."""
+    for dim in (-2, -1):
+        size = image.shape[dim]
         missing = -size % block
-        mirrored = torch.arange(size - 1, size - 1 - missing, -1, device=image.device)
-        index = torch.cat([torch.arange(size, device=image.device), mirrored])
-        whole = whole.index_select(dim, index)
-    bands = whole.shape[1]
-    power = 1 << (bands - 1).bit_length()
-    whole = F.pad(whole, (0, 0, 0, 0, 0, power - bands))
-    N, C, H, W = whole.shape
-    tiled = whole.reshape(N, C, H // block, block, W // block, block)
-    return tiled.permute(0, 2, 4, 1, 3, 5).reshape(N, -1, C, block * block)
+        if missing:
+            index = torch.arange(size + missing, device=image.device) % (2 * size)
+            image = image.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
+    return image
+
+
+def _refuse_reflectances(pair: Pair) -> None:
+    if float(pair.gt.mean().abs()) > REFLECTANCE_ENDS:
+        return
+    low, high = (float(v) for v in pair.gt.aminmax())
+    if max(-low, high) <= REFLECTANCE_ENDS and bool((pair.gt != pair.gt.round()).any()):
+        raise MetricError(
+            f"the toolbox's Q2n rounds to whole numbers, and gt is in {low:.4g}..{high:.4g}\n"
+            '  do: give convention="aligned", or DN'
+        )
 
 
 def _block_quality(x: Tensor, y: Tensor) -> Tensor:
-    """Modulus of the hypercomplex quality of each block, (N, blocks)."""
-    n = x.shape[-1]
-    mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
-    scale = std.where(std > 0, torch.finfo(torch.float64).eps)
+    """Modulus of the hypercomplex quality of each block: (blocks, C, pixels) -> (blocks,).
+
+    Both are normalised by x, band by band: less its mean, over its deviation, plus one.
+    """
+    C, n = x.shape[-2:]
+    mean_x, x = _centred(x)
+    mean_y, y = _centred(y)
+    energy_x, energy_y = (torch.linalg.vecdot(v, v) for v in (x, y))
+    std = (energy_x / (n - 1)).sqrt()
+    scale = std.where(std > 0, _EPS)
     # A band of zero mean is shifted only, as in the toolbox.
-    shifted_only = mean == 0
-    y = torch.where(shifted_only, y, (y - mean) / scale) + 1
-    x = (x - mean) / scale + 1
-    m_x, m_y = x.mean(-1), y.mean(-1)
-    unbiased = n / (n - 1)
-    energy_x, energy_y = ((m * m).sum(-1) for m in (m_x, m_y))
-    bias = 2 * (energy_x * energy_y).sqrt() / (energy_x + energy_y)
-    spread = unbiased * ((x * x).mean(-1).sum(-1) + (y * y).mean(-1).sum(-1) - energy_x - energy_y)
-    second = x @ y.transpose(-1, -2) / n - m_x[..., :, None] * m_y[..., None, :]
-    table = _conjugate_product(x.shape[-2]).to(x)
-    covariance = unbiased * torch.einsum("kij,nbij->nbk", table, second).norm(dim=-1)
+    shifted_only = mean_x == 0
+    m_y = torch.where(shifted_only, mean_y, (mean_y - mean_x) / scale) + 1
+    scale_y = scale.where(~shifted_only, 1)
+    # Bands added up to a power of two are ones in both: they have means, and no spread.
+    added = _power_of_two(C) - C
+    bands_x, bands_y = float(C + added), (m_y * m_y).sum(-1) + added
+    bias = 2 * (bands_x * bands_y).sqrt() / (bands_x + bands_y)
+    spread = ((energy_x / scale**2).sum(-1) + (energy_y / scale_y**2).sum(-1)) / (n - 1)
+    second = x @ y.transpose(-1, -2) / (scale[..., :, None] * scale_y[..., None, :])
+    table = _conjugate_product(C + added)[:, :C, :C].to(x)
+    covariance = (second.flatten(1) @ table.flatten(1).T).norm(dim=-1) / (n - 1)
     # Two flat blocks have no spread: only their bias counts.
     flat = spread == 0
     return torch.where(flat, bias, covariance * bias * 2 / spread.where(~flat, 1))
 
 
+def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(blocks, C, pixels) -> its means, and what is left of them; flat bands are exactly zero."""
+    mean = x.mean(-1)
+    left = x - mean[..., None]
+    flat = left.abs().amax(-1) <= _FLAT * mean.abs()
+    if bool(flat.any()):
+        mean = torch.where(flat, x[..., 0], mean)
+        left = left.masked_fill(flat[..., None], 0)
+    return mean, left
+
+
+def _power_of_two(bands: int) -> int:
+    return 1 << (bands - 1).bit_length()
+
+
 @cache
+@torch.inference_mode(False)  # kept for training too, whoever asks first
 def _conjugate_product(size: int) -> Tensor:
     """T[k, i, j]: component k of e_i * conj(e_j)."""
     basis = torch.eye(size, dtype=torch.float64)

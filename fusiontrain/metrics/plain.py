@@ -1,73 +1,139 @@
-"""Indices that every field of imaging has: RMSE, PSNR, SSIM, CC, and the Laplacian SCC."""
+"""Indices that every field of imaging has: RMSE, PSNR, SSIM, CC."""
+
+import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.errors import ShapeError
-from fusiontrain.metrics.pair import as_pair
+from fusiontrain.errors import MetricError
+from fusiontrain.metrics.pair import DN_ENDS, REFLECTANCE_ENDS, Pair, as_pair, sample
+from fusiontrain.metrics.pieces import pieces
+from fusiontrain.metrics.spectral import errors, pixels
+from fusiontrain.metrics.windows import mean_of_windows, weigh
 
 _RADIUS, _SIGMA, _K1, _K2 = 5, 1.5, 0.01, 0.03
 
 
-def rmse(gt: Tensor, fused: Tensor) -> Tensor:
-    """Root mean square error over all bands, DN, () or (N,)."""
-    x, y = as_pair(gt, fused)
-    value = ((x - y) ** 2).mean((1, 2, 3)).sqrt()
-    return value[0] if gt.ndim == 3 else value
+def rmse(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
+    """Root mean square error over all pixels and bands, in the images' unit, () or (N,).
 
-
-def psnr(gt: Tensor, fused: Tensor, *, bits: int) -> Tensor:
-    """Peak signal-to-noise ratio, dB, () or (N,): of full scale, 2**bits - 1, over RMSE."""
-    return 20 * torch.log10((2**bits - 1) / rmse(gt, fused))
-
-
-def cc(gt: Tensor, fused: Tensor) -> Tensor:
-    """Pearson correlation, mean over bands, () or (N,). A flat band counts as 0."""
-    x, y = (image - image.mean((-2, -1), keepdim=True) for image in as_pair(gt, fused))
-    bottom = (x * x).sum((-2, -1)).sqrt() * (y * y).sum((-2, -1)).sqrt()
-    value = ((x * y).sum((-2, -1)) / bottom.where(bottom > 0, 1)).mean(1)
-    return value[0] if gt.ndim == 3 else value
-
-
-def scc_laplacian(gt: Tensor, fused: Tensor) -> Tensor:
-    """Correlation of the bands' Laplacians, mean over bands, () or (N,); 1 is perfect.
-
-    Eight-neighbour Laplacian, one pixel of rim left out. Not the toolbox's SCC.
-    Source: Zhou, Civco and Silander 1998, IJRS 19(4):743-757.
+    No border, no rounding; zero pixels count; nodata is left out, exactly. Symmetric.
+    Raises: MetricError as in pair.py.
     """
-    x, y = as_pair(gt, fused)
-    kernel = x.new_full((3, 3), -1.0)
-    kernel[1, 1] = 8
-    edges = [
-        F.conv2d(image.reshape(-1, 1, *image.shape[-2:]), kernel[None, None]) for image in (x, y)
-    ]
-    first, second = (e.reshape(*x.shape[:2], *e.shape[-2:]) for e in edges)
-    value = cc(first, second)
-    return value[0] if gt.ndim == 3 else value
+    pair = as_pair(gt, fused, valid, lazy=True)
+    return pair.give(errors(pair).mean(1).sqrt())
 
 
-def ssim(gt: Tensor, fused: Tensor, *, bits: int) -> Tensor:
-    """Structural similarity, mean over 'valid' positions and bands, () or (N,); 1 is perfect.
+def psnr(
+    gt: Tensor,
+    fused: Tensor,
+    *,
+    bits: int | None = None,
+    peak: float | None = None,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Peak signal-to-noise ratio, dB, () or (N,): of full scale over RMSE; equal images: inf.
 
-    11x11 Gaussian window of sigma 1.5, population moments, range 2**bits - 1.
+    Full scale is told, never guessed, by one of `bits` (DN: 2**bits - 1) and `peak` (1.0 for
+    reflectance). No border, no rounding; zero pixels count; nodata is left out, exactly.
+    Raises: MetricError if the values cannot be of that scale, and as in pair.py.
+    """
+    pair = as_pair(gt, fused, valid, lazy=True)
+    top = _full_scale(bits, peak, pair)
+    return pair.give(20 * torch.log10(top / errors(pair).mean(1).sqrt()))
+
+
+def cc(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
+    """Pearson correlation, mean over bands, () or (N,). A flat band counts as 0.
+
+    No border, no rounding; zero pixels count; nodata is left out, exactly. Symmetric.
+    Raises: MetricError as in pair.py.
+    """
+    pair = as_pair(gt, fused, valid, one_range=False, lazy=True)
+    return pair.give(correlation(pair))
+
+
+def correlation(pair: Pair) -> Tensor:
+    """(N,): Pearson correlation of valid pixels, mean over bands."""
+    N, C = pair.gt.shape[:2]
+    x, y = (image.flatten(0, 1).flatten(1) for image in (pair.gt, pair.fused))
+    mask = None
+    first = torch.zeros(N * C, dtype=torch.long, device=x.device)
+    if pair.valid is not None:
+        mask = pair.valid[:, None].expand(N, C, -1, -1).reshape(N * C, -1)
+        first = mask.byte().argmax(1)
+    # Measured from a pixel of their own, flat bands are zero to the last digit, and the sums
+    # of the others keep theirs.
+    origins = [image.gather(1, first[:, None]).double() for image in (x, y)]
+    sums = x.new_zeros(5, N * C, dtype=torch.float64)
+    for plane, run in pieces(N * C, x.shape[1], x.device, each=2):
+        a, b = (
+            image[plane, run].double() - origin[plane]
+            for image, origin in zip((x, y), origins, strict=True)
+        )
+        if mask is not None:
+            a, b = a * mask[plane, run], b * mask[plane, run]
+        sums[0, plane] += a.sum(1)
+        sums[1, plane] += b.sum(1)
+        for k, (p, q) in enumerate(((a, a), (b, b), (a, b)), start=2):
+            sums[k, plane] += torch.linalg.vecdot(p, q)
+    count = pixels(pair).repeat_interleave(C)
+    sx, sy, sxx, syy, sxy = pair.settle(sums)
+    vx, vy = count * sxx - sx * sx, count * syy - sy * sy
+    known = (vx > 0) & (vy > 0)
+    rho = (count * sxy - sx * sy) / torch.where(known, vx * vy, 1).sqrt()
+    return torch.where(known, rho, 0).reshape(N, C).mean(1)
+
+
+def ssim(
+    gt: Tensor,
+    fused: Tensor,
+    *,
+    bits: int | None = None,
+    peak: float | None = None,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Structural similarity, mean over windows inside the image and bands, () or (N,).
+
+    11x11 Gaussian window of sigma 1.5, population moments; full scale as in `psnr`. No
+    rounding; zero pixels count; a window with an invalid pixel is left out, since its moments
+    would mix it in. Symmetric; 1 is perfect.
+    Raises: ShapeError under 11 pixels a side; MetricError as in `psnr`.
     Source: Wang et al. 2004, IEEE TIP 13(4):600-612.
     """
-    x, y = as_pair(gt, fused)
-    if min(x.shape[-2:]) < 2 * _RADIUS + 1:
-        raise ShapeError(f"SSIM needs {2 * _RADIUS + 1} pixels a side; got {tuple(x.shape[-2:])}")
-    t = torch.arange(-_RADIUS, _RADIUS + 1, dtype=x.dtype, device=x.device)
-    line = torch.exp(-0.5 * (t / _SIGMA) ** 2)
-    line = line / line.sum()
+    pair = as_pair(gt, fused, valid)
+    top = _full_scale(bits, peak, pair)
+    c1, c2 = ((k * top) ** 2 for k in (_K1, _K2))
+    bell = [math.exp(-0.5 * (t / _SIGMA) ** 2) for t in range(_RADIUS + 1)]
+    half = tuple(v / (2 * sum(bell) - bell[0]) for v in bell)
 
-    def smooth(image: Tensor) -> Tensor:
-        flat = image.reshape(-1, 1, *image.shape[-2:])
-        seen = F.conv2d(F.conv2d(flat, line[None, None, :, None]), line[None, None, None])
-        return seen.reshape(*image.shape[:2], *seen.shape[-2:])
+    def quality(x: Tensor, y: Tensor) -> Tensor:
+        mx, my = weigh(x, half), weigh(y, half)
+        energy, cross = weigh((x * x).addcmul_(y, y), half), weigh(x * y, half)
+        product, squares = mx * my, (mx * mx).addcmul_(my, my)
+        covariance, spread = cross.sub_(product), energy.sub_(squares)
+        top = covariance.mul_(2).add_(c2).mul_(product.mul_(2).add_(c1))
+        return top.div_(spread.add_(c2).mul_(squares.add_(c1)))
 
-    mx, my = smooth(x), smooth(y)
-    vx, vy, cov = smooth(x * x) - mx * mx, smooth(y * y) - my * my, smooth(x * y) - mx * my
-    c1, c2 = ((k * (2**bits - 1)) ** 2 for k in (_K1, _K2))
-    quality = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    value = quality.mean((1, 2, 3))
-    return value[0] if gt.ndim == 3 else value
+    return pair.give(mean_of_windows(pair, 2 * _RADIUS + 1, quality, "SSIM"))
+
+
+def _full_scale(bits: int | None, peak: float | None, pair: Pair) -> float:
+    if (bits is None) == (peak is None):
+        raise MetricError(
+            f"give bits= (11: DN up to 2047) or peak= (1.0: reflectance); "
+            f"got bits={bits}, peak={peak}"
+        )
+    top = float(2**bits - 1) if bits is not None else float(peak or 0)
+    if not 0 < top < math.inf:
+        raise MetricError(f"full scale must be above 0; got bits={bits}, peak={peak}")
+    suspect = float(sample(pair.gt).max())
+    if not (suspect > 2 * top or (top >= DN_ENDS and suspect <= REFLECTANCE_ENDS)):
+        return top
+    low, high = (float(v) for v in pair.gt.aminmax())
+    if high > 2 * top or 0 < high <= REFLECTANCE_ENDS:
+        raise MetricError(
+            f"gt in {low:.4g}..{high:.4g} is not of a scale that ends at {top:g}\n"
+            "  do: give the bits= or peak= of the values as they are"
+        )
+    return top
