@@ -18,7 +18,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test lint shards clean
+.PHONY: setup demo test lint shards bench clean
 
 setup: $(READY)
 
@@ -46,6 +46,9 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python bench/indices.py
 
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)

@@ -127,6 +127,7 @@ def _check_ranges(pair: Pair) -> None:
     low, high = sorted(float(sample(image).mean().abs()) for image in images)
     if low > REFLECTANCE_ENDS or high < SUSPECT * low:
         return
+    pair.refuse_nan()
     ranges = [tuple(float(v) for v in image.aminmax()) for image in images]
     ends = sorted(max(abs(v) for v in limits) for limits in ranges)
     if 0 < ends[0] <= REFLECTANCE_ENDS and ends[1] >= DN_ENDS:

@@ -130,6 +130,7 @@ def _full_scale(bits: int | None, peak: float | None, pair: Pair) -> float:
     suspect = float(sample(pair.gt).max())
     if not (suspect > 2 * top or (top >= DN_ENDS and suspect <= REFLECTANCE_ENDS)):
         return top
+    pair.refuse_nan()
     low, high = (float(v) for v in pair.gt.aminmax())
     if high > 2 * top or 0 < high <= REFLECTANCE_ENDS:
         raise MetricError(
