@@ -26,10 +26,7 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PanBatch:
-    """PAN and MS of the same ground, area-aligned.
-
-    MS pixel i is centred on PAN coordinate ratio * i + (ratio - 1) / 2, on both axes.
-    """
+    """PAN and MS of the same ground; `phase` says where MS pixels lie on the PAN's grid."""
 
     ms: Tensor  # (B, C, h, w), DN as float
     pan: Tensor  # (B, 1, H, W), DN as float
@@ -37,6 +34,7 @@ class PanBatch:
     mtf: Tensor  # (B, C), gain from the wanted image to the MS at the MS Nyquist
     softness: Tensor  # (B, C), gain of the wanted image at its own Nyquist
     statistics: Statistics | None = None  # None: the batch's own
+    phase: Convention = "aligned"
 
     def __post_init__(self) -> None:
         B, C, h, w = self.ms.shape

@@ -1,44 +1,220 @@
-"""Judge a network against classical methods on a real pair, by Wald's protocol."""
+"""Classical methods and networks on scenes of any format: numbers, tables and a page."""
 
 import argparse
-import json
+import csv
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from fusiontrain.bar import as_text as bar_as_text
+from fusiontrain.bar import honest_bar
+from fusiontrain.batch import Convention
 from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.classical import METHODS, PLAIN
 from fusiontrain.errors import SceneError
+from fusiontrain.knowledge import measure_softness
 from fusiontrain.models.registry import find_model
-from fusiontrain.protocols import as_table, judge, num_methods, wald
-from fusiontrain.scenes.geotiff import open_pair
-from shards.commit import whole_file
+from fusiontrain.protocols import (
+    BETTER_HIGH,
+    NETWORK,
+    Case,
+    Contender,
+    classical,
+    full,
+    judge,
+    mean_softness,
+    network,
+    reduced,
+)
+from fusiontrain.scenes.find import Entry, find_scenes
+from fusiontrain.scenes.geoscene import read_scene
+from fusiontrain.scoreboard import LeftOut, Scoreboard
+from fusiontrain.tables import Row, as_text, sensor_tables
+from shards.manifest import file_sha256
+from shards.sensors import Sensor, find_sensor
+
+SIDE = 256  # PAN pixels of a picture: the page holds one for every method, scene and protocol
+_ABOUT_A_ROW = ("scene", "sensor", "protocol", "method", "source")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pan", type=Path)
-    parser.add_argument("ms", type=Path)
-    parser.add_argument("--weights", type=Path, required=True, help="a .safetensors checkpoint")
-    parser.add_argument("--sensor", help="whose MTF degrades the MS; default: 0.30 in all bands")
-    parser.add_argument("--out", type=Path, help="also write the indices as JSON here")
+    parser.add_argument(
+        "scenes", type=Path, nargs="*", help="folders of GeoTIFFs, PanCollection .h5, .mat files"
+    )
+    parser.add_argument("--pan", type=Path, help="or a pair of GeoTIFFs of any names")
+    parser.add_argument("--ms", type=Path, nargs="*", default=[], help="one file, or one a band")
+    parser.add_argument("--out", type=Path, required=True, help="folder for tables and the page")
+    parser.add_argument("--weights", type=Path, nargs="*", default=[], help=".safetensors")
+    parser.add_argument(
+        "--methods", default="all", help="all, plain, none, or names with commas between"
+    )
+    parser.add_argument("--protocol", choices=("reduced", "full", "both"), default="both")
+    parser.add_argument(
+        "--convention", choices=("scene", "aligned", "toolbox"), default="scene", help="of phase"
+    )
+    parser.add_argument("--sensor", help="a known sensor or a .toml; default: as the files say")
+    parser.add_argument(
+        "--published", type=Path, help="CSV of others' figures, with a column `source`"
+    )
+    parser.add_argument("--picture-side", type=int, default=SIDE, help="PAN pixels")
 
 
 def run(args: argparse.Namespace) -> int:
-    net, info = load_checkpoint(args.weights)
-    if args.out is not None and not args.out.absolute().parent.is_dir():
-        raise SceneError(f"no folder for {args.out}; make it first")
-    with open_pair(args.pan, args.ms) as pair:
-        if pair.note:
-            print(f"fusiontrain: {pair.note}")
-        case = wald(pair, sensor=args.sensor, name=args.ms.stem)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("judging", total=num_methods())
-        halo = find_model(info.model).halo(case.scene.ratio)
-        results = judge(case, net, halo=halo, advance=lambda: bar.advance(task))
-    print(f"{case.name}, reduced resolution, {args.sensor or 'no sensor row'}: {case.knowledge}")
-    print(as_table(results))
-    if args.out is not None:
-        rows = {result.method: result.indices for result in results}
-        with whole_file(args.out) as file:
-            file.write(json.dumps({"case": case.name, "results": rows}, indent=1).encode() + b"\n")
+    contenders, facts = _contenders(args.methods, args.weights)
+    published = [] if args.published is None else read_published(args.published)
+    entries = _entries(args.scenes, args.pan, args.ms, args.sensor)
+    args.out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
+    board = Scoreboard(
+        folder=args.out, title="panprior: benchmark", facts=facts, side=args.picture_side
+    )
+    protocols = ("reduced", "full") if args.protocol == "both" else (args.protocol,)
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("looking", total=len(entries))
+        seen: list[tuple[Sensor, float]] = []
+        for entry in entries:
+            seen += _look(entry, board, bar.console)
+            bar.advance(task)
+        softness = mean_softness(seen)
+        task = bar.add_task("judging", total=len(entries) * len(protocols) * len(contenders))
+        for entry in entries:
+            for case in _cases(entry, protocols, args.convention, softness, board):
+                bar.update(task, description=f"{case.name}, {case.protocol}")
+                sheet = board.open(case)
+                for result in judge(case, contenders):
+                    sheet.add(result)
+                    bar.advance(task)
+                sheet.close()
+                board.write_results()
+    if not board.views:
+        raise SceneError("no scene could be judged: " + board.left_out[0].reason)
+    board.publish(published)
+    paths = board.write()
+    for table in sensor_tables(board.rows, better_high=BETTER_HIGH):
+        print(f"\n{as_text(table)}")
+    print(f"\n{bar_as_text(honest_bar(board.rows))}".rstrip())
+    for one in board.left_out:
+        print(f"fusiontrain: left out {one.scene}, {one.protocol}: {one.reason}")
+    print(f"fusiontrain: wrote {', '.join(map(str, paths))}")
     return 0
+
+
+def read_published(path: Path) -> list[Row]:
+    """Rows of a CSV: scene, sensor, protocol, method, source, and a column for each index.
+
+    Raises: SceneError naming the line and what is wrong with it.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SceneError(f"cannot read {path}: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, 2):
+        if missing := [name for name in _ABOUT_A_ROW if not line.get(name)]:
+            raise SceneError(f"{path}, line {number}: expected a value for {', '.join(missing)}")
+        indices = {}
+        for name, text in line.items():
+            if name not in _ABOUT_A_ROW and text:
+                try:
+                    indices[name] = float(text)
+                except (TypeError, ValueError):
+                    raise SceneError(
+                        f"{path}, line {number}: {name} must be a number; got {text!r}"
+                    ) from None
+        scene, sensor, protocol, method, source = (line[name] for name in _ABOUT_A_ROW)
+        rows.append(
+            Row(
+                scene=scene,
+                sensor=sensor,
+                protocol=protocol,
+                method=method,
+                indices=indices,
+                origin=source,
+            )
+        )
+    return rows
+
+
+def _contenders(methods: str, weights: Sequence[Path]) -> tuple[list[Contender], dict[str, str]]:
+    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(methods)
+    if names is None:
+        names = [name.strip() for name in methods.split(",")]
+    contenders = classical(names)
+    facts = {"versions": f"panprior {version('panprior')}, torch {torch.__version__}"}
+    for path in weights:
+        net, info = load_checkpoint(path)
+        name = NETWORK if len(weights) == 1 else f"{NETWORK} {path.stem}"
+        contenders.append(network(net, find_model(info.model).halo, name))
+        training = info.training
+        facts[name] = (
+            f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters, trained "
+            f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
+            f"sha256 {file_sha256(path)[:16]}"
+        )
+    if len({one.name for one in contenders}) < len(contenders):
+        raise SceneError("two weights of one name; give files with different names")
+    if not contenders:
+        raise SceneError("nothing to judge: give --weights, or --methods other than none")
+    return contenders, facts
+
+
+def _entries(
+    scenes: Sequence[Path], pan: Path | None, ms: Sequence[Path], sensor: str | None
+) -> list[Entry]:
+    if (pan is None) != (not ms) or not (scenes or ms):
+        raise SceneError("give scenes, or --pan and --ms together, or both")
+    found = find_scenes(scenes, sensor=sensor) if scenes else []
+    if pan is not None:
+        row = None if sensor is None else find_sensor(sensor)
+        load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row)
+        found.append(Entry(name=ms[0].stem, load=load, pan=pan, ms=tuple(ms)))
+    return found
+
+
+def _look(entry: Entry, board: Scoreboard, console: Console) -> list[tuple[Sensor, float]]:
+    """What the scene is, said aloud; its sensor and measured softness if it is a real pair."""
+    try:
+        scene = entry.load()
+    except SceneError as error:
+        board.left_out.append(LeftOut(scene=entry.name, protocol="any", reason=str(error)))
+        return []
+    about = f"{scene.sensor.name}, {scene.bands} bands, ratio {scene.ratio}, {scene.bits} bits"
+    measured = []
+    if scene.gt is None:
+        try:
+            measured = [(scene.sensor, measure_softness(scene))]
+            about += f", softness {measured[0][1]:.2f}"
+        except SceneError as error:
+            about += f", softness unknown: {error}"
+    console.print(f"{scene.name}: {about}", highlight=False)
+    return measured
+
+
+def _cases(
+    entry: Entry,
+    protocols: Sequence[str],
+    convention: str,
+    softness: dict[str, float],
+    board: Scoreboard,
+) -> Iterator[Case]:
+    """The scene under each protocol that can judge it; the others are left out, with a reason."""
+    phase: Convention | None = "toolbox" if convention == "toolbox" else None
+    phase = "aligned" if convention == "aligned" else phase
+    try:
+        scene = entry.load()
+    except SceneError:
+        return  # already said
+    for protocol in protocols:
+        try:
+            if protocol == "full":
+                yield full(scene, convention=phase)
+            else:
+                told = softness.get(scene.sensor.name) if scene.gt is not None else None
+                yield reduced(scene, softness=told, convention=phase)
+        except SceneError as error:
+            board.left_out.append(LeftOut(scene=scene.name, protocol=protocol, reason=str(error)))

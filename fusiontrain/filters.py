@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusiontrain.batch import Convention
+
 LOBES = 4  # of interpolation kernels
 CRISP = 0.8  # fine pixels: under this sigma, samples no longer make a Gaussian
 LEAST_GAIN = 0.02  # kernels hold 4 sigma down to this gain at Nyquist
@@ -89,19 +91,26 @@ def mirror(image: Tensor, pad: int, axis: int) -> Tensor:
     return image.index_select(axis, torch.where(index < size, index, 2 * size - 1 - index))
 
 
-def degrade(image: Tensor, mtf: Tensor, ratio: int) -> Tensor:
+def degrade(image: Tensor, mtf: Tensor, ratio: int, phase: Convention = "aligned") -> Tensor:
     """What an MS sensor of these gains sees of a finer image: (B, C, H, W) -> (B, C, h, w)."""
-    return blur(image, gain_to_sigma(mtf, ratio), step=ratio)
+    return to_ms(image, gain_to_sigma(mtf, ratio), ratio, phase)
 
 
-def upsample(image: Tensor, ratio: int) -> Tensor:
-    """Lanczos interpolation onto the PAN's grid, area-aligned: (B, C, h, w) -> (B, C, H, W).
+def to_ms(image: Tensor, sigma: Tensor, ratio: int, phase: Convention = "aligned") -> Tensor:
+    """`blur` at the places of the MS's pixels, in either phase: (B, C, H, W) -> (B, C, h, w)."""
+    if phase == "aligned":
+        return blur(image, sigma, step=ratio)
+    return blur(image, sigma)[..., ratio // 2 :: ratio, ratio // 2 :: ratio]
+
+
+def upsample(image: Tensor, ratio: int, phase: Convention = "aligned") -> Tensor:
+    """Lanczos interpolation from the MS's grid onto the PAN's: (B, C, h, w) -> (B, C, H, W).
 
     Four lobes, corrected so that constants and ramps pass exactly. Border: mirrored, edge
     pixel repeated. It beats bicubic (a = -0.75) by 1 % of ERGAS in EXP, GSA and MTF-GLP-FS.
     """
     B, C, h, w = image.shape
-    taps = _interpolation_taps(ratio).to(image)  # (ratio, K)
+    taps = _interpolation_taps(ratio, phase).to(image)  # (ratio, K)
     flat = mirror(image.reshape(B * C, 1, h, w), LOBES, 2)
     rows = F.conv2d(flat, taps[:, None, :, None])  # (BC, ratio, h, w): one plane a phase
     rows = rows.transpose(1, 2).reshape(B * C, 1, h * ratio, w)
@@ -111,17 +120,18 @@ def upsample(image: Tensor, ratio: int) -> Tensor:
 
 @cache
 @torch.inference_mode(False)  # kept for training too, whoever asks first
-def _interpolation_taps(ratio: int) -> Tensor:
+def _interpolation_taps(ratio: int, phase: Convention) -> Tensor:
     """(ratio, 2 LOBES + 1): weights of the MS pixels around each of a pixel's fine positions."""
     t = torch.arange(-LOBES, LOBES + 1, dtype=torch.float64)
-    phase = (torch.arange(ratio, dtype=torch.float64) - (ratio - 1) / 2) / ratio
-    x = t - phase[:, None]
+    centre = (ratio - 1) / 2 if phase == "aligned" else ratio // 2
+    place = (torch.arange(ratio, dtype=torch.float64) - centre) / ratio
+    x = t - place[:, None]
     taps = torch.sinc(x) * torch.sinc(x / LOBES) * (x.abs() < LOBES)
-    # The smallest change, weighted by the taps, that makes sum 1 and first moment the phase.
+    # The smallest change, weighted by the taps, that makes sum 1 and first moment the place.
     weight = taps.abs()
     basis = torch.stack([torch.ones_like(t), t])
     normal = torch.einsum("ik,rk,jk->rij", basis, weight, basis)
-    missing = torch.stack([1 - taps.sum(1), phase - taps @ t], 1)
+    missing = torch.stack([1 - taps.sum(1), place - taps @ t], 1)
     return taps + weight * (torch.linalg.solve(normal, missing) @ basis)
 
 

@@ -13,6 +13,7 @@ from fusiontrain.knowledge import learn
 from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.geotiff import create_fused, open_pair
 from shards.manifest import file_sha256
+from shards.sensors import find_sensor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     net, info = load_checkpoint(args.weights, expect=args.model)
     softness = parse_softness(args.softness)
-    sensor = None if args.sensor == "auto" else args.sensor
+    sensor = None if args.sensor == "auto" else find_sensor(args.sensor)
     with open_pair(args.pan, args.ms) as pair:
         if pair.note:
             print(f"fusiontrain: {pair.note}")

@@ -42,7 +42,7 @@ def scene_statistics(
     total: Moments | None = None
     for tile in scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio):
         part = scene.read(tile.seen)
-        images = inject(_batch(part, scene.ratio, knowledge, None))
+        images = inject(window_batch(scene, part, knowledge))
         rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
         sums = moments(images.cut(rows, columns), part.valid[rows, columns])
         total = sums if total is None else total + sums
@@ -65,7 +65,7 @@ def fuse_windows(
     """Every window of the scene, fused; `halo` is the network's reach in PAN pixels."""
     for tile in scene_tiles(scene, halo=halo, core=core):
         part = scene.read(tile.seen)
-        fused = net(_batch(part, scene.ratio, knowledge, statistics))[0]
+        fused = net(window_batch(scene, part, knowledge, statistics))[0]
         rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
         yield FusedPart(
             core=tile.core, fused=fused[:, rows, columns], valid=part.valid[rows, columns]
@@ -74,20 +74,27 @@ def fuse_windows(
 
 def fuse_scene(scene: Windows, net: nn.Module, knowledge: Knowledge, *, halo: int) -> Tensor:
     """A scene small enough for memory, whole: (C, H, W) DN."""
+    stats = scene_statistics(scene, knowledge)
+    return assemble(scene, fuse_windows(scene, net, knowledge, halo=halo, statistics=stats))
+
+
+def assemble(scene: Windows, parts: Iterator[FusedPart]) -> Tensor:
     h, w = (side * scene.ratio for side in scene.shape)
     out = torch.empty(scene.bands, h, w)
-    stats = scene_statistics(scene, knowledge)
-    for part in fuse_windows(scene, net, knowledge, halo=halo, statistics=stats):
+    for part in parts:
         fine = part.core.scaled(scene.ratio)
         out[:, fine.top : fine.bottom, fine.left : fine.right] = part.fused
     return out
 
 
-def _batch(part: Part, ratio: int, knowledge: Knowledge, stats: Statistics | None) -> PanBatch:
+def window_batch(
+    scene: Windows, part: Part, knowledge: Knowledge, stats: Statistics | None = None
+) -> PanBatch:
     return PanBatch(
         ms=part.ms[None],
         pan=part.pan[None],
-        ratio=ratio,
+        ratio=scene.ratio,
+        phase=scene.phase,
         mtf=knowledge.mtf[None],
         softness=knowledge.softness[None],
         statistics=stats,

@@ -4,7 +4,7 @@ PAN is first softened to the wanted softness, then seen through each band's MTF;
 difference is the detail that the MS lacks. Axes as in batch.py.
 
 Source: MTF-GLP-FS, Vivone, Restaino and Chanussot 2018, IEEE TIP 27(7):3418-3431, here with
-area-aligned decimation and Lanczos interpolation, on a PAN of matched softness.
+decimation in the scene's phase and Lanczos interpolation, on a PAN of matched softness.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.batch import PanBatch, Statistics
-from fusiontrain.filters import blur, gain_to_sigma, upsample
+from fusiontrain.filters import blur, gain_to_sigma, to_ms, upsample
 
 TINY = 1e-6  # DN; keeps flat bands from dividing by zero
 _PRIOR = 0.02  # of PAN's variance: how strongly flat ground holds to the scene's gain
@@ -58,12 +58,12 @@ def inject(batch: PanBatch) -> Injection:
     """The three images that injection methods are made of."""
     sigma_soft = gain_to_sigma(batch.softness, 1)
     sigma_low = torch.sqrt(sigma_soft**2 + gain_to_sigma(batch.mtf, batch.ratio) ** 2)
-    pan_low_ms = blur(batch.pan, sigma_low, step=batch.ratio)
+    pan_low_ms = to_ms(batch.pan, sigma_low, batch.ratio, batch.phase)
     return Injection(
         pan=batch.pan,
-        up=upsample(batch.ms, batch.ratio),
+        up=upsample(batch.ms, batch.ratio, batch.phase),
         pan_soft=blur(batch.pan, sigma_soft),
-        pan_low=upsample(pan_low_ms, batch.ratio),
+        pan_low=upsample(pan_low_ms, batch.ratio, batch.phase),
         pan_low_ms=pan_low_ms,
     )
 
@@ -81,7 +81,7 @@ def local_gains(batch: PanBatch, images: Injection, stats: Statistics, sigma: fl
     prior = _PRIOR * (stats.pan_std**2)[..., None, None]
     gain = stats.gain[..., None, None]
     local = (product - ms * low + prior * gain) / ((square - low * low).clamp_min(0) + prior)
-    return upsample(local, batch.ratio)
+    return upsample(local, batch.ratio, batch.phase)
 
 
 def moments(images: Injection, valid: Tensor | None = None) -> Moments:

@@ -10,7 +10,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.scenes.scene import LEAST_SIDE, Part, Windows
 from fusiontrain.softness import MAX_SIDE, estimate_softness
 from fusiontrain.tiles import Box
-from shards.sensors import NOMINAL_MS, find_sensor
+from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
 _ENOUGH = 0.9  # of a window's pixels: look no further
 
@@ -21,17 +21,18 @@ class Knowledge:
 
     mtf: Tensor
     softness: Tensor
+    sensor: Sensor = GENERIC  # for what only classical methods ask: PAN's own gain
 
     def __str__(self) -> str:
         gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
         return "MTF {}, softness {}".format(*gains)
 
 
-def learn(scene: Windows, *, sensor: str | None, softness: float | None) -> Knowledge:
+def learn(scene: Windows, *, sensor: Sensor | None, softness: float | None) -> Knowledge:
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less
-    the part that the wanted softness leaves in. Raises: ContractError for an unknown sensor.
+    the part that the wanted softness leaves in.
     """
     C, ratio = scene.bands, scene.ratio
     measured = measure_softness(scene) if sensor is None or softness is None else NOMINAL_MS
@@ -41,8 +42,8 @@ def learn(scene: Windows, *, sensor: str | None, softness: float | None) -> Know
         remaining = measured / wanted ** (1 / ratio**2)
         mtf = torch.full((C,), min(max(remaining, 0.05), 0.9))
     else:
-        mtf = torch.tensor(find_sensor(sensor).gains(C))
-    return Knowledge(mtf=mtf, softness=torch.full((C,), wanted))
+        mtf = torch.tensor(sensor.gains(C))
+    return Knowledge(mtf=mtf, softness=torch.full((C,), wanted), sensor=sensor or GENERIC)
 
 
 def measure_softness(scene: Windows) -> float:
@@ -67,7 +68,7 @@ def measure_softness(scene: Windows) -> float:
             f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "
             "give --sensor and --softness, or a fuller scene"
         )
-    return estimate_softness(best.ms, best.pan, scene.ratio, valid)
+    return estimate_softness(best.ms, best.pan, scene.ratio, valid, scene.phase)
 
 
 def _windows(h: int, w: int) -> list[Box]:

@@ -1,47 +1,89 @@
-"""How methods are judged: Wald's protocol at reduced resolution, or against a simulated truth."""
+"""How methods are judged: Wald's protocol at reduced resolution, or the scene as it is.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A Case is what every method is told, the same for all; `judge` runs methods on it one by one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.classical import METHODS
-from fusiontrain.errors import SceneError
+from fusiontrain.classical.frame import Frame, Known
+from fusiontrain.classical.method import Method, softened
+from fusiontrain.errors import MetricError, SceneError
 from fusiontrain.filters import degrade, reduce_pan
 from fusiontrain.fusing import fuse_scene
-from fusiontrain.knowledge import Knowledge, measure_softness
-from fusiontrain.metrics import ergas, q2n, sam, scc
-from fusiontrain.scenes.scene import LEAST_SIDE, Scene, Windows
-from fusiontrain.tiles import Box
-from shards.sensors import NOMINAL_MS, find_sensor
+from fusiontrain.knowledge import Knowledge, learn, measure_softness
+from fusiontrain.metrics import (
+    d_lambda_k,
+    d_rho,
+    d_s,
+    ergas,
+    psnr,
+    q2n,
+    sam,
+    scc,
+    ssim,
+    uqi,
+)
+from fusiontrain.scenes.scene import LEAST_SIDE, Scene
+from fusiontrain.sweeping import fuse_classical
+from fusiontrain.toolbox import imresize_bicubic, mtf_filter, pick
+from shards.sensors import Sensor
 
 RIM = 8  # pixels of the truth left out on each side: what lies beyond the edge is unknown
-INDICES = ("ERGAS", "SAM", "Q2n", "SCC")
-BETTER_HIGH = frozenset({"Q2n", "SCC"})
+TOOLBOX_CUT = (20, 21)  # what its demonstration leaves out, at the start and at the end
+BLOCK = 32  # full-resolution indices go by blocks of it
+REACH = 6  # MS pixels around nodata that filters make doubtful
+INDICES = {
+    "reduced": ("SAM", "ERGAS", "Q2n", "Q", "SCC", "PSNR", "SSIM"),
+    "full": ("D_lambda_K", "D_s", "HQNR", "D_rho"),
+}
+BETTER_HIGH = frozenset({"Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR"})
 NETWORK = "network"
-MAX_PIXELS = 2**26  # PAN pixels times bands that a benchmark holds in memory
+MAX_SAMPLES = 2**26  # PAN pixels times bands that a benchmark holds in memory
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """A scene with a truth to compare with. All methods are told the same."""
+    """A scene as methods get it, and the truth where there is one."""
 
     name: str
     scene: Scene
     knowledge: Knowledge
-    truth: Tensor  # (C, H, W) DN
+    truth: Tensor | None  # (C, H, W) DN; None at full resolution
+    note: str = ""
+
+    @property
+    def protocol(self) -> str:
+        return "full" if self.truth is None else "reduced"
 
     @property
     def batch(self) -> PanBatch:
         return PanBatch(
-            ms=self.scene.ms[None],
-            pan=self.scene.pan[None],
+            ms=self.scene.ms[None].float(),
+            pan=self.scene.pan[None].float(),
             ratio=self.scene.ratio,
             mtf=self.knowledge.mtf[None],
             softness=self.knowledge.softness[None],
+            phase=self.scene.phase,
         )
+
+    # Images and moments that classical methods share, made when first asked for.
+    @cached_property
+    def plain(self) -> Known:
+        return Known(Frame(self.batch, self.scene.sensor))
+
+    @cached_property
+    def soft(self) -> Known:
+        return Known(Frame(softened(self.batch), self.scene.sensor))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,91 +93,224 @@ class Result:
     method: str
     fused: Tensor  # (C, H, W) DN
     indices: dict[str, float]
+    seconds: float  # to fuse
 
 
-def wald(scene: Windows, *, sensor: str | None, name: str) -> Case:
-    """The scene one level down: the MS is the truth, MS and PAN are degraded to make the inputs.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contender:
+    """A method under the name that tables give it: case -> fused (C, H, W) DN."""
 
-    MS by a Gaussian per band at the sensor's MTF gain (0.30 without a row), area-aligned; PAN
-    by antialiased bicubic. The softness of the truth is measured on the pair at its own
-    resolution. Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
+    name: str
+    fuse: Callable[[Case], Tensor]
+
+
+def reduced(
+    scene: Scene, *, softness: float | None = None, convention: Convention | None = None
+) -> Case:
+    """One level down, where the truth is known: the scene's own gt, or its MS by Wald's protocol.
+
+    Wald: MS through a Gaussian per band at the sensor's MTF gain and decimated, PAN by
+    antialiased bicubic; in the toolbox's `convention` by its own filters. The softness that
+    the truth has is measured on the pair at its own resolution; where there is only a
+    simulated pair, `softness` says it (default: the sensor's mean MTF gain).
+    Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     """
+    _check_memory(scene)
+    if scene.gt is not None:
+        return _with_truth(scene, softness)
+    phase = convention or scene.phase
     ratio = scene.ratio
     h, w = (side // ratio * ratio for side in scene.shape)
-    if min(h, w) < max(ratio * LEAST_SIDE, 2 * RIM + 32):
+    least = max(ratio * LEAST_SIDE, 2 * RIM + BLOCK)
+    if min(h, w) < least:
         raise SceneError(
-            f"Wald's protocol at ratio {ratio} needs {max(ratio * LEAST_SIDE, 2 * RIM + 32)} MS "
-            f"pixels a side; got {scene.shape[0]}x{scene.shape[1]}"
+            f"{scene.name}: Wald's protocol at ratio {ratio} needs {least} MS pixels a side; "
+            f"got {scene.shape[0]}x{scene.shape[1]}"
         )
-    if h * w * ratio**2 * scene.bands > MAX_PIXELS * ratio**2:
-        raise SceneError(
-            f"the benchmark holds scenes in memory, up to {MAX_PIXELS} MS samples; got "
-            f"{scene.bands}x{h}x{w}: cut a piece (gdal_translate -srcwin)"
-        )
-    part = scene.read(Box(top=0, left=0, bottom=h, right=w))
-    if not bool(part.valid.all()):
-        raise SceneError("the benchmark needs a scene without nodata; cut out a full piece")
-    gains = (
-        (NOMINAL_MS,) * scene.bands if sensor is None else find_sensor(sensor).gains(scene.bands)
-    )
+    ms, pan = scene.ms[:, :h, :w].double(), scene.pan[:, : h * ratio, : w * ratio].double()
+    gains = scene.sensor.gains(scene.bands)
     mtf = torch.tensor(gains)
-    softness = torch.full_like(mtf, measure_softness(scene))
+    if phase == "toolbox":
+        low = pick(mtf_filter(ms[None], gains, ratio)[0], ratio)
+        less = imresize_bicubic(pan, ratio)
+    else:
+        low = degrade(ms[None], mtf[None].double(), ratio)[0]
+        less = reduce_pan(pan[None], ratio)[0]
+    valid = None
+    if scene.valid is not None:
+        # An MS pixel counts if all PAN pixels over it do, and all that filters mix into it.
+        whole = -F.max_pool2d(-scene.valid[None, : h * ratio, : w * ratio].float(), ratio)
+        side = 2 * REACH * ratio + 1
+        valid = -F.max_pool2d(-whole, side, 1, side // 2)[0] > 0
+        if not bool(valid.any()):
+            raise SceneError(f"{scene.name}: nodata leaves nothing to judge; cut out a fuller part")
+    told = measure_softness(scene) if softness is None else softness
     return Case(
-        name=name,
-        scene=Scene(
-            name=name,
-            ms=degrade(part.ms[None], mtf[None], ratio)[0],
-            pan=reduce_pan(part.pan[None], ratio)[0],
+        name=scene.name,
+        scene=replace(
+            scene,
+            ms=low.float(),
+            pan=less.float(),
+            valid=valid,
+            phase=phase,
+            geo=None,
         ),
-        knowledge=Knowledge(mtf=mtf, softness=softness),
-        truth=part.ms,
+        knowledge=Knowledge(mtf=mtf, softness=torch.full_like(mtf, told), sensor=scene.sensor),
+        truth=ms.float(),
+        note=f"{scene.note} Wald's protocol, {phase} phase.".strip(),
     )
+
+
+def full(scene: Scene, *, convention: Convention | None = None) -> Case:
+    """The scene as it is, without a truth; cut at the right and below to whole blocks of 32."""
+    _check_memory(scene)
+    ratio = scene.ratio
+    step = math.lcm(BLOCK, ratio)
+    H, W = (side // step * step for side in scene.pan.shape[1:])
+    if min(H, W) < 2 * BLOCK:
+        raise SceneError(
+            f"{scene.name}: full resolution needs {2 * BLOCK} PAN pixels a side; "
+            f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
+        )
+    told = learn(scene, sensor=scene.sensor, softness=None)
+    return Case(
+        name=scene.name,
+        scene=replace(
+            scene,
+            ms=scene.ms[:, : H // ratio, : W // ratio],
+            pan=scene.pan[:, :H, :W],
+            gt=None,
+            valid=None if scene.valid is None else scene.valid[:H, :W],
+            phase=convention or scene.phase,
+        ),
+        knowledge=told,
+        truth=None,
+        note=f"{scene.note} The scene at its own resolution; no truth is known.".strip(),
+    )
+
+
+def classical(names: Sequence[str]) -> list[Contender]:
+    """Classical methods by name. Raises: SceneError naming those there are."""
+    if unknown := [name for name in names if name not in METHODS]:
+        raise SceneError(f"no method {', '.join(unknown)}; have: {', '.join(METHODS)}")
+    return [Contender(name=name, fuse=partial(_classical, METHODS[name])) for name in names]
+
+
+def network(net: nn.Module, halo: Callable[[int], int], name: str = NETWORK) -> Contender:
+    """`halo`: ratio -> PAN pixels to read around a window."""
+
+    def fuse(case: Case) -> Tensor:
+        return fuse_scene(case.scene, net, case.knowledge, halo=halo(case.scene.ratio))
+
+    return Contender(name=name, fuse=fuse)
 
 
 @torch.inference_mode()
-def judge(
-    case: Case, net: nn.Module, *, halo: int, advance: Callable[[], None] = lambda: None
-) -> list[Result]:
-    """Every classical method and the network on one case, the network last."""
-    results = []
-    for name, method in METHODS.items():
-        results.append(_result(case, name, method(case.batch)[0]))
-        advance()
-    fused = fuse_scene(case.scene, net, case.knowledge, halo=halo)
-    results.append(_result(case, NETWORK, fused))
-    advance()
-    return results
+def judge(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
+    """Every contender on one case, as soon as it is done."""
+    for contender in contenders:
+        begun = time.perf_counter()
+        fused = contender.fuse(case)
+        seconds = time.perf_counter() - begun
+        yield Result(
+            method=contender.name,
+            fused=fused,
+            indices=_indices(case, fused),
+            seconds=seconds,
+        )
 
 
-def num_methods() -> int:
-    return len(METHODS) + 1
+def _classical(method: Method, case: Case) -> Tensor:
+    scene = case.scene
+    if method.window and scene.phase == "aligned" and max(scene.shape) > 2 * method.window:
+        return fuse_classical(scene, method, case.knowledge)
+    known = case.soft if method.soft else case.plain
+    return method.on(known.frame, known)[0].float()
 
 
-def _result(case: Case, method: str, fused: Tensor) -> Result:
-    rim = slice(RIM, -RIM)
+def _with_truth(scene: Scene, softness: float | None) -> Case:
+    gains = torch.tensor(scene.sensor.gains(scene.bands))
+    told = float(gains.mean()) if softness is None else softness
+    if scene.phase == "toolbox":
+        knowledge = Knowledge(mtf=gains, softness=torch.full_like(gains, told))
+        how = "the sensor's MTF"
+    else:
+        knowledge = learn(scene, sensor=None, softness=told)
+        how = "an MTF measured on the pair"
+    return Case(
+        name=scene.name,
+        scene=replace(scene, gt=None),
+        knowledge=knowledge,
+        truth=scene.gt,
+        note=f"{scene.note} The data's own truth, {scene.phase} phase, {how}.".strip(),
+    )
+
+
+def _check_memory(scene: Scene) -> None:
+    samples = scene.pan.numel() * scene.bands
+    if samples > MAX_SAMPLES * (scene.ratio**2 if scene.gt is None else 1):
+        raise SceneError(
+            f"{scene.name}: the benchmark holds scenes in memory, up to {MAX_SAMPLES} samples; got "
+            f"{scene.bands}x{scene.pan.shape[1]}x{scene.pan.shape[2]}: cut a piece (gdal_translate "
+            "-srcwin)"
+        )
+
+
+def _indices(case: Case, fused: Tensor) -> dict[str, float]:
+    if case.truth is None:
+        return _full_indices(case, fused)
+    side = min(case.truth.shape[1:])
+    start, stop = RIM, RIM
+    if case.scene.phase == "toolbox" and side - sum(TOOLBOX_CUT) >= BLOCK:
+        start, stop = TOOLBOX_CUT
+    rim = slice(start, -stop)
     truth, seen = case.truth[:, rim, rim], fused[:, rim, rim]
-    indices = {
-        "ERGAS": float(ergas(truth, seen, ratio=case.scene.ratio)),
-        "SAM": float(sam(truth, seen)),
-        "Q2n": float(q2n(truth, seen)),
-        "SCC": float(scc(truth, seen)),
-    }
-    return Result(method=method, fused=fused, indices=indices)
+    valid = None if case.scene.valid is None else case.scene.valid[rim, rim]
+    bits, ratio = case.scene.bits, case.scene.ratio
+    return _measured(
+        {
+            "SAM": lambda: sam(truth, seen, valid=valid),
+            "ERGAS": lambda: ergas(truth, seen, ratio=ratio, valid=valid),
+            "Q2n": lambda: q2n(truth, seen, valid=valid),
+            "Q": lambda: uqi(truth, seen, valid=valid),
+            "SCC": lambda: scc(truth, seen, valid=valid),
+            "PSNR": lambda: psnr(truth, seen, bits=bits, valid=valid),
+            "SSIM": lambda: ssim(truth, seen, bits=bits, valid=valid),
+        }
+    )
 
 
-def best(results: list[Result], index: str) -> float:
-    values = [result.indices[index] for result in results]
-    return max(values) if index in BETTER_HIGH else min(values)
+def _measured(indices: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+    """NaN, which tables show as a dash, where nodata leaves an index nothing to go by."""
+    values = {}
+    for name, index in indices.items():
+        try:
+            values[name] = float(index())
+        except MetricError:
+            values[name] = math.nan
+    return values
 
 
-def as_table(results: list[Result]) -> str:
-    """Plain text, one method a line, the best of each index starred."""
-    lines = ["method".ljust(18) + "".join(name.rjust(10) for name in INDICES)]
-    for result in results:
-        cells = []
-        for index in INDICES:
-            value = result.indices[index]
-            star = "*" if value == best(results, index) else " "
-            cells.append(f"{value:.4f}{star}".rjust(10))
-        lines.append(result.method.ljust(18) + "".join(cells))
-    return "\n".join(lines)
+def _full_indices(case: Case, fused: Tensor) -> dict[str, float]:
+    scene, valid = case.scene, case.scene.valid
+    ms, pan, ratio, phase = scene.ms, scene.pan, scene.ratio, scene.phase
+    gains = scene.sensor.gains(scene.bands)
+    values = _measured(
+        {
+            "D_lambda_K": lambda: d_lambda_k(
+                fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
+            ),
+            "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
+            "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
+        }
+    )
+    hqnr = (1 - values["D_lambda_K"]) * (1 - values["D_s"])
+    return {name: values.get(name, hqnr) for name in INDICES["full"]}
+
+
+def mean_softness(scenes: Sequence[tuple[Sensor, float]]) -> dict[str, float]:
+    """Sensor's name -> mean of the softness measured on its scenes."""
+    grouped: dict[str, list[float]] = {}
+    for sensor, measured in scenes:
+        grouped.setdefault(sensor.name, []).append(measured)
+    return {name: sum(values) / len(values) for name, values in grouped.items()}

@@ -9,14 +9,21 @@ import math
 import torch
 from torch import Tensor
 
-from fusiontrain.filters import blur, sigma_to_gain
+from fusiontrain.batch import Convention
+from fusiontrain.filters import sigma_to_gain, to_ms
 
 SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
 LEAST, MOST = 0.05, 0.95
 MAX_SIDE = 512  # MS pixels that suffice; callers give no more
 
 
-def estimate_softness(ms: Tensor, pan: Tensor, ratio: int, valid: Tensor | None = None) -> float:
+def estimate_softness(
+    ms: Tensor,
+    pan: Tensor,
+    ratio: int,
+    valid: Tensor | None = None,
+    phase: Convention = "aligned",
+) -> float:
     """Gain at the MS's Nyquist of the Gaussian by which PAN, decimated, is best explained by MS.
 
     Shapes: (C, h, w), (1, H, W) DN, valid (h, w) bool: the MS pixels to go by.
@@ -28,7 +35,7 @@ def estimate_softness(ms: Tensor, pan: Tensor, ratio: int, valid: Tensor | None 
     design = torch.cat([ms, torch.ones_like(ms[:1])])[:, kept].T
     q, _ = torch.linalg.qr(design)
     sigmas = SIGMAS.double() * ratio
-    seen = torch.cat([blur(pan[None], s.reshape(1, 1), step=ratio) for s in sigmas], 1)[0]
+    seen = torch.cat([to_ms(pan[None], s.reshape(1, 1), ratio, phase) for s in sigmas], 1)[0]
     seen = seen[:, kept].T
     seen = seen - seen.mean(0)
     unexplained = (seen - q @ (q.T @ seen)).pow(2).sum(0) / seen.pow(2).sum(0).clamp_min(1e-12)

@@ -1,42 +1,49 @@
-"""Classical methods: pure functions PanBatch -> fused (B, C, H, W), DN. A table, not a registry.
+"""Classical methods: pure functions (ms, pan, sensor) -> fused, DN. A table, not a registry.
+
+    from fusiontrain.classical import gsa, METHODS
+    fused = gsa(ms, pan, "IKONOS")                       # (C, h, w), (1, H, W) -> (C, H, W)
+    fused = METHODS["MTF-GLP-FS"](ms, pan, pan_softness=0.3)
 
 A method named "... soft" gets a PAN softened to the batch's softness first (what the network
 is told too) and counts as a method of its own.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 
-from torch import Tensor
+from fusiontrain.classical import bdsd as _bdsd
+from fusiontrain.classical import glp, substitution
+from fusiontrain.classical.method import SOFT, Method
+from fusiontrain.classical.pracs import pracs as _pracs
+from fusiontrain.classical.srd import sr_d as _sr_d
+from fusiontrain.classical.tv import tv as _tv
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.classical.bdsd import bdsd
-from fusiontrain.classical.glp import (
-    mtf_glp,
-    mtf_glp_cbd,
-    mtf_glp_fs,
-    mtf_glp_hpm,
-    mtf_glp_hpm_r,
+exp = Method(name="EXP", on=substitution.exp, family="none")
+brovey = Method(name="Brovey", on=substitution.brovey, family="CS")
+pca = Method(name="PCA", on=substitution.pca, family="CS", stacks=("bands",))
+gs = Method(name="GS", on=substitution.gs, family="CS", stacks=("bands",))
+gsa = Method(name="GSA", on=substitution.gsa, family="CS", stacks=("bands", "coarse"))
+bt_h = Method(name="BT-H", on=substitution.bt_h, family="CS", stacks=("gauss",), darkest=True)
+pracs = Method(name="PRACS", on=_pracs, family="CS", stacks=("bands", "matched"))
+bdsd = Method(name="BDSD", on=_bdsd.bdsd, family="CS", stacks=("level down",))
+bdsd_pc = Method(name="BDSD-PC", on=_bdsd.bdsd_pc, family="CS", stacks=("level down",))
+awlp = Method(name="AWLP", on=glp.awlp, family="MRA", stacks=("bicubic",))
+mtf_glp = Method(name="MTF-GLP", on=glp.mtf_glp, family="MRA", stacks=("gauss",))
+mtf_glp_fs = Method(name="MTF-GLP-FS", on=glp.mtf_glp_fs, family="MRA", stacks=("pyramid",))
+mtf_glp_cbd = Method(name="MTF-GLP-CBD", on=glp.mtf_glp_cbd, family="MRA", stacks=("pyramid",))
+mtf_glp_hpm = Method(name="MTF-GLP-HPM", on=glp.mtf_glp_hpm, family="MRA", stacks=("gauss",))
+mtf_glp_hpm_r = Method(
+    name="MTF-GLP-HPM-R", on=glp.mtf_glp_hpm_r, family="MRA", stacks=("pyramid",)
 )
-from fusiontrain.classical.soften import on_soft_pan
-from fusiontrain.classical.substitution import bt_h, exp, gs, gsa
+sr_d = Method(name="SR-D", on=_sr_d, family="model", stacks=("bands",), reach=16, window=128)
+tv = Method(name="TV", on=_tv, family="model", stacks=("coarse",), reach=24, window=256)
 
-Method = Callable[[PanBatch], Tensor]
-
-PLAIN: dict[str, Method] = {
-    "GS": gs,
-    "GSA": gsa,
-    "BT-H": bt_h,
-    "BDSD": bdsd,
-    "MTF-GLP": mtf_glp,
-    "MTF-GLP-CBD": mtf_glp_cbd,
-    "MTF-GLP-FS": mtf_glp_fs,
-    "MTF-GLP-HPM": mtf_glp_hpm,
-    "MTF-GLP-HPM-R": mtf_glp_hpm_r,
+_PLAIN = (
+    *(exp, brovey, pca, gs, gsa, bt_h, pracs, bdsd, bdsd_pc),
+    *(awlp, mtf_glp, mtf_glp_fs, mtf_glp_cbd, mtf_glp_hpm, mtf_glp_hpm_r, sr_d, tv),
+)
+PLAIN: dict[str, Method] = {method.name: method for method in _PLAIN}
+METHODS: dict[str, Method] = PLAIN | {
+    f"{method.name}{SOFT}": replace(method, name=f"{method.name}{SOFT}", soft=True)
+    for method in _PLAIN
+    if method is not exp  # it does not look at PAN
 }
-METHODS: dict[str, Method] = {
-    "EXP": exp,
-    **PLAIN,
-    **{f"{name} soft": on_soft_pan(method) for name, method in PLAIN.items()},
-}
-
-__all__ = ["METHODS", "PLAIN", "Method"]

@@ -1,23 +1,37 @@
-"""BDSD."""
+"""BDSD and BDSD-PC. (Frame, Known) -> (B, C, H, W) DN."""
 
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import Convention, PanBatch
-from fusiontrain.classical.frame import combine, frame_of, regress
-from shards.sensors import NOMINAL_PAN
+from fusiontrain.classical.frame import Frame, Known, combine
+from fusiontrain.classical.moments import nonnegative_least_squares
 
 
-def bdsd(
-    batch: PanBatch, convention: Convention = "aligned", mtf_pan: float = NOMINAL_PAN
-) -> Tensor:
-    """Band-dependent spatial detail, one global block: (B, C, H, W) DN.
+def bdsd(f: Frame, known: Known) -> Tensor:
+    """Band-dependent spatial detail, one global block.
 
     The weights that restore the MS one level down, from its bands and PAN, are used here.
     Source: Garzelli, Nencini and Capobianco 2008, IEEE TGRS 46(1):228-236.
     """
-    f = frame_of(batch, convention)
-    ms, low, pan = f.one_level_down(mtf_pan)
-    weights = regress(ms - low, torch.cat([low, pan], 1))
-    detail = combine(weights, torch.cat([f.up, f.pan], 1))
-    return (f.up + detail).to(batch.ms.dtype)
+    C = f.bands
+    seen = known.moments("level down")
+    weights = seen.regress(range(C), range(C, 2 * C + 1), constant=False)
+    return f.up + combine(weights, torch.cat([f.up, f.pan], 1))
+
+
+def bdsd_pc(f: Frame, known: Known) -> Tensor:
+    """BDSD with physical constraints: PAN's weight at least zero, the bands' at most.
+
+    Source: Vivone 2019, IEEE TGRS 57(9):6421-6433.
+    """
+    C = f.bands
+    table = known.moments("level down").second.cpu()
+    # The signs that make every wanted weight a positive one.
+    sign = table.new_tensor([-1.0] * C + [1.0])
+    weights = []
+    for seen in table:
+        normal = seen[C:, C:] * sign[:, None] * sign
+        right = seen[C:, :C] * sign[:, None]
+        solved = [nonnegative_least_squares(normal, right[:, band]) for band in range(C)]
+        weights.append(torch.stack(solved, 1) * sign[:, None])
+    return f.up + combine(torch.stack(weights).to(f.up), torch.cat([f.up, f.pan], 1))

@@ -1,71 +1,112 @@
 """What every classical method is made of, in either convention of phase. Axes as in batch.py.
 
 "toolbox" reproduces the reference toolbox (Vivone et al. 2015 and 2021); "aligned" is right
-for GeoTIFFs. A method is written once, on a Frame. Float64 throughout.
+for GeoTIFFs. A method is written once, on a Frame. Float64 throughout. Images are made when
+first asked for and kept, so that methods judged on one scene share them.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.batch import Convention, PanBatch
-from fusiontrain.filters import blur, degrade, gain_to_sigma, reduce_pan, upsample
+from fusiontrain.batch import PanBatch
+from fusiontrain.classical.moments import Moments
+from fusiontrain.filters import blur, degrade, gain_to_sigma, mirror, reduce_pan, upsample
 from fusiontrain.toolbox import (
     GAUSS_GAIN,
     gauss_filter,
     imresize_bicubic,
+    imresize_up,
     interp23,
     mtf_filter,
     pick,
     smooth_decimate,
 )
+from shards.sensors import GENERIC, Sensor
 
 TINY = torch.finfo(torch.float64).eps
+SPLINE = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """MS on the PAN's grid, PAN, and the filters that lead between the grids."""
+    """MS and PAN of one batch, and the filters that lead between their grids."""
 
-    ms: Tensor  # (B, C, h, w)
-    up: Tensor  # (B, C, H, W), interpolated
-    pan: Tensor  # (B, 1, H, W)
-    mtf: Tensor  # (B, C)
-    ratio: int
-    convention: Convention
+    def __init__(self, batch: PanBatch, sensor: Sensor = GENERIC) -> None:
+        self.ms = batch.ms.double()  # (B, C, h, w)
+        self.pan = batch.pan.double()  # (B, 1, H, W)
+        self.mtf = batch.mtf.double()  # (B, C)
+        self.sensor = sensor
+        self.ratio = batch.ratio
+        self.toolbox = batch.phase == "toolbox"
 
-    def through_mtf(self, image: Tensor) -> Tensor:
-        """Each band of (B, C, H, W) through its MTF, decimated and interpolated again."""
-        if self.convention == "toolbox":
-            return interp23(pick(self._mtf(image), self.ratio), self.ratio)
-        return upsample(degrade(image, self.mtf, self.ratio), self.ratio)
+    @property
+    def bands(self) -> int:
+        return self.ms.shape[1]
 
-    def pan_at_ms(self) -> Tensor:
-        """(B, 1, h, w): the smooth low-pass by which GSA compares PAN with MS."""
-        if self.convention == "toolbox":
-            return smooth_decimate(self.pan, self.ratio)
-        return degrade(self.pan, self.mtf.mean(1, keepdim=True), self.ratio)
+    @cached_property
+    def up(self) -> Tensor:
+        """(B, C, H, W): MS, interpolated."""
+        return self.interpolate(self.ms)
 
+    @cached_property
+    def pan_low(self) -> Tensor:
+        """(B, C, H, W): PAN through each band's MTF, decimated and interpolated."""
+        return self.through_mtf(self.pan.expand_as(self.up))
+
+    @cached_property
     def pan_gauss(self) -> Tensor:
         """(B, 1, H, W): PAN through a nominal MTF of gain .30, not decimated."""
-        if self.convention == "toolbox":
+        if self.toolbox:
             return gauss_filter(self.pan, self.ratio)
         gain = torch.full_like(self.mtf[:, :1], GAUSS_GAIN)
         return blur(self.pan, gain_to_sigma(gain, self.ratio))
 
-    def one_level_down(self, mtf_pan: float) -> tuple[Tensor, Tensor, Tensor]:
-        """BDSD's training set: MS (B, C, h, w), that through the MTF, PAN through its own."""
-        if self.convention == "toolbox":
-            ms = imresize_bicubic(self.up, self.ratio)
-            pan = pick(mtf_filter(self.pan, (mtf_pan,), self.ratio), self.ratio)
-            return ms, self._mtf(ms), pan
-        gain = torch.full_like(self.mtf[:, :1], mtf_pan)
-        ms = reduce_pan(self.up, self.ratio)
-        low = blur(ms, gain_to_sigma(self.mtf, self.ratio))
-        return ms, low, degrade(self.pan, gain, self.ratio)
+    @cached_property
+    def pan_bicubic(self) -> Tensor:
+        """(B, 1, H, W): PAN reduced and enlarged by bicubic interpolation."""
+        return self.bicubic_there_and_back(self.pan)
 
-    def _mtf(self, image: Tensor) -> Tensor:
+    @cached_property
+    def pan_at_ms(self) -> Tensor:
+        """(B, 1, h, w): the smooth low-pass by which GSA compares PAN with MS."""
+        if self.toolbox:
+            return smooth_decimate(self.pan, self.ratio)
+        return degrade(self.pan, self.mtf.mean(1, keepdim=True), self.ratio)
+
+    @cached_property
+    def level_down(self) -> tuple[Tensor, Tensor, Tensor]:
+        """BDSD's training set: MS (B, C, h, w), that through the MTF, PAN through its own."""
+        if self.toolbox:
+            ms = imresize_bicubic(self.up, self.ratio)
+            pan = pick(mtf_filter(self.pan, (self.sensor.mtf_pan,), self.ratio), self.ratio)
+            return ms, self.mtf_blur(ms), pan
+        gain = torch.full_like(self.mtf[:, :1], self.sensor.mtf_pan)
+        ms = reduce_pan(self.up, self.ratio)
+        return ms, self.mtf_blur(ms), degrade(self.pan, gain, self.ratio)
+
+    def interpolate(self, image: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, H, W), as the phase has it."""
+        return interp23(image, self.ratio) if self.toolbox else upsample(image, self.ratio)
+
+    def through_mtf(self, image: Tensor) -> Tensor:
+        """Each band of (B, C, H, W) through its MTF, decimated and interpolated again."""
+        return self.interpolate(self.to_ms(image))
+
+    def to_ms(self, image: Tensor) -> Tensor:
+        """Each band of (B, C, H, W) as the MS sensor sees it: (B, C, h, w)."""
+        if self.toolbox:
+            return pick(self.mtf_blur(image), self.ratio)
+        return degrade(image, self.mtf, self.ratio)
+
+    def mtf_blur(self, image: Tensor) -> Tensor:
+        """Each band of (B, C, ...) through its MTF, not decimated."""
+        if not self.toolbox:
+            return blur(image, gain_to_sigma(self.mtf, self.ratio))
         return torch.cat(
             [
                 mtf_filter(one[None], tuple(gains.tolist()), self.ratio)
@@ -73,37 +114,109 @@ class Frame:
             ]
         )
 
+    def bicubic_there_and_back(self, image: Tensor) -> Tensor:
+        """Area-aligned in both conventions, as MATLAB's imresize is."""
+        return imresize_up(imresize_bicubic(image, self.ratio), self.ratio)
 
-def frame_of(batch: PanBatch, convention: Convention) -> Frame:
-    ms = batch.ms.double()
-    return Frame(
-        ms=ms,
-        up=interp23(ms, batch.ratio) if convention == "toolbox" else upsample(ms, batch.ratio),
-        pan=batch.pan.double(),
-        mtf=batch.mtf.double(),
-        ratio=batch.ratio,
-        convention=convention,
-    )
-
-
-def mean(image: Tensor) -> Tensor:
-    return image.mean((-2, -1), keepdim=True)
-
-
-def spread(image: Tensor) -> Tensor:
-    """Standard deviation with N - 1, kept in shape."""
-    return image.flatten(-2).std(-1)[..., None, None]
+    def wavelet_low(self, image: Tensor) -> Tensor:
+        """The smooth plane of an undecimated spline pyramid, log2(ratio) levels."""
+        taps = image.new_tensor(SPLINE)
+        flat = image.reshape(-1, 1, *image.shape[-2:])
+        levels = math.ceil(math.log2(self.ratio))
+        # The way down extends the image at every level; the way up cuts that off again.
+        for down in (True,) * levels + (False,) * levels:
+            for axis, shape in ((2, (1, 1, -1, 1)), (3, (1, 1, 1, -1))):
+                if down:
+                    flat = mirror(flat, len(SPLINE) - 1, axis)
+                flat = F.conv2d(flat, taps.reshape(shape))
+        return flat.reshape(image.shape)
 
 
-def covariance(x: Tensor, y: Tensor) -> Tensor:
-    """Per band, kept in shape; N - 1."""
-    n = x.shape[-1] * x.shape[-2]
-    return ((x - mean(x)) * (y - mean(y))).sum((-2, -1), keepdim=True) / (n - 1)
+class Known:
+    """Moments of a scene, by the name of the stack they are of: of `frame`, when first asked for.
+
+    For a window of a larger scene they are collected beforehand, and the frame is the window's.
+    """
+
+    def __init__(self, frame: Frame, collected: "Collected | None" = None) -> None:
+        self.frame = frame
+        self._given = collected
+        self._own = Collected()
+
+    def moments(self, stack: str) -> Moments:
+        if self._given is not None:
+            return self._given.moments[stack]
+        if stack not in self._own.moments:
+            self._own.moments[stack] = Moments.of(STACKS[stack](self.frame, self))
+        return self._own.moments[stack]
+
+    def darkest(self) -> Tensor:
+        """(B, C): see darkest_values."""
+        given = self._given or self._own
+        if given.darkest is None:
+            given.darkest = darkest_values(self.frame.up.flatten(2))
+        return given.darkest
 
 
-def regress(y: Tensor, on: Tensor) -> Tensor:
-    """Least-squares weights of channels `on` (B, K, H, W) for y (B, D, H, W): (B, K, D)."""
-    return torch.linalg.lstsq(on.flatten(2).mT, y.flatten(2).mT).solution
+@dataclass(slots=True)
+class Collected:
+    """What first passes over a scene have found."""
+
+    moments: dict[str, Moments] = field(default_factory=dict)
+    darkest: Tensor | None = None
+
+    def add(self, stack: str, found: Moments) -> None:
+        self.moments[stack] = self.moments[stack] + found if stack in self.moments else found
+
+
+def darkest_values(values: Tensor) -> Tensor:
+    """(B, C, N) -> (B, C): first percentile of four bands, else the minimum; as the toolbox."""
+    if values.shape[1] != 4:
+        return values.amin(-1)
+    # MATLAB's prctile(x, 1): the k-th of n sorted values is percentile (k - 1/2) / n.
+    n = values.shape[-1]
+    place = min(max(0.01 * n - 0.5, 0.0), n - 1.0)
+    below, part = int(place), place - int(place)
+    first = values.kthvalue(below + 1, -1).values
+    second = values.kthvalue(min(below + 1, n - 1) + 1, -1).values
+    return (1 - part) * first + part * second
+
+
+def matched_bands(f: Frame, known: Known) -> Tensor:
+    """PRACS's bands: each brought to PAN's mean and spread, nothing below zero."""
+    seen = known.moments("bands")
+    C = f.bands
+    mean, spread = (x[..., None, None] for x in (seen.mean, seen.spread))
+    scale = spread[:, C:] / spread[:, :C].clamp_min(TINY)
+    return ((f.up - mean[:, :C]) * scale + mean[:, C:]).clamp_min(0)
+
+
+def _matched(f: Frame, known: Known) -> Tensor:
+    bands = matched_bands(f, known)
+    return torch.cat([bands, f.bicubic_there_and_back(bands), f.pan, f.pan_bicubic, f.up], 1)
+
+
+def _one_level_down(f: Frame, _: Known) -> Tensor:
+    ms, low, pan = f.level_down
+    return torch.cat([ms - low, low, pan], 1)
+
+
+# The stacks whose moments methods ask for; C bands each unless it is PAN.
+STACKS: dict[str, Callable[[Frame, Known], Tensor]] = {
+    "bands": lambda f, _: torch.cat([f.up, f.pan], 1),
+    "gauss": lambda f, _: torch.cat([f.up, f.pan, f.pan_gauss], 1),
+    "bicubic": lambda f, _: torch.cat([f.up, f.pan, f.pan_bicubic], 1),
+    "pyramid": lambda f, _: torch.cat([f.up, f.pan, f.pan_low], 1),
+    "coarse": lambda f, _: torch.cat([f.ms, f.pan_at_ms], 1),
+    "level down": _one_level_down,
+    "matched": _matched,
+}
+COARSE_STACKS = frozenset({"coarse", "level down"})  # on the MS's grid, the others on the PAN's
+
+
+def per_band(values: Tensor) -> Tensor:
+    """(B, K) -> (B, K, 1, 1)."""
+    return values[..., None, None]
 
 
 def combine(weights: Tensor, channels: Tensor) -> Tensor:

@@ -1,71 +1,85 @@
-"""Multi-resolution analysis: the MTF-GLP family. Functions PanBatch -> (B, C, H, W), DN."""
+"""Multi-resolution analysis: AWLP and the MTF-GLP family. (Frame, Known) -> (B, C, H, W) DN."""
 
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import Convention, PanBatch
-from fusiontrain.classical.frame import TINY, Frame, covariance, frame_of, mean, spread
+from fusiontrain.classical.frame import TINY, Frame, Known, per_band
 
 
-def mtf_glp(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def awlp(f: Frame, known: Known) -> Tensor:
+    """Additive wavelet luminance proportional: PAN's wavelet planes, shared out as the bands are.
+
+    Source: Otazu et al. 2005, IEEE TGRS 43(10):2376-2385; PAN's spread is matched at MS scale
+    as in Alparone, Garzelli and Vivone 2017, IEEE TGRS 55(8):4682-4695.
+    """
+    seen, C = known.moments("bicubic"), f.bands
+    gain = seen.spread[:, :C] / seen.spread[:, C + 1 :].clamp_min(TINY)
+    details = f.pan - f.wavelet_low(f.pan)
+    return f.up + details * per_band(gain) * f.up / (f.up.mean(1, keepdim=True) + TINY)
+
+
+def mtf_glp(f: Frame, known: Known) -> Tensor:
     """Generalised Laplacian pyramid; PAN brought to each band's mean and spread first.
 
     Source: Aiazzi, Alparone, Baronti, Garzelli and Selva 2006, PE&RS 72(5):591-596.
     """
-    f = frame_of(batch, convention)
-    pan = _equalised(f)
-    return (f.up + pan - f.through_mtf(pan)).to(batch.ms.dtype)
+    pan, low = _equalised(f, known)
+    return f.up + pan - low
 
 
-def mtf_glp_hpm(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def mtf_glp_hpm(f: Frame, known: Known) -> Tensor:
     """The same details, multiplied in. Source: Vivone et al. 2014, IEEE GRSL 11(5):930-934."""
-    f = frame_of(batch, convention)
-    pan = _equalised(f)
-    return (f.up * pan / (f.through_mtf(pan) + TINY)).to(batch.ms.dtype)
+    pan, low = _equalised(f, known)
+    return f.up * pan / (low + TINY)
 
 
-def mtf_glp_cbd(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def mtf_glp_cbd(f: Frame, known: Known) -> Tensor:
     """Gains by regression at MS resolution, one block.
 
     Source: Alparone et al. 2007, IEEE TGRS 45(10):3012-3021.
     """
-    f, pan, low = _pyramid(batch, convention)
-    gain = covariance(f.up, low) / covariance(low, low).clamp_min(TINY)
-    return (f.up + gain * (pan - low)).to(batch.ms.dtype)
+    return f.up + per_band(_gain_at_ms(known, f.bands)) * (f.pan - f.pan_low)
 
 
-def mtf_glp_fs(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def mtf_glp_fs(f: Frame, known: Known) -> Tensor:
     """Gains by regression at full scale.
 
     Source: Vivone, Restaino and Chanussot 2018, IEEE TIP 27(7):3418-3431.
     """
-    f, pan, low = _pyramid(batch, convention)
-    below = covariance(low, pan)
+    C = f.bands
+    with_pan = known.moments("pyramid").covariance[:, C]
+    above, below = with_pan[:, :C], with_pan[:, C + 1 :]
     # A band whose low-passed PAN says nothing of PAN gets no detail.
-    gain = torch.where(below > TINY, covariance(f.up, pan) / below.clamp_min(TINY), 0.0)
-    return (f.up + gain * (pan - low)).to(batch.ms.dtype)
+    gain = torch.where(below > TINY, above / below.clamp_min(TINY), 0.0)
+    return f.up + per_band(gain) * (f.pan - f.pan_low)
 
 
-def mtf_glp_hpm_r(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def mtf_glp_hpm_r(f: Frame, known: Known) -> Tensor:
     """Multiplied in after a regression that accounts for PAN's own offset.
 
     Source: Vivone, Restaino and Chanussot 2018, IEEE TGRS 56(12):6891-6904.
     """
-    f, pan, low = _pyramid(batch, convention)
-    gain = covariance(f.up, low) / covariance(low, low).clamp_min(TINY)
+    seen, C = known.moments("pyramid"), f.bands
+    gain = _gain_at_ms(known, C)
     explained = gain.abs() > TINY
-    offset = mean(f.up) / gain.where(explained, 1.0) - mean(pan)
-    fused = f.up * (pan + offset) / (low + offset + TINY)
+    offset = per_band(seen.mean[:, :C] / gain.where(explained, 1.0) - seen.mean[:, C : C + 1])
+    fused = f.up * (f.pan + offset) / (f.pan_low + offset + TINY)
     # A band that PAN says nothing of gets no detail.
-    return torch.where(explained, fused, f.up).to(batch.ms.dtype)
+    return torch.where(per_band(explained), fused, f.up)
 
 
-def _pyramid(batch: PanBatch, convention: Convention) -> tuple[Frame, Tensor, Tensor]:
-    f = frame_of(batch, convention)
-    pan = f.pan.expand_as(f.up)
-    return f, pan, f.through_mtf(pan)
+def _gain_at_ms(known: Known, C: int) -> Tensor:
+    """(B, C): covariance of band and low-passed PAN over the latter's variance."""
+    table = known.moments("pyramid").covariance
+    bands = torch.arange(C, device=table.device)
+    above, below = table[:, bands, C + 1 + bands], table[:, C + 1 + bands, C + 1 + bands]
+    return above / below.clamp_min(TINY)
 
 
-def _equalised(f: Frame) -> Tensor:
-    """(B, C, H, W): PAN with each band's mean, and its spread at MS resolution."""
-    return (f.pan - mean(f.pan)) * spread(f.up) / spread(f.pan_gauss()) + mean(f.up)
+def _equalised(f: Frame, known: Known) -> tuple[Tensor, Tensor]:
+    """PAN with each band's mean, and its spread at MS resolution; and that low-passed."""
+    seen, C = known.moments("gauss"), f.bands
+    gain = seen.spread[:, :C] / seen.spread[:, C + 1 :].clamp_min(TINY)
+    pan = (f.pan - per_band(seen.mean[:, C : C + 1])) * per_band(gain)
+    pan = pan + per_band(seen.mean[:, :C])
+    return pan, f.through_mtf(pan)

@@ -1,82 +1,103 @@
-"""Component substitution: EXP, GS, GSA, BT-H. Functions PanBatch -> (B, C, H, W), DN."""
+"""Component substitution: EXP, Brovey, PCA, GS, GSA, BT-H. (Frame, Known) -> (B, C, H, W) DN."""
 
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import Convention, PanBatch
-from fusiontrain.classical.frame import (
-    TINY,
-    combine,
-    covariance,
-    frame_of,
-    mean,
-    regress,
-    spread,
-)
+from fusiontrain.classical.frame import TINY, Frame, Known, combine, per_band
 
 # Shares of the first percentile that are haze in blue, green, red and near infrared.
 _HAZE_BGRN = (0.95, 0.45, 0.40, 0.05)
 
 
-def exp(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def exp(f: Frame, _: Known) -> Tensor:
     """MS on the PAN's grid, no detail added: the floor of every comparison."""
-    return frame_of(batch, convention).up.to(batch.ms.dtype)
+    return f.up
 
 
-def gs(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def brovey(f: Frame, _: Known) -> Tensor:
+    """Each band times PAN over the weighted sum of the bands; equal weights, no statistics.
+
+    As GDAL's pansharpening does it by default (gdal_pansharpen, "weighted Brovey"), save for
+    the interpolation of MS. Source: Gillespie, Kahle and Walker 1987, RSE 22(3):343-365.
+    """
+    intensity = f.up.mean(1, keepdim=True)
+    lit = intensity != 0
+    return torch.where(lit, f.up * f.pan / torch.where(lit, intensity, 1.0), f.up)
+
+
+def pca(f: Frame, known: Known) -> Tensor:
+    """PAN in place of the first principal component.
+
+    The component's sign is the one that goes with PAN. Source: Chavez, Sides and Anderson
+    1991, PE&RS 57(3):295-303.
+    """
+    seen, C = known.moments("bands"), f.bands
+    table = seen.covariance
+    first = torch.linalg.eigh(table[:, :C, :C]).eigenvectors[..., -1]  # (B, C)
+    along = (first * table[:, :C, C]).sum(-1, keepdim=True)
+    first = torch.where(along < 0, -first, first)
+    strength = torch.einsum("bi,bij,bj->b", first, table[:, :C, :C], first).clamp_min(0).sqrt()
+    component = combine(first[..., None], f.up - per_band(seen.mean[:, :C]))
+    scale = strength[:, None] / seen.spread[:, C:].clamp_min(TINY)
+    pan = (f.pan - per_band(seen.mean[:, C:])) * per_band(scale)
+    return f.up + per_band(first) * (pan - component)
+
+
+def gs(f: Frame, known: Known) -> Tensor:
     """Gram-Schmidt, the mean of the bands as intensity.
 
     Source: Laben and Brower 2000, US patent 6,011,875.
     """
-    f = frame_of(batch, convention)
-    intensity = f.up.mean(1, keepdim=True)
-    pan = (f.pan - mean(f.pan)) * spread(intensity) / spread(f.pan) + mean(intensity)
-    return _substitute(f.up, intensity, pan).to(batch.ms.dtype)
+    seen, C = known.moments("bands"), f.bands
+    weights = seen.mean.new_full((seen.mean.shape[0], C), 1 / C)
+    variance, _ = _intensity_moments(seen.covariance[:, :C, :C], weights)
+    scale = variance.sqrt()[:, None] / seen.spread[:, C:].clamp_min(TINY)
+    pan = (f.pan - per_band(seen.mean[:, C:])) * per_band(scale)
+    return _substitute(f, known, weights, pan)
 
 
-def gsa(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def gsa(f: Frame, known: Known) -> Tensor:
     """Gram-Schmidt adaptive: intensity by regression of the low-passed PAN on the MS bands.
 
     Source: Aiazzi, Baronti and Selva 2007, IEEE TGRS 45(10):3230-3239.
     """
-    f = frame_of(batch, convention)
-    low = f.pan_at_ms()
-    one = torch.ones_like(low)
-    weights = regress(low, torch.cat([f.ms - mean(f.ms), one], 1))
-    centred = torch.cat([f.up - mean(f.up), torch.ones_like(f.pan)], 1)
-    intensity = combine(weights, centred)
-    return _substitute(f.up, intensity - mean(intensity), f.pan - mean(f.pan)).to(batch.ms.dtype)
+    C = f.bands
+    weights = known.moments("coarse").regress([C], range(C), constant=True)[..., 0]
+    mean = known.moments("bands").mean
+    return _substitute(f, known, weights, f.pan - per_band(mean[:, C:]))
 
 
-def bt_h(batch: PanBatch, convention: Convention = "aligned") -> Tensor:
+def bt_h(f: Frame, known: Known) -> Tensor:
     """Brovey with haze correction. Four bands are taken as blue, green, red, near infrared.
 
     Source: Lolli et al. 2017, IEEE GRSL 14(12):2255-2259. Haze: shares of the first percentile
     for four bands, each band's minimum otherwise, as in the toolbox.
     """
-    f = frame_of(batch, convention)
-    if f.up.shape[1] == len(_HAZE_BGRN):
-        haze = _first_percentile(f.up) * f.up.new_tensor(_HAZE_BGRN)[:, None, None]
-    else:
-        haze = f.up.amin((-2, -1), keepdim=True)
-    low = f.pan_gauss()
-    clear = f.up - haze
-    intensity = combine(regress(low, f.up), clear)
-    pan = (f.pan - mean(low)) * spread(intensity) / spread(low) + mean(intensity)
-    return (clear * pan / (intensity + TINY) + haze).to(batch.ms.dtype)
+    seen, C = known.moments("gauss"), f.bands
+    haze = known.darkest()
+    if len(_HAZE_BGRN) == C:
+        haze = haze * haze.new_tensor(_HAZE_BGRN)
+    weights = seen.regress([C + 1], range(C), constant=False)[..., 0]
+    variance, _ = _intensity_moments(seen.covariance[:, :C, :C], weights)
+    mean = (weights * (seen.mean[:, :C] - haze)).sum(-1, keepdim=True)
+    scale = variance.sqrt()[:, None] / seen.spread[:, C + 1 :].clamp_min(TINY)
+    clear = f.up - per_band(haze)
+    intensity = combine(weights[..., None], clear)
+    low_mean = seen.mean[:, C + 1 :]
+    pan = (f.pan - per_band(low_mean)) * per_band(scale) + per_band(mean)
+    return clear.clamp_min(0) * pan / (intensity + TINY) + per_band(haze)
 
 
-def _substitute(up: Tensor, intensity: Tensor, pan: Tensor) -> Tensor:
-    gain = covariance(intensity, up) / covariance(intensity, intensity).clamp_min(TINY)
-    fused = up + gain * (pan - intensity)
-    return fused - mean(fused) + mean(up)
+def _intensity_moments(covariance: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Variance (B,) of the weighted sum of the bands, and its covariance (B, C) with each."""
+    with_bands = torch.einsum("bij,bj->bi", covariance, weights)
+    return (weights * with_bands).sum(-1).clamp_min(0), with_bands
 
 
-def _first_percentile(image: Tensor) -> Tensor:
-    """MATLAB's prctile(x, 1): the k-th of n sorted values is percentile (k - 1/2) / n."""
-    values = image.flatten(-2).sort(-1).values
-    n = values.shape[-1]
-    place = min(max(0.01 * n - 0.5, 0.0), n - 1.0)
-    below, part = int(place), place - int(place)
-    above = min(below + 1, n - 1)
-    return ((1 - part) * values[..., below] + part * values[..., above])[..., None, None]
+def _substitute(f: Frame, known: Known, weights: Tensor, pan: Tensor) -> Tensor:
+    """Up + gains * (pan - intensity), `pan` without its mean; means of the bands are kept."""
+    seen, C = known.moments("bands"), f.bands
+    variance, with_bands = _intensity_moments(seen.covariance[:, :C, :C], weights)
+    gain = with_bands / variance[:, None].clamp_min(TINY)
+    intensity = combine(weights[..., None], f.up - per_band(seen.mean[:, :C]))
+    return f.up + per_band(gain) * (pan - intensity)

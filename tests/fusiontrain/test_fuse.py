@@ -193,54 +193,6 @@ def test_bad_calls_are_one_line_and_code_2(pair, weights, tmp_path, capsys, chan
     assert {"pan.tif", "ms.tif"} == {p.name for p in tmp_path.iterdir()}
 
 
-def test_benchmark_prints_and_writes_every_method(pair, weights, tmp_path, capsys):
-    """EXP, all classical methods, each softened too, and the network."""
-    out = tmp_path / "r.json"
-
-    flags = ["--weights", str(weights), "--sensor", "ikonos", "--out", str(out)]
-    code = main(["benchmark", *map(str, pair), *flags])
-
-    assert 0 == code
-    rows = json.loads(out.read_text())["results"]
-    assert {*METHODS, "network"} == set(rows)
-    assert {"EXP", "GSA", "GSA soft", "MTF-GLP-FS", "MTF-GLP-FS soft"} <= set(rows)
-    assert all({"ERGAS", "SAM", "Q2n", "SCC"} == set(row) for row in rows.values())
-    assert "network" in capsys.readouterr().out
-
-
-def test_walds_truth_is_the_ms():
-    """Inputs are one level down, and so is their phase: PAN there is near the 4x4 means."""
-    from fusiontrain.protocols import wald
-
-    ms, pan = arrays(64, 72)
-
-    case = wald(Scene(name="x", ms=ms, pan=pan), sensor=None, name="x")
-
-    torch.testing.assert_close(ms, case.truth)
-    means = torch.nn.functional.avg_pool2d(pan, 4)[0]
-    for shifted in (means.roll(1, 0), means.roll(1, 1)):
-        assert (case.scene.pan[0] - means).abs().mean() < 0.3 * (
-            case.scene.pan[0] - shifted
-        ).abs().mean()
-    assert ((4, 16, 18), (1, 64, 72)) == (case.scene.ms.shape, case.scene.pan.shape)
-    assert [pytest.approx(0.30)] * 4 == case.knowledge.mtf.tolist()
-
-
-def test_scenes_too_small_or_holey_are_no_benchmark(pair, weights, capsys):
-    """Wald's protocol needs pixels."""
-    from fusiontrain.errors import SceneError
-    from fusiontrain.protocols import wald
-
-    ms, pan = arrays(40, 40)
-    with pytest.raises(SceneError, match="needs 48 MS pixels"):
-        wald(Scene(name="x", ms=ms, pan=pan), sensor=None, name="x")
-
-    with rasterio.open(pair[1], "r+") as file:
-        file.write(np.zeros((4, 80, 100), "uint16"))
-    assert 2 == main(["benchmark", *map(str, pair), "--weights", str(weights)])
-    assert "without nodata" in capsys.readouterr().err
-
-
 def test_a_sample_becomes_geotiffs_and_a_page(small_build, weights, tmp_path, capsys):
     """export, then report on shards and on the exported pair."""
     scene, page = tmp_path / "scene", tmp_path / "report"
@@ -258,7 +210,9 @@ def test_a_sample_becomes_geotiffs_and_a_page(small_build, weights, tmp_path, ca
     assert html.count('"UklGR') >= 2 * len(METHODS)
     assert "http" not in html.replace("http-equiv", "")
     assert [] == [p.name for p in page.iterdir() if p.suffix in (".png", ".webp", ".js", ".css")]
-    assert {"simulated"} == set(json.loads((page / "results.json").read_text()))
+    results = json.loads((page / "results.json").read_text())
+    assert {*METHODS, "network"} == {row["method"] for row in results["rows"]}
+    assert {"simulated"} == {row["scene"] for row in results["rows"]}
 
 
 def test_a_report_of_nothing_is_refused(weights, tmp_path, capsys):
@@ -274,7 +228,7 @@ def test_the_network_is_told_what_the_methods_are(small_build):
     from fusiontrain.report import _simulated
 
     sample = first_sample(small_build)
-    case, _, note = _simulated(replace(sample), seen_in_training=True)
+    case, note = _simulated(replace(sample), seen_in_training=True)
 
     assert "IN TRAINING" in note
 
@@ -344,7 +298,7 @@ def test_softness_is_measured_where_there_is_data(weights):
     full = Scene(name="x", ms=ms, pan=pan)
 
     class Holed:
-        bands, ratio, shape = 4, 4, (600, 600)
+        bands, ratio, shape, phase = 4, 4, (600, 600), "aligned"
 
         def read(self, box):
             part = full.read(box)

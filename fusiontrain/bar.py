@@ -1,0 +1,151 @@
+"""The honest bar: a network against the best classical method of each scene and index.
+
+The best is chosen anew for every scene and index among all that were judged here, plain or on
+a PAN blurred as the MS is. No single method reaches it; a claim of "better" has to.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from fusiontrain.tables import Row, kind_of
+
+RATIOS = ("ERGAS", "SAM")  # lower is better: network over best, below 1 is better
+DIFFERENCES = ("Q2n", "HQNR")  # higher is better: network less best, above 0 is better
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Against:
+    """One network on one scene and index."""
+
+    network: str
+    scene: str
+    index: str
+    best: str  # the method that set the bar
+    value: float  # a ratio or a difference
+
+    @property
+    def better(self) -> bool:
+        return self.value < 1 if self.index in RATIOS else self.value > 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """One network and index over the scenes: geometric mean of ratios, mean of differences."""
+
+    network: str
+    index: str
+    scenes: int
+    better: int
+    mean: float
+    worst: Against
+
+
+def honest_bar(rows: Sequence[Row]) -> list[Summary]:
+    """In the order of networks and indices; published rows are no part of it."""
+    measured = [row for row in rows if not row.origin]
+    networks = dict.fromkeys(r.method for r in measured if kind_of(r.method) == "network")
+    return [
+        _summary(network, index, found)
+        for network in networks
+        for index in (*RATIOS, *DIFFERENCES)
+        if (found := _against(measured, network, index))
+    ]
+
+
+def _against(rows: Sequence[Row], network: str, index: str) -> list[Against]:
+    found = []
+    for own in rows:
+        if own.method != network or not _has(own, index):
+            continue
+        rivals = [
+            row
+            for row in rows
+            if (row.scene, row.protocol) == (own.scene, own.protocol)
+            and kind_of(row.method) != "network"
+            and _has(row, index)
+        ]
+        if not rivals:
+            continue
+        pick = min if index in RATIOS else max
+        best = pick(rivals, key=lambda row: row.indices[index])
+        value, bar = own.indices[index], best.indices[index]
+        if index in RATIOS and bar <= 0:
+            continue  # a perfect rival leaves no ratio
+        found.append(
+            Against(
+                network=network,
+                scene=own.scene,
+                index=index,
+                best=best.method,
+                value=value / bar if index in RATIOS else value - bar,
+            )
+        )
+    return found
+
+
+def _summary(network: str, index: str, found: list[Against]) -> Summary:
+    values = [one.value for one in found]
+    if index in RATIOS:
+        mean = math.exp(sum(map(math.log, values)) / len(values)) if min(values) > 0 else 0.0
+        worst = max(found, key=lambda one: one.value)
+    else:
+        mean = sum(values) / len(values)
+        worst = min(found, key=lambda one: one.value)
+    return Summary(
+        network=network,
+        index=index,
+        scenes=len(found),
+        better=sum(one.better for one in found),
+        mean=mean,
+        worst=worst,
+    )
+
+
+def _has(row: Row, index: str) -> bool:
+    return math.isfinite(row.indices.get(index, math.nan))
+
+
+_HEADS = ("network", "index", "mean", "better on", "worst")
+
+
+def _cells(one: Summary) -> tuple[str, ...]:
+    sign = "" if one.index in RATIOS else "+"
+    kind = "network / best" if one.index in RATIOS else "network - best"
+    return (
+        one.network,
+        f"{one.index} ({kind})",
+        f"{one.mean:{sign}.3f}",
+        f"{one.better} of {one.scenes}",
+        f"{one.worst.value:{sign}.3f} on {one.worst.scene} (against {one.worst.best})",
+    )
+
+
+def as_text(bar: Sequence[Summary]) -> str:
+    return "\n".join("{}: {} {}, better on {} scenes; worst {}".format(*_cells(one)) for one in bar)
+
+
+def as_markdown(bar: Sequence[Summary]) -> str:
+    if not bar:
+        return ""
+    lines = [f"| {' | '.join(_HEADS)} |", "|---" * len(_HEADS) + "|"]
+    lines += [f"| {' | '.join(_cells(one))} |" for one in bar]
+    return "**Against the best classical method of each scene and index, plain or soft**\n\n" + (
+        "\n".join(lines)
+    )
+
+
+def as_html(bar: Sequence[Summary]) -> str:
+    if not bar:
+        return ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in _HEADS)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(one)) + "</tr>"
+        for one in bar
+    )
+    return (
+        '<div class="scroll" tabindex="0"><table class="indices"><caption>The best is chosen anew '
+        "for each scene and index among all classical methods, plain or on a PAN blurred as the MS "
+        f"is</caption><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )

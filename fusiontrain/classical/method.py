@@ -1,0 +1,91 @@
+"""A classical method as users and the benchmark call it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fusiontrain.batch import Convention, PanBatch
+from fusiontrain.classical.frame import Collected, Frame, Known
+from fusiontrain.errors import ShapeError
+from fusiontrain.filters import blur, gain_to_sigma
+from shards.sensors import GENERIC, Sensor, find_sensor
+
+SOFT = " soft"  # ends the name of a method that is given a blur-matched PAN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """One row of the table of methods. Pure: the same inputs, the same output.
+
+    `stacks` are the moments of a whole scene that it needs, in the order in which they can be
+    collected; with them given, a window fuses as the scene does. `reach` is how far, in MS
+    pixels, an output pixel looks. A method with a `window` looks at all of the image: in
+    large scenes at as many MS pixels a side, and `reach` around them.
+    """
+
+    name: str
+    on: Callable[[Frame, Known], Tensor]
+    family: Literal["none", "CS", "MRA", "model"]
+    stacks: tuple[str, ...] = ()
+    darkest: bool = False
+    reach: int = 12
+    window: int | None = None
+    soft: bool = False  # give it a PAN softened to the batch's softness
+
+    def __call__(
+        self,
+        ms: Tensor,
+        pan: Tensor,
+        sensor: Sensor | str = GENERIC,
+        *,
+        pan_softness: float | None = None,
+        convention: Convention = "aligned",
+    ) -> Tensor:
+        """MS and PAN -> fused, all in DN: ms (C, h, w), pan (1, H, W) -> (C, H, W); or batched.
+
+        `sensor` gives the MTF gains; `pan_softness`, a gain at the PAN's Nyquist in (0, 1),
+        blurs PAN to that softness first. Raises: ShapeError unless PAN is a whole multiple of
+        MS; ContractError for an unknown sensor.
+        """
+        row = find_sensor(sensor) if isinstance(sensor, str) else sensor
+        single = ms.ndim == 3
+        ms, pan = (ms[None], pan[None]) if single else (ms, pan)
+        mtf = ms.new_tensor(row.gains(ms.shape[1]), dtype=torch.float64).expand(len(ms), -1)
+        if pan_softness is not None:
+            if not 0 < pan_softness < 1:
+                raise ShapeError(f"pan_softness is a gain between 0 and 1; got {pan_softness}")
+            pan = soften(pan.double(), mtf.new_full((len(pan), 1), pan_softness))
+        batch = PanBatch(
+            ms=ms,
+            pan=pan,
+            ratio=max(1, pan.shape[-2] // max(1, ms.shape[-2])),
+            mtf=mtf,
+            softness=torch.full_like(mtf, pan_softness or 0.5),
+            phase=convention,
+        )
+        frame = Frame(batch, row)
+        fused = self.on(frame, Known(frame)).to(ms.dtype)
+        return fused[0] if single else fused
+
+    def fuse(
+        self, batch: PanBatch, sensor: Sensor = GENERIC, collected: Collected | None = None
+    ) -> Tensor:
+        """(B, C, H, W), told what `batch` says; `collected` is of the whole scene."""
+        frame = Frame(softened(batch) if self.soft else batch, sensor)
+        return self.on(frame, Known(frame, collected)).to(batch.ms.dtype)
+
+
+def softened(batch: PanBatch) -> PanBatch:
+    """The same with its PAN blurred to the mean softness over the bands.
+
+    The honest bar: a classical method told what the network is told, the blur of the MS.
+    """
+    return replace(batch, pan=soften(batch.pan, batch.softness.mean(1, keepdim=True)))
+
+
+def soften(pan: Tensor, gain: Tensor) -> Tensor:
+    """PAN (B, 1, H, W) blurred to a gain (B, 1) at its own Nyquist."""
+    return blur(pan, gain_to_sigma(gain, 1))

@@ -1,0 +1,120 @@
+"""A classical method over a whole scene: its moments in first passes, then window by window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusiontrain.classical.frame import (
+    COARSE_STACKS,
+    STACKS,
+    Collected,
+    Frame,
+    Known,
+    darkest_values,
+)
+from fusiontrain.classical.method import Method, softened
+from fusiontrain.classical.moments import Moments
+from fusiontrain.errors import SceneError
+from fusiontrain.fusing import CORE, FusedPart, assemble, scene_tiles, window_batch
+from fusiontrain.knowledge import Knowledge
+from fusiontrain.scenes.scene import Part, Windows
+from fusiontrain.tiles import Box
+
+DARK_SAMPLE = 2**22  # pixels whose darkest percentile stands for a large scene's
+
+
+@torch.inference_mode()
+def collect(scene: Windows, method: Method, knowledge: Knowledge) -> Collected:
+    """What `method` must know of the whole scene: a pass for each of its stacks of images."""
+    collected = Collected()
+    for stack in method.stacks:
+        found = Collected()
+        for window in _windows(scene, method, knowledge, collected, core=CORE):
+            channels = STACKS[stack](window.known.frame, window.known)
+            rows, columns, valid = window.on(COARSE_STACKS, stack)
+            found.add(stack, Moments.of(channels[..., rows, columns], valid))
+        if not found.moments[stack].count:
+            raise SceneError("no pixel has data in both PAN and MS; look at their nodata values")
+        collected.moments |= found.moments
+    if method.darkest:
+        height, width = (side * scene.ratio for side in scene.shape)
+        every = max(1, height * width // DARK_SAMPLE)
+        kept = []
+        for window in _windows(scene, method, knowledge, collected, core=CORE):
+            up = window.known.frame.up[..., window.rows, window.columns]
+            # Four bands go by a percentile, which a sample gives; others by the minimum.
+            values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
+            kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
+        collected.darkest = darkest_values(torch.cat(kept, -1))
+    return collected
+
+
+@torch.inference_mode()
+def sweep(scene: Windows, method: Method, knowledge: Knowledge) -> Iterator[FusedPart]:
+    """Every window of the scene, fused by a classical method that knows the whole scene.
+
+    The same pixels as in one piece, save for methods with a `window`, which solve for each
+    window anew. Raises: SceneError for a scene in the toolbox's phase, whose borders wrap.
+    """
+    if scene.phase != "aligned":
+        raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
+    collected = collect(scene, method, knowledge)
+    core = CORE if method.window is None else method.window * scene.ratio
+    for window in _windows(scene, method, knowledge, collected, core=core):
+        fused = method.on(window.known.frame, window.known)[0].float()
+        yield FusedPart(
+            core=window.core, fused=fused[:, window.rows, window.columns], valid=window.valid
+        )
+
+
+def fuse_classical(scene: Windows, method: Method, knowledge: Knowledge) -> Tensor:
+    """A scene small enough for memory: (C, H, W) DN."""
+    return assemble(scene, sweep(scene, method, knowledge))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Window:
+    core: Box  # MS pixels
+    seen: Box
+    ratio: int
+    known: Known
+    part: Part
+
+    @property
+    def rows(self) -> slice:
+        return self.core.scaled(self.ratio).inside(self.seen.scaled(self.ratio))[0]
+
+    @property
+    def columns(self) -> slice:
+        return self.core.scaled(self.ratio).inside(self.seen.scaled(self.ratio))[1]
+
+    @property
+    def valid(self) -> Tensor:
+        return self.part.valid[self.rows, self.columns]
+
+    def on(self, coarse: frozenset[str], stack: str) -> tuple[slice, slice, Tensor]:
+        """The core's rows and columns, and its valid pixels, on the grid of `stack`."""
+        if stack not in coarse:
+            return self.rows, self.columns, self.valid
+        rows, columns = self.core.inside(self.seen)
+        whole = -F.max_pool2d(-self.part.valid.float()[None], self.ratio)[0] > 0
+        return rows, columns, whole[rows, columns]
+
+
+def _windows(
+    scene: Windows, method: Method, knowledge: Knowledge, collected: Collected, *, core: int
+) -> Iterator[_Window]:
+    for tile in scene_tiles(scene, halo=method.reach * scene.ratio, core=core):
+        part = scene.read(tile.seen)
+        batch = window_batch(scene, part, knowledge)
+        frame = Frame(softened(batch) if method.soft else batch, knowledge.sensor)
+        yield _Window(
+            core=tile.core,
+            seen=tile.seen,
+            ratio=scene.ratio,
+            known=Known(frame, collected),
+            part=part,
+        )

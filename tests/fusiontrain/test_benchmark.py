@@ -1,0 +1,155 @@
+"""fusiontrain benchmark, as a user calls it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from fusiontrain.bar import as_markdown, as_text, honest_bar
+from fusiontrain.benchmark import read_published
+from fusiontrain.cli import main
+from fusiontrain.errors import SceneError
+from fusiontrain.tables import Row
+
+
+def write_pair(folder, name, *, seed, side=64):
+    """X_pan.tif and X_ms.tif, four bands, ratio 4, 11 bits."""
+    rng = np.random.default_rng(seed)
+    pan = rng.integers(200, 1500, (1, side * 4, side * 4))
+    ms = pan.reshape(1, side, 4, side, 4).mean((2, 4)) * [[[0.6]], [[0.8]], [[0.9]], [[1.1]]]
+    grid = Affine(1, 0, 500_000, 0, -1, 5_000_000)
+    for kind, image, transform in (("pan", pan, grid), ("ms", ms, grid @ Affine.scale(4))):
+        options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
+        options |= {"dtype": "uint16", "crs": "EPSG:32631", "transform": transform}
+        with rasterio.open(folder / f"{name}_{kind}.tif", "w", driver="GTiff", **options) as file:
+            file.write(image.astype("uint16"))
+
+
+def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
+    folder, out = tmp_path / "scenes", tmp_path / "out"
+    folder.mkdir()
+    for seed, name in enumerate(("one", "two")):
+        write_pair(folder, name, seed=seed)
+    published = tmp_path / "published.csv"
+    published.write_text(
+        "scene,sensor,protocol,method,ERGAS,source\none,generic,reduced,PNN,2.5,Masi 2016\n"
+    )
+
+    code = main(
+        [
+            *("benchmark", str(folder), "--methods", "EXP,GSA,GSA soft", "--out", str(out)),
+            *("--published", str(published), "--picture-side", "64"),
+        ]
+    )
+
+    assert 0 == code
+    results = json.loads((out / "results.json").read_text())
+    ours = [row for row in results["rows"] if row["origin"] == "measured here"]
+    assert 2 * 2 * 3 == len(ours)
+    assert {"one", "two"} == {row["scene"] for row in ours}
+    theirs = [row for row in results["rows"] if row["origin"] != "measured here"]
+    assert [("PNN", "Masi 2016", None)] == [
+        (row["method"], row["origin"], row["seconds"]) for row in theirs
+    ]
+    lines = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    assert len(results["rows"]) == len(lines)
+    gsa = [row["indices"] for row in ours if row["method"] == "GSA"]
+    by_hand = [indices["ERGAS"] for indices in gsa if "ERGAS" in indices]
+    assert f"{np.mean(by_hand):.3f}"[:4] in (out / "tables.md").read_text()
+    assert r"\toprule" in (out / "tables.tex").read_text()
+    assert "Masi 2016" in (out / "index.html").read_text()
+    shown = capsys.readouterr().out
+    assert "GSA soft" in shown
+    assert str(out / "index.html") in shown
+
+
+def test_a_pair_of_any_names(tmp_path):
+    write_pair(tmp_path, "x", seed=0)
+    pair = ["--pan", str(tmp_path / "x_pan.tif"), "--ms", str(tmp_path / "x_ms.tif")]
+
+    code = main(["benchmark", *pair, "--methods", "EXP", "--out", str(tmp_path / "o")])
+
+    assert 0 == code
+    assert "x_ms" in (tmp_path / "o" / "results.csv").read_text()
+
+
+def test_what_cannot_be_judged_is_left_out_and_said(tmp_path, capsys):
+    """A scene too small for Wald's protocol is still judged at full resolution."""
+    write_pair(tmp_path, "small", seed=0, side=32)
+    write_pair(tmp_path, "large", seed=1)
+
+    assert 0 == main(["benchmark", str(tmp_path), "--methods", "EXP", "--out", str(tmp_path / "o")])
+
+    results = json.loads((tmp_path / "o" / "results.json").read_text())
+    assert [("small", "reduced")] == [(x["scene"], x["protocol"]) for x in results["left_out"]]
+    assert "needs 48 MS pixels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        ([], "give scenes"),
+        (["absent"], "does not exist"),
+        (["--pan", "x.tif"], "give scenes"),
+        (["{folder}", "--methods", "GSB"], "no method GSB"),
+        (["{folder}", "--methods", "none"], "nothing to judge"),
+        (["{folder}", "--sensor", "Sputnik"], "no sensor"),
+        (["{folder}", "--published", "absent.csv"], "cannot read absent.csv"),
+    ],
+)
+def test_bad_calls_are_one_line_and_code_2(tmp_path, capsys, flags, word):
+    """And nothing is written."""
+    write_pair(tmp_path, "x", seed=0)
+    flags = [flag.format(folder=tmp_path) for flag in flags]
+
+    assert 2 == main(["benchmark", *flags, "--out", str(tmp_path / "o")])
+
+    said = capsys.readouterr().err.strip()
+    assert word in said
+    assert not (tmp_path / "o").exists()
+
+
+def test_published_figures_need_their_source(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("scene,sensor,protocol,method,ERGAS,source\nx,y,reduced,PNN,2.5,\n")
+    with pytest.raises(SceneError, match="line 2: expected a value for source"):
+        read_published(path)
+    path.write_text("scene,sensor,protocol,method,ERGAS,source\nx,y,reduced,PNN,good,Masi\n")
+    with pytest.raises(SceneError, match="line 2: ERGAS must be a number; got 'good'"):
+        read_published(path)
+
+
+def test_the_honest_bar_is_the_best_of_each_scene():
+    """Numbers by hand: 2 / 4 and 3 / 2 make sqrt(.75); the soft variant sets the second bar."""
+
+    def row(scene, method, value, origin=""):
+        return Row(
+            scene=scene,
+            sensor="s",
+            protocol="reduced",
+            method=method,
+            indices={"ERGAS": value, "Q2n": value / 10},
+            origin=origin,
+        )
+
+    rows = [
+        *(row("a", "GSA", 5.0), row("a", "GSA soft", 4.0), row("a", "network", 2.0)),
+        *(row("b", "GSA", 2.0), row("b", "GSA soft", 8.0), row("b", "network", 3.0)),
+        row("b", "PNN", 0.1, origin="Masi 2016"),
+    ]
+
+    ergas, q2n = honest_bar(rows)
+
+    assert pytest.approx(0.75**0.5) == ergas.mean
+    assert (1, 2) == (ergas.better, ergas.scenes)
+    assert ("b", "GSA", pytest.approx(1.5)) == (
+        ergas.worst.scene,
+        ergas.worst.best,
+        ergas.worst.value,
+    )
+    assert pytest.approx((0.2 - 0.5 + 0.3 - 0.8) / 2) == q2n.mean
+    assert "1 of 2" in as_text([ergas])
+    assert as_markdown([]) == ""

@@ -1,0 +1,152 @@
+"""Cases: what methods are given, and what they are held to."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fusiontrain.errors import SceneError
+from fusiontrain.filters import blur, degrade
+from fusiontrain.metrics import ergas
+from fusiontrain.protocols import classical, full, judge, mean_softness, reduced
+from fusiontrain.scenes.scene import Scene
+from shards.sensors import find_sensor
+
+
+def scene(h=64, w=72, *, bands=4, ratio=4, **changed) -> Scene:
+    """A pair that belongs together: the MS is a blurred PAN of other gains and offsets."""
+    rng = torch.Generator().manual_seed(1)
+    fine = torch.randn(1, 1, h * ratio, w * ratio, generator=rng)
+    pan = blur(fine, torch.full((1, 1), 1.5)) * 1500 + 700
+    gain = torch.linspace(0.5, 1.2, bands)[None, :, None, None]
+    ms = degrade(pan, torch.full((1, 1), 0.3), ratio) * gain + 50
+    return Scene(name="x", ms=ms[0], pan=pan[0], bits=11, **changed)
+
+
+def test_walds_truth_is_the_ms():
+    """Inputs are one level down, and so is their phase: PAN there is near the 4x4 means."""
+    given = scene()
+
+    case = reduced(given)
+
+    torch.testing.assert_close(given.ms, case.truth)
+    means = torch.nn.functional.avg_pool2d(given.pan, 4)[0]
+    for shifted in (means.roll(1, 0), means.roll(1, 1)):
+        assert (case.scene.pan[0] - means).abs().mean() < 0.3 * (
+            case.scene.pan[0] - shifted
+        ).abs().mean()
+    assert ((4, 16, 18), (1, 64, 72)) == (case.scene.ms.shape, case.scene.pan.shape)
+    assert [pytest.approx(0.30)] * 4 == case.knowledge.mtf.tolist()
+
+
+@pytest.mark.parametrize("phase", ["aligned", "toolbox"])
+def test_each_phase_puts_ms_pixels_where_it_says(phase):
+    """On a ramp, the MS pixel i is worth the truth at 4 i + 1.5 or at 4 i + 2."""
+    ramp = torch.arange(80.0).expand(4, 80, 80)
+    given = Scene(name="x", ms=ramp * 10 + 100, pan=torch.rand(1, 320, 320) * 100 + 100)
+
+    case = reduced(given, convention=phase, softness=0.3)
+
+    # The toolbox's kernels do not sum to one, so its DN are a little low: positions in DN ratios.
+    seen = case.scene.ms[0, 10, 5:15]
+    shift = {"aligned": 1.5, "toolbox": 2.0}[phase]
+    expected = 100 + 10 * (4 * torch.arange(5.0, 15.0) + shift)
+    if phase == "aligned":
+        torch.testing.assert_close(expected, seen, rtol=1e-4, atol=0.01)
+    else:
+        factor = float((seen / expected).mean())
+        assert 0.995 < factor < 1.0
+        torch.testing.assert_close(expected * factor, seen, rtol=1e-4, atol=0.01)
+    assert phase == case.scene.phase
+
+
+def test_a_scenes_own_truth_is_used_as_it_is():
+    """h5 and mat files bring gt: nothing is degraded."""
+    given = scene()
+    truth = torch.rand(4, 256, 288) * 1000
+    case = reduced(replace(given, gt=truth, phase="toolbox"), softness=0.25)
+
+    torch.testing.assert_close(truth, case.truth)
+    torch.testing.assert_close(given.ms, case.scene.ms)
+    assert [pytest.approx(0.25)] * 4 == case.knowledge.softness.tolist()
+
+
+def test_full_resolution_is_cut_to_whole_blocks():
+    case = full(scene(70, 75))
+
+    assert (256, 288) == case.scene.pan.shape[1:]
+    assert (64, 72) == case.scene.shape
+    assert case.truth is None
+
+
+def test_judges_indices_are_the_metrics_own():
+    """The rim is left out; results come with their seconds."""
+    case = reduced(scene())
+
+    results = {r.method: r for r in judge(case, classical(["EXP", "GSA", "GSA soft"]))}
+
+    inner = slice(8, -8)
+    fused = results["GSA"].fused[:, inner, inner]
+    expected = float(ergas(case.truth[:, inner, inner], fused, ratio=4))
+    assert expected == pytest.approx(results["GSA"].indices["ERGAS"], rel=1e-6)
+    assert results["GSA"].indices["ERGAS"] < results["EXP"].indices["ERGAS"]
+    assert all(r.seconds > 0 for r in results.values())
+    at_full = next(judge(full(scene()), classical(["GSA"]))).indices
+    assert {"D_lambda_K", "D_s", "HQNR", "D_rho"} == set(at_full)
+    assert at_full["HQNR"] == pytest.approx((1 - at_full["D_lambda_K"]) * (1 - at_full["D_s"]))
+
+
+def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
+    """Garbage in a corner moves no index."""
+    given = scene(128, 128)
+    valid = torch.ones(512, 512, dtype=torch.bool)
+    valid[:64, :64] = False
+    ruined = replace(given, valid=valid, ms=given.ms.clone(), pan=given.pan.clone())
+    ruined.ms[:, :16, :16] = 0
+    ruined.pan[:, :64, :64] = 0
+    calm = replace(given, valid=valid)
+
+    seen, expected = (
+        next(judge(reduced(one, softness=0.3), classical(["EXP"]))).indices
+        for one in (ruined, calm)
+    )
+
+    for name, value in expected.items():
+        assert seen[name] == pytest.approx(value, rel=2e-3), name
+    empty = replace(given, valid=torch.zeros_like(valid))
+    with pytest.raises(SceneError, match="nothing to judge"):
+        reduced(empty, softness=0.3)
+
+
+def test_scenes_too_small_are_refused():
+    with pytest.raises(SceneError, match="needs 48 MS pixels"):
+        reduced(scene(40, 40))
+    with pytest.raises(SceneError, match="needs 64 PAN pixels"):
+        full(scene(10, 40))
+
+
+def test_unknown_methods_are_named():
+    with pytest.raises(SceneError, match="no method GSB; have: EXP"):
+        classical(["GSA", "GSB"])
+
+
+def test_a_sensors_softness_is_the_mean_of_its_scenes():
+    ikonos, quickbird = find_sensor("IKONOS"), find_sensor("QuickBird")
+
+    told = mean_softness([(ikonos, 0.4), (quickbird, 0.1), (ikonos, 0.6)])
+
+    assert {"IKONOS": pytest.approx(0.5), "QuickBird": pytest.approx(0.1)} == told
+
+
+def test_interpolation_follows_the_phase():
+    """A pair in the toolbox's phase, taken for an aligned one, is half a pixel off."""
+    rng = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 4, 5, 5, generator=rng) * 400 + 300
+    smooth = torch.nn.functional.interpolate(coarse, scale_factor=16, mode="bicubic")[0]
+    given = Scene(name="x", ms=smooth, pan=torch.rand(1, 320, 320, generator=rng))
+    case = reduced(given, convention="toolbox", softness=0.5)
+    wrong = replace(case, scene=replace(case.scene, phase="aligned"))
+
+    right, off = (next(judge(one, classical(["EXP"]))).indices["ERGAS"] for one in (case, wrong))
+
+    assert right < 0.8 * off
