@@ -128,16 +128,16 @@ def smooth_decimate(image: Tensor, ratio: int) -> Tensor:
 
 def imresize_bicubic(image: Tensor, ratio: int) -> Tensor:
     """Antialiased bicubic reduction with mirrored borders: (..., H, W) -> (..., h, w)."""
-    return _resize(image, Fraction(1, ratio), _cubic, reach=2)
+    return _resize(image.to(torch.float64), Fraction(1, ratio), _cubic, reach=2)
 
 
 def imresize_up(image: Tensor, ratio: int) -> Tensor:
     """Bicubic enlargement with mirrored borders: (..., h, w) -> (..., H, W)."""
-    return _resize(image, Fraction(ratio), _cubic, reach=2)
+    return _resize(image.to(torch.float64), Fraction(ratio), _cubic, reach=2)
 
 
 def imresize_bilinear(image: Tensor, scale: Fraction) -> Tensor:
-    """Bilinear, antialiased where it reduces; `scale` is a ratio or one over it."""
+    """Bilinear, antialiased where it reduces; `scale` is a ratio or one over it. Keeps dtype."""
     return _resize(image, scale, _triangle, reach=1)
 
 
@@ -155,7 +155,7 @@ def _resize(
     image: Tensor, scale: Fraction, kernel: Callable[[Tensor], Tensor], *, reach: int
 ) -> Tensor:
     """As MATLAB's imresize: separable, area-aligned, weights of sum 1, mirrored borders."""
-    planes = image.to(torch.float64).reshape(-1, *image.shape[-2:])
+    planes = image.reshape(-1, *image.shape[-2:])
     widened = max(1.0, float(1 / scale))  # antialiasing stretches the kernel
     span = math.ceil(reach * widened)
     up, step = scale.numerator, scale.denominator  # one of them is 1

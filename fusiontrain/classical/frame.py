@@ -1,7 +1,7 @@
 """What every classical method is made of, in either convention of phase. Axes as in batch.py.
 
 "toolbox" reproduces the reference toolbox (Vivone et al. 2015 and 2021); "aligned" is right
-for GeoTIFFs. A method is written once, on a Frame. Float64 throughout. Images are made when
+for GeoTIFFs. A method is written once, on a Frame. Images are made when
 first asked for and kept, so that methods judged on one scene share them.
 """
 
@@ -37,16 +37,23 @@ class Frame:
     """MS and PAN of one batch, and the filters that lead between their grids."""
 
     def __init__(self, batch: PanBatch, sensor: Sensor = GENERIC) -> None:
-        self.ms = batch.ms.double()  # (B, C, h, w)
-        self.pan = batch.pan.double()  # (B, 1, H, W)
-        self.mtf = batch.mtf.double()  # (B, C)
+        self.toolbox = batch.phase == "toolbox"
+        # Its numbers want its digits; elsewhere pixels in float32 are five times faster, and
+        # what is summed over pixels is float64 all the same.
+        dtype = torch.float64 if self.toolbox else torch.float32
+        self.ms = batch.ms.to(dtype)  # (B, C, h, w)
+        self.pan = batch.pan.to(dtype)  # (B, 1, H, W)
+        self.mtf = batch.mtf.to(dtype)  # (B, C)
         self.sensor = sensor
         self.ratio = batch.ratio
-        self.toolbox = batch.phase == "toolbox"
 
     @property
     def bands(self) -> int:
         return self.ms.shape[1]
+
+    def per_band(self, values: Tensor) -> Tensor:
+        """(B, K) -> (B, K, 1, 1), in the images' precision."""
+        return values[..., None, None].to(self.pan)
 
     @cached_property
     def up(self) -> Tensor:
@@ -116,7 +123,7 @@ class Frame:
 
     def bicubic_there_and_back(self, image: Tensor) -> Tensor:
         """Area-aligned in both conventions, as MATLAB's imresize is."""
-        return imresize_up(imresize_bicubic(image, self.ratio), self.ratio)
+        return imresize_up(imresize_bicubic(image, self.ratio), self.ratio).to(image.dtype)
 
     def wavelet_low(self, image: Tensor) -> Tensor:
         """The smooth plane of an undecimated spline pyramid, log2(ratio) levels."""
@@ -186,7 +193,7 @@ def matched_bands(f: Frame, known: Known) -> Tensor:
     """PRACS's bands: each brought to PAN's mean and spread, nothing below zero."""
     seen = known.moments("bands")
     C = f.bands
-    mean, spread = (x[..., None, None] for x in (seen.mean, seen.spread))
+    mean, spread = (f.per_band(x) for x in (seen.mean, seen.spread))
     scale = spread[:, C:] / spread[:, :C].clamp_min(TINY)
     return ((f.up - mean[:, :C]) * scale + mean[:, C:]).clamp_min(0)
 
@@ -214,11 +221,6 @@ STACKS: dict[str, Callable[[Frame, Known], Tensor]] = {
 COARSE_STACKS = frozenset({"coarse", "level down"})  # on the MS's grid, the others on the PAN's
 
 
-def per_band(values: Tensor) -> Tensor:
-    """(B, K) -> (B, K, 1, 1)."""
-    return values[..., None, None]
-
-
 def combine(weights: Tensor, channels: Tensor) -> Tensor:
     """(B, K, D), (B, K, H, W) -> (B, D, H, W)."""
-    return torch.einsum("bkd,bkhw->bdhw", weights, channels)
+    return torch.einsum("bkd,bkhw->bdhw", weights.to(channels), channels)

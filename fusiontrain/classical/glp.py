@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known, per_band
+from fusiontrain.classical.frame import TINY, Frame, Known
 
 
 def awlp(f: Frame, known: Known) -> Tensor:
@@ -15,7 +15,7 @@ def awlp(f: Frame, known: Known) -> Tensor:
     seen, C = known.moments("bicubic"), f.bands
     gain = seen.spread[:, :C] / seen.spread[:, C + 1 :].clamp_min(TINY)
     details = f.pan - f.wavelet_low(f.pan)
-    return f.up + details * per_band(gain) * f.up / (f.up.mean(1, keepdim=True) + TINY)
+    return f.up + details * f.per_band(gain) * f.up / (f.up.mean(1, keepdim=True) + TINY)
 
 
 def mtf_glp(f: Frame, known: Known) -> Tensor:
@@ -38,7 +38,7 @@ def mtf_glp_cbd(f: Frame, known: Known) -> Tensor:
 
     Source: Alparone et al. 2007, IEEE TGRS 45(10):3012-3021.
     """
-    return f.up + per_band(_gain_at_ms(known, f.bands)) * (f.pan - f.pan_low)
+    return f.up + f.per_band(_gain_at_ms(known, f.bands)) * (f.pan - f.pan_low)
 
 
 def mtf_glp_fs(f: Frame, known: Known) -> Tensor:
@@ -51,7 +51,7 @@ def mtf_glp_fs(f: Frame, known: Known) -> Tensor:
     above, below = with_pan[:, :C], with_pan[:, C + 1 :]
     # A band whose low-passed PAN says nothing of PAN gets no detail.
     gain = torch.where(below > TINY, above / below.clamp_min(TINY), 0.0)
-    return f.up + per_band(gain) * (f.pan - f.pan_low)
+    return f.up + f.per_band(gain) * (f.pan - f.pan_low)
 
 
 def mtf_glp_hpm_r(f: Frame, known: Known) -> Tensor:
@@ -62,10 +62,10 @@ def mtf_glp_hpm_r(f: Frame, known: Known) -> Tensor:
     seen, C = known.moments("pyramid"), f.bands
     gain = _gain_at_ms(known, C)
     explained = gain.abs() > TINY
-    offset = per_band(seen.mean[:, :C] / gain.where(explained, 1.0) - seen.mean[:, C : C + 1])
+    offset = f.per_band(seen.mean[:, :C] / gain.where(explained, 1.0) - seen.mean[:, C : C + 1])
     fused = f.up * (f.pan + offset) / (f.pan_low + offset + TINY)
     # A band that PAN says nothing of gets no detail.
-    return torch.where(per_band(explained), fused, f.up)
+    return torch.where(explained[..., None, None], fused, f.up)
 
 
 def _gain_at_ms(known: Known, C: int) -> Tensor:
@@ -80,6 +80,6 @@ def _equalised(f: Frame, known: Known) -> tuple[Tensor, Tensor]:
     """PAN with each band's mean, and its spread at MS resolution; and that low-passed."""
     seen, C = known.moments("gauss"), f.bands
     gain = seen.spread[:, :C] / seen.spread[:, C + 1 :].clamp_min(TINY)
-    pan = (f.pan - per_band(seen.mean[:, C : C + 1])) * per_band(gain)
-    pan = pan + per_band(seen.mean[:, :C])
+    pan = (f.pan - f.per_band(seen.mean[:, C : C + 1])) * f.per_band(gain)
+    pan = pan + f.per_band(seen.mean[:, :C])
     return pan, f.through_mtf(pan)

@@ -22,7 +22,7 @@ class Moments:
     @staticmethod
     def of(channels: Tensor, valid: Tensor | None = None) -> "Moments":
         """(B, K, H, W); `valid` (H, W) bool counts only data."""
-        flat = channels.flatten(2) if valid is None else channels[..., valid]
+        flat = (channels.flatten(2) if valid is None else channels[..., valid]).double()
         n = flat.shape[-1]
         mean = flat.sum(-1) / max(n, 1)
         centred = flat - mean[..., None]

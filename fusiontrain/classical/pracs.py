@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known, combine, matched_bands, per_band
+from fusiontrain.classical.frame import TINY, Frame, Known, combine, matched_bands
 
 _SHARE = 0.95  # of the details, for 11 bits and more
 
@@ -26,16 +26,16 @@ def pracs(f: Frame, known: Known) -> Tensor:
     intensity_spread = (weights.mT @ among @ weights)[:, 0].clamp_min(0).sqrt()
     share = with_intensity / (intensity_spread * seen.spread[:, :C]).clamp_min(TINY)
     bands = matched_bands(f, known)
-    high = per_band(share) * f.pan + per_band(1 - share) * bands
+    high = f.per_band(share) * f.pan + f.per_band(1 - share) * bands
     # Low-passing is linear: the regression of the low-passed `high` follows from its parts'.
     of_pan = seen.regress([pan_low], matched, constant=True)
     of_bands = seen.regress(low, matched, constant=True)
     mix = share[:, None] * of_pan + (1 - share)[:, None] * of_bands  # (B, C, C)
     low_mean = share * seen.mean[:, [pan_low]] + (1 - share) * seen.mean[:, C : 2 * C]
     offset = low_mean - torch.einsum("bkd,bk->bd", mix, seen.mean[:, :C])
-    intensity = combine(mix, bands) + per_band(offset)
+    intensity = combine(mix, bands) + f.per_band(offset)
     high_mean = share * seen.mean[:, [2 * C]] + (1 - share) * seen.mean[:, :C]
-    detail = high - intensity - per_band(high_mean - low_mean)
+    detail = high - intensity - f.per_band(high_mean - low_mean)
     spread = seen.spread[:, ups]
     with_ups = torch.einsum("bkd,bkd->bd", mix, table[:, :C][:, :, ups])
     own = torch.einsum("bkd,bkl,bld->bd", mix, among, mix).clamp_min(0).sqrt()
@@ -45,6 +45,6 @@ def pracs(f: Frame, known: Known) -> Tensor:
     across = (weights.mT @ table[:, :C][:, :, ups])[:, 0]
     follows = across / (intensity_spread * spread).clamp_min(TINY)
     safe = torch.where(intensity.abs() > TINY, intensity, 1.0)
-    steady = 1 - (1 - per_band(follows) * f.up / safe).abs()
+    steady = 1 - (1 - f.per_band(follows) * f.up / safe).abs()
     steady = torch.where(intensity.abs() > TINY, steady, 0.0)
-    return f.up + per_band(weight) * steady * detail
+    return f.up + f.per_band(weight) * steady * detail

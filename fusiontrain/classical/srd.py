@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known, per_band
+from fusiontrain.classical.frame import TINY, Frame, Known
 from fusiontrain.toolbox import imresize_up
 
 PATCH, OVERLAP, ATOMS = 7, 4, 10  # MS pixels, MS pixels, patches in a sum
@@ -22,7 +22,7 @@ def sr_d(f: Frame, known: Known) -> Tensor:
     """
     seen, C = known.moments("bands"), f.bands
     gain = seen.spread[:, :C] / seen.spread[:, C:].clamp_min(TINY)
-    pan = (f.pan - per_band(seen.mean[:, C:])) * per_band(gain) + per_band(seen.mean[:, :C])
+    pan = (f.pan - f.per_band(seen.mean[:, C:])) * f.per_band(gain) + f.per_band(seen.mean[:, :C])
     low = f.to_ms(pan)
     # The toolbox goes back by bicubic interpolation, half a pixel off its own decimation.
     detail = pan - (imresize_up(low, f.ratio) if f.toolbox else f.interpolate(low))
@@ -94,12 +94,15 @@ def _pursue(atoms: Tensor, patches: Tensor, first: Tensor) -> tuple[Tensor, Tens
         if k > 1:
             likeness = residual.flatten(1) @ matrix.T
             chosen = torch.cat([chosen, likeness.abs().argmax(1, keepdim=True)], 1)
-        basis = atoms[chosen].permute(0, 2, 1, 3)  # (M, C, k, pixels)
+        # Determinants of DN leave float32's range.
+        basis = atoms[chosen].permute(0, 2, 1, 3).double()  # (M, C, k, pixels)
         normal = basis @ basis.mT
         sound = (torch.linalg.det(normal) > _LEAST_DETERMINANT)[..., None, None]
         eye = torch.eye(k, dtype=normal.dtype, device=normal.device)
-        solved = torch.linalg.solve(torch.where(sound, normal, eye), basis @ patches[..., None])
+        solved = torch.linalg.solve(
+            torch.where(sound, normal, eye), basis @ patches.double()[..., None]
+        )
         solved = torch.where(sound, solved, 0.0)
-        residual = patches - (solved.mT @ basis)[..., 0, :]
+        residual = patches - (solved.mT @ basis)[..., 0, :].to(patches)
         weights[..., :k] = solved[..., 0]
     return chosen, weights

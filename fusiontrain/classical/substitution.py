@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known, combine, per_band
+from fusiontrain.classical.frame import TINY, Frame, Known, combine
 
 # Shares of the first percentile that are haze in blue, green, red and near infrared.
 _HAZE_BGRN = (0.95, 0.45, 0.40, 0.05)
@@ -37,10 +37,10 @@ def pca(f: Frame, known: Known) -> Tensor:
     along = (first * table[:, :C, C]).sum(-1, keepdim=True)
     first = torch.where(along < 0, -first, first)
     strength = torch.einsum("bi,bij,bj->b", first, table[:, :C, :C], first).clamp_min(0).sqrt()
-    component = combine(first[..., None], f.up - per_band(seen.mean[:, :C]))
+    component = combine(first[..., None], f.up - f.per_band(seen.mean[:, :C]))
     scale = strength[:, None] / seen.spread[:, C:].clamp_min(TINY)
-    pan = (f.pan - per_band(seen.mean[:, C:])) * per_band(scale)
-    return f.up + per_band(first) * (pan - component)
+    pan = (f.pan - f.per_band(seen.mean[:, C:])) * f.per_band(scale)
+    return f.up + f.per_band(first) * (pan - component)
 
 
 def gs(f: Frame, known: Known) -> Tensor:
@@ -52,7 +52,7 @@ def gs(f: Frame, known: Known) -> Tensor:
     weights = seen.mean.new_full((seen.mean.shape[0], C), 1 / C)
     variance, _ = _intensity_moments(seen.covariance[:, :C, :C], weights)
     scale = variance.sqrt()[:, None] / seen.spread[:, C:].clamp_min(TINY)
-    pan = (f.pan - per_band(seen.mean[:, C:])) * per_band(scale)
+    pan = (f.pan - f.per_band(seen.mean[:, C:])) * f.per_band(scale)
     return _substitute(f, known, weights, pan)
 
 
@@ -64,7 +64,7 @@ def gsa(f: Frame, known: Known) -> Tensor:
     C = f.bands
     weights = known.moments("coarse").regress([C], range(C), constant=True)[..., 0]
     mean = known.moments("bands").mean
-    return _substitute(f, known, weights, f.pan - per_band(mean[:, C:]))
+    return _substitute(f, known, weights, f.pan - f.per_band(mean[:, C:]))
 
 
 def bt_h(f: Frame, known: Known) -> Tensor:
@@ -81,11 +81,11 @@ def bt_h(f: Frame, known: Known) -> Tensor:
     variance, _ = _intensity_moments(seen.covariance[:, :C, :C], weights)
     mean = (weights * (seen.mean[:, :C] - haze)).sum(-1, keepdim=True)
     scale = variance.sqrt()[:, None] / seen.spread[:, C + 1 :].clamp_min(TINY)
-    clear = f.up - per_band(haze)
+    clear = f.up - f.per_band(haze)
     intensity = combine(weights[..., None], clear)
     low_mean = seen.mean[:, C + 1 :]
-    pan = (f.pan - per_band(low_mean)) * per_band(scale) + per_band(mean)
-    return clear.clamp_min(0) * pan / (intensity + TINY) + per_band(haze)
+    pan = (f.pan - f.per_band(low_mean)) * f.per_band(scale) + f.per_band(mean)
+    return clear.clamp_min(0) * pan / (intensity + TINY) + f.per_band(haze)
 
 
 def _intensity_moments(covariance: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,5 +99,5 @@ def _substitute(f: Frame, known: Known, weights: Tensor, pan: Tensor) -> Tensor:
     seen, C = known.moments("bands"), f.bands
     variance, with_bands = _intensity_moments(seen.covariance[:, :C, :C], weights)
     gain = with_bands / variance[:, None].clamp_min(TINY)
-    intensity = combine(weights[..., None], f.up - per_band(seen.mean[:, :C]))
-    return f.up + per_band(gain) * (pan - intensity)
+    intensity = combine(weights[..., None], f.up - f.per_band(seen.mean[:, :C]))
+    return f.up + f.per_band(gain) * (pan - intensity)

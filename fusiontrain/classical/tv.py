@@ -62,8 +62,9 @@ def tv(f: Frame, known: Known) -> Tensor:
     seen = known.moments("coarse")
     fused = []
     for i, table in enumerate(seen.covariance.cpu()):
-        weights = nonnegative_least_squares(table[:C, :C], table[:C, C]).to(f.ms)
-        constant = seen.mean[i, C] - weights @ seen.mean[i, :C]
+        weights = nonnegative_least_squares(table[:C, :C], table[:C, C])
+        constant = float(seen.mean[i, C] - weights @ seen.mean[i, :C].cpu())
+        weights = weights.to(f.ms)
         fused.append(minimise(f.ms[i], f.pan[i] - constant, weights, f.ratio, ANY, slips=False))
     return torch.stack(fused)
 

@@ -50,7 +50,7 @@ def d_lambda_k(
     if convention == "toolbox":
         seen = mtf_filter(views.fused, mtf, ratio)
     else:
-        seen = blur(views.fused.double(), gain_to_sigma(_gains(mtf, views), ratio))
+        seen = blur(views.fused, gain_to_sigma(_gains(mtf, views), ratio).to(views.fused))
     up = _expand(views.ms, ratio, convention)
     return views.give(1 - _q2n(up, seen, views.valid, convention))
 
