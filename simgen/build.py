@@ -47,7 +47,8 @@ def run_build(
 
     Raises: SourceError, BuildError. What was committed stays; the same call resumes.
     """
-    plan = Plan(build=build, source=open_source(build.dataset, build.source))
+    source = open_source(build.dataset, build.source, split=build.split, filters=build.filters)
+    plan = Plan(build=build, source=source)
     with _folder_of(plan):
         sidecars = _build_shards(plan, workers, report)
         manifest = _manifest(plan, sidecars)
@@ -192,7 +193,8 @@ def _die_with_parent(parent: int) -> None:
 def _manifest(plan: Plan, sidecars: list[Sidecar]) -> Manifest:
     build = plan.build
     rows = tuple(sidecar.row for sidecar in sidecars if sidecar.row is not None)
-    rejected = sorted({r for s in sidecars for r in s.rejected}, key=lambda r: (r.source, r.reason))
+    found = {*plan.source.rejected, *(r for s in sidecars for r in s.rejected)}
+    rejected = sorted(found, key=lambda r: (r.source, r.reason))
     if not rows:
         shown = "\n  ".join(f"{r.source}: {r.reason}" for r in rejected[:5])
         raise BuildError(

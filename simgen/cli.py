@@ -45,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="make shards; run again to resume")
     build.set_defaults(run=_build)
     build.add_argument("--dataset", choices=sorted(SOURCES), required=True)
-    build.add_argument("--source", type=Path, help="folder of images (demo: held-out)")
+    build.add_argument("--source", type=Path, help="see docs/SOURCES.md (demo: held-out)")
+    build.add_argument("--split", help="imagenet: train (the default), validation or test")
+    build.add_argument(
+        "--filter", action="append", default=[], metavar="CONDITION", help="skyscript: 'gsd<=1'"
+    )
     build.add_argument("--out", type=Path, required=True)
     build.add_argument("--recipe", choices=sorted(RECIPES), default="sensor")
     build.add_argument("--like-sensor", help="simulate this one sensor, for tests")
@@ -76,6 +80,8 @@ def _build(args: argparse.Namespace) -> int:
         dataset=args.dataset,
         source=args.source,
         out=args.out,
+        split=args.split,
+        filters=tuple(args.filter),
         recipe=recipe if args.tile is None else replace(recipe, tile=args.tile),
         bands=tuple(args.bands),
         draws=args.draws,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,38 @@ from shards.sensors import SENSORS
 from simgen.errors import ConfigError
 
 Range = tuple[float, float]
+Decimation = Literal["point", "area", "bicubic"]
+DECIMATIONS: tuple[Decimation, ...] = ("point", "area", "bicubic")
+
+# What the physics holds for; beyond these a drawn number would fail in the middle of a build.
+_LIMITS: dict[str, Range] = {
+    "zoom": (1, 64),
+    "brightness": (0, 4),
+    "contrast": (0, 4),
+    "saturation": (0, 4),
+    "hue": (-180, 180),
+    "high_pass": (0, 2),
+    "gamma": (0.2, 5),
+    "anisotropy": (0, 0.5),
+    "defocus": (0, 4),
+    "halo": (0, 0.25),
+    "shift": (0, 4),
+    "local_shift": (0, 2),
+    "parallax": (0, 2),
+    "moving": (0, 32),
+    "moving_size": (0.5, 16),
+    "pan_unexplained": (0, 1),
+    "pan_hidden": (0, 0.9),
+    "pan_gain": (0, 4),
+    "haze": (0, 0.9),
+    "read_noise": (0, 1),
+    "shot_noise": (0, 1),
+    "noise_common": (0, 1),
+    "noise_grain": (0, 1),
+    "stripe_offset": (0, 1),
+    "stripe_gain": (0, 1),
+    "compression": (0, 0.5),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,26 +55,66 @@ class Recipe:
     oversample: int = 2  # scene pixels per PAN pixel
     zoom: Range = (1.0, 2.0)  # photograph pixels per scene pixel, log-uniform
 
+    brightness: Range = (1.0, 1.0)  # factors on the encoded photograph, RGB only
+    contrast: Range = (1.0, 1.0)
+    saturation: Range = (1.0, 1.0)
+    hue: Range = (0.0, 0.0)  # degrees
+    jitter_chance: float = 0.0  # of the four above
+    high_pass: Range = (0.0, 0.0)  # share of the photograph's own high frequencies added to it
+    high_pass_chance: float = 0.0
+    gamma: Range = (1.0, 1.0)  # from the photograph to light, RGB only
+
     like_sensor: str | None = None  # a row of shards/sensors.py; None draws a new sensor a sample
     kernel: Literal["gaussian", "paper"] = "gaussian"
     mtf_ms: Range = (0.12, 0.60)  # gain from gt to ms at the MS Nyquist
     mtf_pan: Range = (0.40, 0.95)  # gain from scene to PAN at the PAN Nyquist
     softness: Range = (0.05, 0.95)  # gain from scene to gt at gt's own Nyquist
     band_jitter: float = 0.10  # relative spread of the gains over the bands of one sample
+    anisotropy: Range = (0.0, 0.0)  # exponents 1 +- a of the gains along and across
+    decimation: tuple[Decimation, ...] = ("point",)  # of the MS; drawn among these
+    physical: float = 0.0  # chance that ms sees the scene itself, not gt (Wald)
+    defocus: Range = (0.0, 0.0)  # radius of the disk
+    defocus_chance: float = 0.0  # of gt and PAN together
+    halo: Range = (0.0, 0.0)  # weight of the sharpening's negative neighbours
+    halo_chance: float = 0.0  # for PAN and for gt, each
+
+    shift: Range = (0.0, 0.0)  # of PAN against MS, length of a vector in any direction
+    shift_chance: float = 0.0
+    local_shift: Range = (0.0, 0.0)  # spread of a smooth field of displacements
+    local_shift_chance: float = 0.0
+    parallax: Range = (0.0, 0.0)  # of the outermost band against the mean of all
+    parallax_chance: float = 0.0
+    moving: Range = (0.0, 0.0)  # distance that objects move from MS to PAN
+    moving_size: Range = (1.0, 4.0)  # half axes of the objects
+    moving_chance: float = 0.0
 
     keep_rgb: float = 0.6  # chance that the first bands are the photograph's own
-    signed_rows: float = 0.5  # chance that a further band is a signed mix, else a convex one
+    spectral: float = 0.0  # chance that all bands are response curves on one wavelength axis
+    nir: float = 0.0  # chance that a further band is a nonlinear NIR
+    signed_rows: float = 0.5  # chance that any other further band is a signed mix, else convex
+    shuffle: float = 1.0  # chance that the bands come in random order
     pan_unexplained: Range = (0.0, 0.25)  # of PAN's spread: texture no band has
     pan_unexplained_chance: float = 0.7
+    pan_hidden: Range = (0.0, 0.0)  # share of PAN's weights on a band outside the MS's
+    pan_hidden_chance: float = 0.0
     pan_gain: Range = (1.0, 1.0)  # sum of PAN's band weights
     pan_offset: Range = (0.0, 0.0)
 
     bits: tuple[int, ...] = (11,)
-    gamma: Range = (1.0, 1.0)
     band_gain: Range = (1.0, 1.0)
     band_offset: Range = (0.0, 0.0)
+    haze: Range = (0.0, 0.0)  # loss of contrast in the shortest wavelength
+    haze_chance: float = 0.0
     read_noise: Range = (0.0, 0.0)  # sigma
     shot_noise: Range = (0.0, 0.0)  # variance per unit of signal
+    noise_spread: float = 0.0  # relative spread of sigma over the bands of one sample
+    noise_common: Range = (0.0, 0.0)  # share of the variance that all bands have in common
+    noise_grain: Range = (0.0, 0.0)  # weight of the neighbours: noise that is not white
+    stripe_offset: Range = (0.0, 0.0)  # sigma over lines
+    stripe_gain: Range = (0.0, 0.0)  # relative sigma over lines
+    stripe_chance: float = 0.0
+    compression: Range = (0.0, 0.0)  # JPEG's quantisation step, of full scale
+    compression_chance: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("tile", "ratio", "oversample"):
@@ -53,17 +125,37 @@ class Recipe:
                 f"tile must be a multiple of ratio {self.ratio}, from four MS pixels to {MAX_SIDE} "
                 f"PAN pixels; got {self.tile}"
             )
-        for name in ("mtf_ms", "mtf_pan", "softness"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high <= 1:
-                raise ConfigError(f"{name} must be a range inside (0, 1]; got {(low, high)}")
+        if self.kernel == "paper" and self.ratio != 4:
+            raise ConfigError(f"the paper's kernel decimates by 4; got ratio {self.ratio}")
+        self._check_ranges()
         if not all(1 <= b <= 16 for b in self.bits) or not self.bits:
             raise ConfigError(f"bits must lie in 1..16; got {self.bits}")
+        if not self.decimation or set(self.decimation) - set(DECIMATIONS):
+            raise ConfigError(
+                f"decimation must name some of {', '.join(DECIMATIONS)}; got {self.decimation}"
+            )
         if self.like_sensor is not None and self.like_sensor not in SENSORS:
             raise ConfigError(
                 f"like_sensor={self.like_sensor!r} is unknown; known: {', '.join(SENSORS)}. "
                 "To add one, add a row with its source to shards/sensors.py."
             )
+
+    def _check_ranges(self) -> None:
+        for name, (least, most) in _LIMITS.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ConfigError(
+                    f"{name} must be a range (low, high) in {least:g} .. {most:g}; "
+                    f"got {(low, high)}"
+                )
+        for name in ("mtf_ms", "mtf_pan", "softness"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= 1:
+                raise ConfigError(f"{name} must be a range inside (0, 1]; got {(low, high)}")
+        chances = (f.name for f in fields(self) if f.name.endswith("_chance"))
+        for name in (*chances, "keep_rgb", "spectral", "nir", "signed_rows", "shuffle", "physical"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is a chance in 0..1; got {getattr(self, name)}")
 
     @property
     def min_side(self) -> int:
@@ -88,6 +180,8 @@ class Build:
     source: Path | None
     out: Path
     recipe: Recipe
+    split: str | None = None  # of sources that have them
+    filters: tuple[str, ...] = ()  # conditions on a source's metadata, all to hold
     bands: tuple[int, ...] = (4, 8)  # shard i has bands[i % len]
     draws: int = 1  # samples an image
     limit: int | None = None  # at most so many samples

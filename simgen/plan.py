@@ -4,8 +4,6 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from shards.schema import VERSION
 from simgen.config import Build, digest
 from simgen.sources import Photo, Source
@@ -67,8 +65,7 @@ class Plan:
     def tasks(self) -> list["Task"]:
         """All shards: slices of all (photograph, draw) pairs in their shuffled order."""
         build, digest_ = self.build, self.digest
-        total = len(self.source.photos) * build.draws
-        order = np.random.default_rng(build.seed).permutation(total)[: self.num_samples].tolist()
+        order = self.source.order(draws=build.draws, seed=build.seed)[: self.num_samples].tolist()
         planned = tuple(
             Planned(
                 number=n, photo=self.source.photos[pair // build.draws], draw=pair % build.draws

@@ -67,6 +67,30 @@ def small_build(photos, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def small_build_of():
+    """(dataset, source, out, **changes) -> a build of 64-pixel samples, two draws an image."""
+    from dataclasses import replace
+
+    from simgen.config import Build
+    from simgen.recipes import find_recipe
+
+    def make(dataset: str, source: Path | None, out: Path, **changes) -> Build:
+        options = {
+            "dataset": dataset,
+            "source": source,
+            "out": out,
+            "recipe": replace(find_recipe("sensor"), tile=64),
+            "bands": (4,),
+            "draws": 2,
+            "shard_size": 6,
+            "seed": 1,
+        }
+        return Build(**(options | changes))
+
+    return make
+
+
 @pytest.fixture
 def shared():
     """A path below ../shared, or a skip that says what is missing."""

@@ -1,4 +1,4 @@
-"""Where photographs come from: a name on the command line -> a Source."""
+"""Where images come from: a name on the command line -> a Source."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,16 +6,23 @@ from pathlib import Path
 from simgen.errors import SourceError
 from simgen.sources.demo import open_demo
 from simgen.sources.folder import open_folder
-from simgen.sources.source import Photo, Source
+from simgen.sources.source import Photo, Source, Wish
+from simgen.sources.tars import open_tar
 
-SOURCES: dict[str, Callable[[Path | None], Source]] = {"demo": open_demo, "folder": open_folder}
+SOURCES: dict[str, Callable[[Wish], Source]] = {
+    "demo": open_demo,
+    "folder": open_folder,
+    "tar": open_tar,
+}
 
 
-def open_source(name: str, root: Path | None) -> Source:
-    """The source's listing, in an order that depends on its keys alone."""
+def open_source(
+    name: str, root: Path | None, *, split: str | None = None, filters: tuple[str, ...] = ()
+) -> Source:
+    """The source's listing, in an order that depends on its data alone."""
     if name not in SOURCES:
         raise SourceError(f"no source {name!r}; have: {', '.join(SOURCES)}")
-    return SOURCES[name](root)
+    return SOURCES[name](Wish(root=root, split=split, filters=filters))
 
 
-__all__ = ["SOURCES", "Photo", "Source", "open_source"]
+__all__ = ["SOURCES", "Photo", "Source", "Wish", "open_source"]

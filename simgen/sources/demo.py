@@ -4,7 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from simgen.errors import SourceError
-from simgen.sources.source import Photo, Source
+from simgen.sources.places import File
+from simgen.sources.source import Photo, Source, Wish, digest_of
 
 TRAINING = (
     "astronaut.png",
@@ -23,8 +24,10 @@ LICENCE = (
 )
 
 
-def open_demo(root: Path | None) -> Source:
-    """The training photographs; `root` named "held-out" gives the one that is never trained on."""
+def open_demo(wish: Wish) -> Source:
+    """The training photographs; a root named "held-out" gives the one never trained on."""
+    wish.refuse("demo", split=True, filters=True)
+    root = wish.root
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
         raise SourceError(
@@ -41,5 +44,6 @@ def open_demo(root: Path | None) -> Source:
         raise SourceError(
             f"scikit-image lacks {', '.join(missing)} in {folder}; expected version 0.26"
         )
-    photos = tuple(Photo(key=p.name, path=p, size=p.stat().st_size) for p in paths)
-    return Source(name="demo-held-out" if held_out else "demo", licence=LICENCE, photos=photos)
+    photos = tuple(Photo(key=p.name, size=p.stat().st_size, place=File(p)) for p in paths)
+    name = "demo-held-out" if held_out else "demo"
+    return Source(name=name, licence=LICENCE, photos=photos, digest=digest_of(photos))

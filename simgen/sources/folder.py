@@ -3,16 +3,21 @@
 from pathlib import Path
 
 from simgen.errors import SourceError
-from simgen.sources.source import Photo, Source
-
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
-LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENCE", "LICENCE.txt")
+from simgen.sources.places import File
+from simgen.sources.source import ENDINGS, Photo, Source, Wish, digest_of, licence_beside
 
 
-def open_folder(root: Path | None) -> Source:
-    """Every file below `root` that is named like an image, sorted by its relative path."""
-    if root is None:
-        raise SourceError("the folder source needs --source DIR (make: SOURCE=DIR)")
+def open_folder(wish: Wish) -> Source:
+    """Every file below the root that is named like an image, sorted by its relative path."""
+    root = wish.only_root("folder")
+    photos = list_folder(root)
+    return Source(
+        name="folder", licence=licence_beside(root), photos=photos, digest=digest_of(photos)
+    )
+
+
+def list_folder(root: Path) -> tuple[Photo, ...]:
+    """Raises: SourceError if there is no folder, or no image in it."""
     if not root.is_dir():
         raise SourceError(
             f"no folder at {root.absolute()}\n  do: point --source at a folder of images"
@@ -25,15 +30,7 @@ def open_folder(root: Path | None) -> Source:
         raise SourceError(
             f"no images below {root.absolute()}; expected files named {' '.join(sorted(ENDINGS))}"
         )
-    photos = tuple(
-        Photo(key=p.relative_to(root).as_posix(), path=p, size=p.stat().st_size) for p in paths
+    return tuple(
+        Photo(key=p.relative_to(root).as_posix(), size=p.stat().st_size, place=File(p))
+        for p in paths
     )
-    return Source(name="folder", licence=_licence(root), photos=photos)
-
-
-def _licence(root: Path) -> str:
-    for name in LICENCE_FILES:
-        if (root / name).is_file():
-            first = (root / name).read_text(errors="replace").strip().partition("\n")[0]
-            return f"{name}: {first[:200]}"
-    return "not stated by the folder; whoever shares these shards must know it"

@@ -1,25 +1,64 @@
-"""What every source gives."""
+"""What every source gives: a listing of keyed images, each read when its turn comes."""
 
 import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+
+from shards.manifest import Rejected
 from simgen.errors import SourceError
+
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENCE", "LICENCE.txt")
+_MIXED = 256  # pairs that are shuffled together where reading is by blocks
+READ_WHOLE = 1 << 30  # bytes: a smaller source is known by its contents
+
+
+class Place(Protocol):
+    """Where an image's bytes lie."""
+
+    def read(self) -> bytes:
+        """Raises: SourceError if they cannot be had, or are not what the listing said."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Photo:
-    """One image of a source; read when its turn comes."""
+    """One image of a source."""
 
     key: str  # unique and stable within the source
-    path: Path
-    size: int  # bytes
+    size: int  # bytes, as listed
+    place: Place
 
     def read(self) -> bytes:
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise SourceError(f"cannot read {self.path}: {error.strerror or error}") from error
+        return self.place.read()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """What the command line asks of a source."""
+
+    root: Path | None = None
+    split: str | None = None
+    filters: tuple[str, ...] = ()
+
+    def only_root(self, name: str) -> Path:
+        """The root, for sources that know nothing else."""
+        self.refuse(name, split=True, filters=True)
+        if self.root is None:
+            raise SourceError(f"the {name} source needs --source (make: SOURCE=...)")
+        return self.root
+
+    def refuse(self, name: str, *, split: bool = False, filters: bool = False) -> None:
+        """SourceError if an option is given that this source would silently ignore."""
+        if split and self.split is not None:
+            raise SourceError(f"the {name} source has no splits; got --split {self.split}")
+        if filters and self.filters:
+            raise SourceError(f"the {name} source takes no --filter; got {self.filters[0]!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +67,77 @@ class Source:
 
     name: str
     licence: str
-    photos: tuple[Photo, ...]
+    photos: Sequence[Photo]
+    digest: str  # another one where other samples could come out
+    rejected: tuple[Rejected, ...] = ()  # seen while listing, and never to be read
+    blocks: tuple[int, ...] = ()  # where runs begin that are read as one, if they are
 
-    @property
-    def digest(self) -> str:
-        """Changes when a photograph is added, removed, renamed or resized on disk."""
-        lines = "\n".join(f"{photo.size} {photo.key}" for photo in self.photos)
-        return hashlib.sha256(lines.encode()).hexdigest()
+    def order(self, *, draws: int, seed: int) -> np.ndarray:
+        """All (image, draw) pairs, as image * draws + draw, shuffled.
+
+        Blocks are shuffled whole, then mixed with their new neighbours, a few hundred pairs
+        together: a shard so reads few of them.
+        """
+        rng = np.random.default_rng(seed)
+        total = len(self.photos) * draws
+        if not self.blocks:
+            return rng.permutation(total)
+        ends = np.array([*self.blocks[1:], len(self.photos)]) * draws
+        mixed: list[np.ndarray] = []
+        pool: list[np.ndarray] = []
+        for block in rng.permutation(len(self.blocks)):
+            pool.append(np.arange(self.blocks[block] * draws, ends[block]))
+            if sum(map(len, pool)) >= _MIXED:
+                mixed.append(rng.permutation(np.concatenate(pool)))
+                pool = []
+        return np.concatenate([*mixed, *(rng.permutation(part) for part in pool)])
+
+
+def digest_of(photos: Iterable[Photo]) -> str:
+    """Changes when an image is added, removed, renamed or resized; in small sources, altered.
+
+    Contents are read up to a gigabyte in all: beyond, that would cost as much as the build.
+    """
+    listed = list(photos)
+    small = sum(photo.size for photo in listed) <= READ_WHOLE
+    hasher = hashlib.sha256()
+    for photo in listed:
+        stamp = f"{checksum(photo):08x}" if small else "-"
+        hasher.update(f"{photo.size} {stamp} {photo.key}\n".encode("utf-8", "surrogateescape"))
+    return hasher.hexdigest()
+
+
+def checksum(photo: Photo) -> int:
+    """CRC-32 of the image's bytes."""
+    try:
+        return zlib.crc32(photo.read())
+    except SourceError:
+        return 0  # it will be rejected by name when its turn comes
+
+
+def safe_key(name: str) -> str:
+    """A key of the contract's grammar for an archive's member, whatever it is called.
+
+    Readable where the name was, and unequal for unequal names by the hash at its end.
+    """
+    stem, dot, ending = name.rpartition(".")
+    readable = stem if dot and f".{ending.lower()}" in ENDINGS else name
+    plain = re.sub(r"[^a-z0-9_]+", "-", readable.lower()).strip("-")[-60:]
+    mark = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return f"{plain}-{mark}".lstrip("-")
+
+
+def is_image(name: str) -> bool:
+    """By its ending; macOS's resource forks and hidden files are not."""
+    base = name.rpartition("/")[2]
+    return not base.startswith(".") and Path(base).suffix.lower() in ENDINGS
+
+
+def licence_beside(root: Path) -> str:
+    """The first line of the licence that lies in the folder."""
+    folder = root if root.is_dir() else root.parent
+    for name in LICENCE_FILES:
+        if (folder / name).is_file():
+            first = (folder / name).read_text(errors="replace").strip().partition("\n")[0]
+            return f"{name}: {first[:200]}"
+    return "not stated by the folder; whoever shares these shards must know it"

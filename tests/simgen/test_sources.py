@@ -22,7 +22,7 @@ def test_a_missing_folder_says_what_to_do(tmp_path):
     """Expected, got, remedy."""
     with pytest.raises(SourceError, match="point --source at a folder of images"):
         open_source("folder", tmp_path / "absent")
-    with pytest.raises(SourceError, match="--source DIR"):
+    with pytest.raises(SourceError, match="needs --source"):
         open_source("folder", None)
 
 

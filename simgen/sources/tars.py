@@ -1,0 +1,93 @@
+"""Tars of images: WebDataset shards, or any other; read by offset."""
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from simgen.errors import SourceError
+from simgen.sources.source import Source, Wish, is_image, licence_beside
+from simgen.sources.table import Table
+
+
+def open_tar(wish: Wish) -> Source:
+    """One tar, a folder of tars, or a glob such as /data/train-*.tar, sorted by name."""
+    root = wish.only_root("tar")
+    table = Table()
+    for path in find_archives(root, "tar"):
+        list_tar(table, path)
+    if not len(table):
+        raise SourceError(f"no images in the tars of {root.absolute()}")
+    table.read_small()
+    return Source(
+        name="tar",
+        licence=licence_beside(root),
+        photos=table,
+        digest=table.digest,
+        rejected=tuple(table.rejected),
+    )
+
+
+def find_archives(root: Path, ending: str) -> list[Path]:
+    """The archives that a path, folder or glob names, sorted; SourceError if there are none."""
+    if root.is_file():
+        return [root]
+    if root.is_dir():
+        found = sorted(root.glob(f"*.{ending}"))
+    else:
+        found = sorted(p for p in root.parent.glob(root.name) if p.is_file())
+    if not found:
+        raise SourceError(
+            f"no .{ending} files at {root.absolute()}\n"
+            f"  do: point --source at one, at a folder of them, or at a quoted glob"
+        )
+    return found
+
+
+def list_tar(table: Table, path: Path) -> None:
+    """Add the images of a tar; what breaks off inside is named, the whole members before stay."""
+    table.open_archive(path)
+    with _opened(path) as file:
+        for info in walk(table, file, path, 0, path.stat().st_size):
+            if is_image(info.name):
+                table.add_slice(
+                    info.name, info.offset_data, info.size, stamp=int(info.mtime) % 2**64
+                )
+
+
+def walk(
+    table: Table, file: BinaryIO, path: Path, start: int, end: int
+) -> Iterator[tarfile.TarInfo]:
+    """The regular files of the tar that lies between two offsets of `file`.
+
+    Raises: SourceError if no tar begins there.
+    """
+    file.seek(start)
+    try:
+        tar = tarfile.TarFile(fileobj=file, mode="r")
+    except tarfile.TarError as error:
+        raise SourceError(f"{path} is no uncompressed tar: {error}") from error
+    last = "its first member"
+    while True:
+        try:
+            info = tar.next()
+        except tarfile.TarError as error:
+            table.reject("end of archive", f"{path.name} breaks off after {last}: {error}")
+            return
+        if info is None:
+            return
+        tar.members.clear()  # type: ignore[attr-defined]  # else a million stay in memory
+        if not info.isreg() or info.issparse():
+            continue
+        if not 0 <= info.size <= end - info.offset_data:
+            table.reject(info.name, f"{path.name} is truncated inside it")
+            return
+        last = repr(info.name)
+        yield info
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
