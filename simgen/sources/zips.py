@@ -1,0 +1,45 @@
+"""Zips of images, listed by their central directory."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from simgen.errors import SourceError
+from simgen.sources.source import is_image
+from simgen.sources.table import Table
+
+_ENCRYPTED = 0x1
+
+
+def list_zip(table: Table, path: Path, keep: Callable[[str], bool]) -> None:
+    """Add the images of a zip whose names `keep` wants.
+
+    Raises: SourceError if it is no whole zip.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"cannot read {path}: {error}\n  do: compare its size with the published one; "
+            "a download that broke off has no directory at its end"
+        ) from error
+    table.open_archive(path)
+    for info in infos:
+        if not is_image(info.filename) or not keep(info.filename):
+            continue
+        if info.flag_bits & _ENCRYPTED:
+            table.reject(info.filename, "encrypted")
+        elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            table.reject(info.filename, f"compressed by method {info.compress_type}; expected 0, 8")
+        elif info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+            table.reject(info.filename, "two sizes for one stored member; damaged zip")
+        else:
+            table.add_zipped(
+                info.filename,
+                info.header_offset,
+                info.compress_size,
+                info.file_size,
+                crc=info.CRC,
+                deflated=info.compress_type == zipfile.ZIP_DEFLATED,
+            )
