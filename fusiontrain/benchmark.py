@@ -35,6 +35,7 @@ from fusiontrain.scenes.find import Entry, find_scenes
 from fusiontrain.scenes.geoscene import read_scene
 from fusiontrain.scoreboard import LeftOut, Scoreboard
 from fusiontrain.tables import Row, as_text, sensor_tables
+from fusiontrain.tuning import OneShot, Tuning
 from shards.manifest import file_sha256
 from shards.sensors import Sensor, find_sensor
 
@@ -61,11 +62,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published", type=Path, help="CSV of others' figures, with a column `source`"
     )
+    parser.add_argument(
+        "--one-shot",
+        choices=("full", "freeze"),
+        nargs="+",
+        default=[],
+        help="also tune the network on one other scene of each scene's sensor",
+    )
+    parser.add_argument("--tune-steps", type=int, default=Tuning().steps)
     parser.add_argument("--picture-side", type=int, default=SIDE, help="PAN pixels")
 
 
 def run(args: argparse.Namespace) -> int:
-    contenders, facts = _contenders(args.methods, args.weights)
+    kin: dict[str, list[Entry]] = {}  # filled while looking
+    contenders, facts = _contenders(args, kin)
     published = [] if args.published is None else read_published(args.published)
     entries = _entries(args.scenes, args.pan, args.ms, args.sensor)
     args.out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
@@ -77,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
         task = bar.add_task("looking", total=len(entries))
         seen: list[tuple[Sensor, float]] = []
         for entry in entries:
-            seen += _look(entry, board, bar.console)
+            found = _look(entry, board, bar.console)
+            for sensor, _ in found:
+                kin.setdefault(sensor.name, []).append(entry)
+            seen += found
             bar.advance(task)
         softness = mean_softness(seen)
         task = bar.add_task("judging", total=len(entries) * len(protocols) * len(contenders))
@@ -140,22 +153,36 @@ def read_published(path: Path) -> list[Row]:
     return rows
 
 
-def _contenders(methods: str, weights: Sequence[Path]) -> tuple[list[Contender], dict[str, str]]:
-    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(methods)
+def _contenders(
+    args: argparse.Namespace, kin: dict[str, list[Entry]]
+) -> tuple[list[Contender], dict[str, str]]:
+    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(args.methods)
     if names is None:
-        names = [name.strip() for name in methods.split(",")]
+        names = [name.strip() for name in args.methods.split(",")]
     contenders = classical(names)
     facts = {"versions": f"panprior {version('panprior')}, torch {torch.__version__}"}
-    for path in weights:
+    if args.one_shot and not args.weights:
+        raise SceneError("--one-shot tunes a network: give --weights too")
+    for path in args.weights:
         net, info = load_checkpoint(path)
-        name = NETWORK if len(weights) == 1 else f"{NETWORK} {path.stem}"
-        contenders.append(network(net, find_model(info.model).halo, name))
+        entry = find_model(info.model)
+        name = NETWORK if len(args.weights) == 1 else f"{NETWORK} {path.stem}"
+        contenders.append(network(net, entry.halo, name))
         training = info.training
         facts[name] = (
             f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters, trained "
             f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
             f"sha256 {file_sha256(path)[:16]}"
         )
+        tuning = Tuning(steps=args.tune_steps)
+        for mode in args.one_shot:
+            tuned = f"{name} one-shot {mode}"
+            shot = OneShot(net, entry, mode=mode, kin=kin, tuning=tuning)
+            contenders.append(Contender(name=tuned, fuse=shot))
+            facts[tuned] = (
+                f"the same, {mode}-tuned for {tuning.steps} steps on one other scene of the "
+                "sensor, the next by name that shares no pixel"
+            )
     if len({one.name for one in contenders}) < len(contenders):
         raise SceneError("two weights of one name; give files with different names")
     if not contenders:

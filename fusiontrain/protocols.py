@@ -98,10 +98,10 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """A method under the name that tables give it: case -> fused (C, H, W) DN."""
+    """A method under the name that tables give it: case -> fused (C, H, W) DN, None: not on it."""
 
     name: str
-    fuse: Callable[[Case], Tensor]
+    fuse: Callable[[Case], Tensor | None]
 
 
 def reduced(
@@ -157,7 +157,7 @@ def reduced(
         ),
         knowledge=Knowledge(mtf=mtf, softness=torch.full_like(mtf, told), sensor=scene.sensor),
         truth=ms.float(),
-        note=f"{scene.note} Wald's protocol, {phase} phase.".strip(),
+        note=_sentences(scene.note, f"Wald's protocol, {phase} phase"),
     )
 
 
@@ -185,7 +185,7 @@ def full(scene: Scene, *, convention: Convention | None = None) -> Case:
         ),
         knowledge=told,
         truth=None,
-        note=f"{scene.note} The scene at its own resolution; no truth is known.".strip(),
+        note=_sentences(scene.note, "The scene at its own resolution; no truth is known"),
     )
 
 
@@ -212,6 +212,8 @@ def judge(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
         begun = time.perf_counter()
         fused = contender.fuse(case)
         seconds = time.perf_counter() - begun
+        if fused is None:
+            continue
         yield Result(
             method=contender.name,
             fused=fused,
@@ -242,8 +244,12 @@ def _with_truth(scene: Scene, softness: float | None) -> Case:
         scene=replace(scene, gt=None),
         knowledge=knowledge,
         truth=scene.gt,
-        note=f"{scene.note} The data's own truth, {scene.phase} phase, {how}.".strip(),
+        note=_sentences(scene.note, f"The data's own truth, {scene.phase} phase, {how}"),
     )
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
 
 
 def _check_memory(scene: Scene) -> None:

@@ -21,6 +21,7 @@ class ModelEntry:
     sizes: dict[str, int] = field(default_factory=dict)  # the defaults, as checkpoints record them
     params: int  # at those sizes; a test counts them
     reach: int  # PAN pixels that an output pixel looks at on each side at ratio 4; tested
+    tuned_when_frozen: tuple[str, ...]  # parameters that freeze-tuning trains, by their beginnings
     paper: str
 
     def halo(self, ratio: int) -> int:
@@ -36,6 +37,13 @@ _ENTRIES = (
         sizes={"width": 32, "blocks": 4},
         params=94_610,
         reach=120,
+        # The head, and what scales features: FiLM is this network's norm.
+        tuned_when_frozen=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(4)),
+        ),
         paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
     ),
 )

@@ -1,0 +1,174 @@
+"""Tuning on one pair, and what keeps it honest."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.cli import main
+from fusiontrain.errors import SceneError
+from fusiontrain.filters import blur, reduce_pan
+from fusiontrain.leakage import refuse_shared_pixels
+from fusiontrain.losses import relative_l1
+from fusiontrain.models.registry import MODELS, build_model
+from fusiontrain.protocols import full, reduced
+from fusiontrain.scenes.find import Entry, find_scenes
+from fusiontrain.scenes.scene import Scene
+from fusiontrain.tuning import OneShot, Tuning, tune
+
+QUICK = Tuning(steps=8, batch_size=2, crop=48)
+
+
+def ground(seed, side=400):
+    rng = torch.Generator().manual_seed(seed)
+    fine = torch.randn(1, 1, side, side, generator=rng)
+    return (blur(fine, torch.full((1, 1), 1.2)) * 900 + 1000).round()
+
+
+def scene(name="x", seed=0, pan=None, ratio=4) -> Scene:
+    pan = ground(seed) if pan is None else pan
+    low = torch.nn.functional.avg_pool2d(pan, ratio)
+    ms = low * torch.tensor([0.5, 0.7, 0.9])[None, :, None, None] + 100
+    return Scene(name=name, ms=ms[0], pan=pan[0], bits=11)
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return build_model("anyband", width=8, blocks=4)
+
+
+@pytest.mark.parametrize("mode", ["full", "freeze"])
+def test_tuning_learns_the_pair_and_leaves_the_network_alone(net, mode):
+    """Freeze-tuning moves the parameters that the entry names, all of them and no others."""
+    entry = MODELS["anyband"]
+    before = {name: value.clone() for name, value in net.named_parameters()}
+    case = reduced(scene(), softness=0.5)
+    quickly = replace(QUICK, steps=40, learning_rate=1e-2, frozen_rate=1e-2)
+
+    tuned = tune(net, entry, case, mode=mode, tuning=quickly)
+
+    def error(one):
+        with torch.no_grad():
+            return float(relative_l1(one(case.batch), case.truth[None], case.batch.ms))
+
+    assert error(tuned) < 0.998 * error(net)
+    assert all(torch.equal(before[name], value) for name, value in net.named_parameters())
+    moved = {n for n, value in tuned.named_parameters() if not torch.equal(before[n], value)}
+    if mode == "freeze":
+        assert {n for n in before if n.startswith(entry.tuned_when_frozen)} == moved
+        assert 0 < len(moved) < len(before)
+    else:
+        # FiLM is linear in what begins at zero: some moves only once the head has.
+        assert {n for n in before if not n.startswith(entry.tuned_when_frozen)} <= moved
+
+
+def test_the_same_tuning_gives_the_same_network(net):
+    case = reduced(scene(), softness=0.5)
+
+    one, two = (tune(net, MODELS["anyband"], case, mode="full", tuning=QUICK) for _ in range(2))
+
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_there_is_nothing_to_learn_without_a_truth(net):
+    with pytest.raises(SceneError, match="needs a truth"):
+        tune(net, MODELS["anyband"], full(scene()), mode="full", tuning=QUICK)
+
+
+def test_shared_pixels_are_found_wherever_they_lie():
+    """A crop at an odd place, a thin overlap, and a copy reduced by the ratio."""
+    pan = ground(1, 640)
+    whole = scene("whole", pan=pan)
+    crop = scene("crop", pan=pan[..., 123:323, 57:297])
+    thin = torch.cat([ground(2, 640)[..., :600], pan[..., :40]], -1)
+    coarse = scene("coarse", pan=reduce_pan(ground(3, 1600), 4).round())
+    fine = scene("fine", pan=ground(3, 1600)[..., :800, :800])
+
+    for other in (crop, scene("thin", pan=thin)):
+        for pair in ((whole, other), (other, whole)):
+            with pytest.raises(SceneError, match="share pixels"):
+                refuse_shared_pixels(*pair)
+    with pytest.raises(SceneError, match="reduced: correlation"):
+        refuse_shared_pixels(fine, coarse)
+
+
+def test_other_ground_and_flat_ground_are_no_leak():
+    """Equal statistics, equal saturation: still other pixels."""
+    one, two = ground(4), ground(5)
+    one[..., :200], two[..., 100:300] = 2047, 2047
+    flat = torch.full((1, 1, 400, 400), 300.0)
+
+    refuse_shared_pixels(scene(pan=one), scene(pan=two))
+    refuse_shared_pixels(scene(pan=flat), scene(pan=flat.clone()))
+
+
+def test_real_scenes_that_overlap_are_found(shared):
+    """Their own description says which: the mosaic holds the ground of two QuickBird scenes."""
+    entries = find_scenes([shared("data/real")])
+    quickbird = [e.load() for e in entries if e.name.startswith("QB")]
+    found = set()
+    for a, b in itertools.combinations(quickbird, 2):
+        try:
+            refuse_shared_pixels(a, b)
+        except SceneError:
+            found.add((a.name, b.name))
+
+    assert {
+        ("QB_dispnet_1", "QBrr_p2sharpen_mosaic"),
+        ("QB_p2sharpen_1", "QBrr_p2sharpen_mosaic"),
+    } == found
+
+
+def test_each_scene_is_judged_by_a_network_that_saw_one_other(net):
+    """The next by name around the circle; a scene alone of its kind is not judged."""
+    scenes = [scene("a", 1), scene("b", 2), scene("c", 3)]
+    entries = [Entry(name=s.name, load=lambda s=s: s) for s in scenes]
+    shot = OneShot(net, MODELS["anyband"], mode="freeze", kin={"generic": entries}, tuning=QUICK)
+
+    with torch.inference_mode():
+        for one in scenes:
+            assert shot(reduced(one, softness=0.5)).shape == (3, 100, 100)
+
+    assert {"a": "b", "b": "c", "c": "a"} == shot.teachers
+    alone = OneShot(net, MODELS["anyband"], mode="full", kin={"generic": entries[:1]})
+    assert alone(reduced(scenes[0], softness=0.5)) is None
+
+
+def test_a_teacher_never_shares_pixels_with_what_it_teaches(net):
+    """b overlaps a, so a is taught by c."""
+    pan = ground(1, 640)
+    scenes = [
+        scene("a", pan=pan[..., :400, :400]),
+        scene("b", pan=pan[..., 200:600, 200:600]),
+        scene("c", 7),
+    ]
+    entries = [Entry(name=s.name, load=lambda s=s: s) for s in scenes]
+    shot = OneShot(net, MODELS["anyband"], mode="freeze", kin={"generic": entries}, tuning=QUICK)
+
+    with torch.inference_mode():
+        shot(reduced(scenes[0], softness=0.5))
+
+    assert {"a": "c"} == shot.teachers
+
+
+def test_one_shot_needs_a_network(tmp_path, capsys):
+    assert 2 == main(["benchmark", ".", "--one-shot", "full", "--out", str(tmp_path / "o")])
+    assert "give --weights" in capsys.readouterr().err
+
+
+def test_turned_crops_stay_aligned():
+    """What flips and turns PAN turns MS and truth with it."""
+    from fusiontrain.tuning import _crops
+
+    case = reduced(scene(), softness=0.5)
+    batch, truth = next(_crops(case, replace(QUICK, batch_size=8)))
+
+    assert isinstance(batch, PanBatch)
+    # PAN is a mix of the truth's bands up to gain and offset: their correlation says "aligned".
+    pan, first = batch.pan[:, 0], truth[:, 0]
+    for p, t in zip(pan, first, strict=True):
+        assert float(torch.corrcoef(torch.stack([p.flatten(), t.flatten()]))[0, 1]) > 0.9
