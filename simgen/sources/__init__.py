@@ -6,6 +6,7 @@ from pathlib import Path
 from simgen.errors import SourceError
 from simgen.sources.demo import open_demo
 from simgen.sources.folder import open_folder
+from simgen.sources.imagenet import open_imagenet
 from simgen.sources.skyscript import open_skyscript
 from simgen.sources.source import Photo, Source, Wish
 from simgen.sources.tars import open_tar
@@ -13,6 +14,7 @@ from simgen.sources.tars import open_tar
 SOURCES: dict[str, Callable[[Wish], Source]] = {
     "demo": open_demo,
     "folder": open_folder,
+    "imagenet": open_imagenet,
     "skyscript": open_skyscript,
     "tar": open_tar,
 }

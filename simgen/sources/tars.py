@@ -47,7 +47,7 @@ def find_archives(root: Path, ending: str) -> list[Path]:
 def list_tar(table: Table, path: Path) -> None:
     """Add the images of a tar; what breaks off inside is named, the whole members before stay."""
     table.open_archive(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         for info in walk(table, file, path, 0, path.stat().st_size):
             if is_image(info.name):
                 table.add_slice(
@@ -86,7 +86,8 @@ def walk(
         yield info
 
 
-def _opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BinaryIO:
+    """The file, or SourceError."""
     try:
         return path.open("rb")
     except OSError as error:
