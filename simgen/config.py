@@ -78,7 +78,7 @@ class Recipe:
     halo: Range = (0.0, 0.0)  # weight of the sharpening's negative neighbours
     halo_chance: float = 0.0  # for PAN and for gt, each
 
-    shift: Range = (0.0, 0.0)  # of PAN against MS, length of a vector in any direction
+    shift: Range = (0.0, 0.0)  # of PAN against MS, any direction; cubes of uniform: most small
     shift_chance: float = 0.0
     local_shift: Range = (0.0, 0.0)  # spread of a smooth field of displacements
     local_shift_chance: float = 0.0

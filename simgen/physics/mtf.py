@@ -9,44 +9,41 @@ _CRISP = 0.8  # fine pixels: under this sigma, samples no longer make a Gaussian
 _LOBES = 4
 
 
-def tap_count(least_gain: float, step: int) -> int:
-    """Taps that hold 4 sigma of the widest blur a recipe can draw; parity of `step`."""
-    reach = int(np.ceil(4 * _sigma(least_gain, step)))
-    return max(2 * reach, 2 * _LOBES + 2) + step % 2
+def tap_count(least_gain: float, step: int, shift: float = 0.0) -> int:
+    """Taps that hold 4 sigma of a blur shifted by up to `shift` pixels; parity of `step`."""
+    reach = max(int(np.ceil(4 * _sigma(least_gain, step))), _LOBES + 1)
+    return 2 * (reach + int(np.ceil(shift))) + step % 2
 
 
-def mtf_taps(gain: float, step: int, count: int) -> np.ndarray:
+def mtf_taps(gain: float, step: int, count: int, shift: float = 0.0) -> np.ndarray:
     """1-D blur, sum 1, whose response at the coarse Nyquist, 1/(2 step), is `gain`.
 
     A Gaussian; where it is too narrow to be sampled, three taps of that response, after a
-    Lanczos interpolation to half-way between pixels where step is even.
+    Lanczos interpolation to the centre where that lies between pixels.
     Shapes: -> (count,) float32; count has the parity of step, so that the taps are centred
             on the coarse pixel: between two fine pixels where step is even.
+    Units:  shift in fine pixels: the coarse pixel looks so much farther on.
     Raises: DegradationError if gain is outside (0, 1) or parities differ.
     """
-    if not 0 < gain < 1:
-        raise DegradationError(f"an MTF gain lies in (0, 1); got {gain}")
     if count % 2 != step % 2:
         raise DegradationError(f"{count} taps cannot be centred on pixels of step {step}")
+    return gauss_taps(gain, step, count, shift)
+
+
+def gauss_taps(gain: float, step: int, count: int, shift: float = 0.0) -> np.ndarray:
+    """mtf_taps for any parity of count."""
+    if not 0 < gain < 1:
+        raise DegradationError(f"an MTF gain lies in (0, 1); got {gain}")
     sigma = _sigma(gain, step)
+    t = np.arange(count) - (count - 1) / 2 - shift
     if sigma < _CRISP:
-        return _crisp_taps(gain, step, count)
-    t = np.arange(count) - (count - 1) / 2
+        centre = np.sinc(t) * np.sinc(t / _LOBES) * (np.abs(t) < _LOBES)
+        centre /= centre.sum()
+        # [a, 1 - 2a, a] has the response 1 - 2a (1 - cos(pi / step)): solve for what is missing.
+        a = (1 - gain / response(centre, step)) / (2 * (1 - np.cos(np.pi / step)))
+        return np.convolve(centre, [a, 1 - 2 * a, a], mode="same").astype(np.float32)
     taps = np.exp(-0.5 * (t / sigma) ** 2)
     return (taps / taps.sum()).astype(np.float32)
-
-
-def _crisp_taps(gain: float, step: int, count: int) -> np.ndarray:
-    centre = np.ones(1)
-    if step % 2 == 0:
-        t = np.arange(-_LOBES, _LOBES) + 0.5
-        centre = np.sinc(t) * np.sinc(t / _LOBES)
-        centre /= centre.sum()
-    # [a, 1 - 2a, a] has the response 1 - 2a (1 - cos(pi / step)): solve for what is missing.
-    a = (1 - gain / response(centre, step)) / (2 * (1 - np.cos(np.pi / step)))
-    taps = np.convolve(centre, [a, 1 - 2 * a, a])
-    pad = (count - taps.size) // 2
-    return np.pad(taps, pad).astype(np.float32)
 
 
 def paper_taps() -> np.ndarray:
@@ -61,30 +58,41 @@ def paper_taps() -> np.ndarray:
 
 
 def response(taps: np.ndarray, step: int) -> float:
-    """Gain of centred taps at the Nyquist frequency of a grid `step` times coarser."""
+    """Gain of taps at the Nyquist frequency of a grid `step` times coarser, wherever centred."""
     t = np.arange(taps.size) - (taps.size - 1) / 2
-    return float(taps.astype(np.float64) @ np.cos(np.pi * t / step))
+    return float(abs(taps.astype(np.float64) @ np.exp(-1j * np.pi * t / step)))
 
 
 def observe(img_CHW: np.ndarray, taps_CK: np.ndarray, *, step: int) -> np.ndarray:
-    """Blur each band with its own separable taps and keep every step-th pixel, area-aligned.
+    """Blur each band with its own taps, the same on both axes, and keep every step-th pixel.
 
     Shapes: (C, H, W) float32, (C, K) -> (C, H/step, W/step) float32.
+    Phase, border, errors: see observe_kernels.
+    """
+    return observe_kernels(img_CHW, np.stack([taps_CK, taps_CK], axis=1)[:, None], step=step)
+
+
+def observe_kernels(img_CHW: np.ndarray, kernels_CR2K: np.ndarray, *, step: int) -> np.ndarray:
+    """Blur each band with its own kernel and keep every step-th pixel, area-aligned.
+
+    A kernel is a sum of R separable terms: taps down the rows, taps along them.
+    Shapes: (C, H, W) float32, (C, R, 2, K) -> (C, H/step, W/step) float32.
     Phase:  coarse pixel i is centred on fine coordinate step*i + (step-1)/2.
     Border: mirrored, edge pixel repeated, which commutes with this phase.
     Raises: DegradationError if sizes or parities do not fit.
     """
     C, H, W = img_CHW.shape
-    bands, K = taps_CK.shape
+    bands, _, _, K = kernels_CR2K.shape
     if bands != C or step % 2 != K % 2 or step > K:
         raise DegradationError(
-            f"need taps ({C}, K) with K >= {step} and of its parity; got {taps_CK.shape}"
+            f"need kernels ({C}, R, 2, K) with K >= {step} and of its parity; "
+            f"got {kernels_CR2K.shape}"
         )
     if H % step or W % step:
         raise DegradationError(f"image {H}x{W} is not a multiple of {step}; crop it first")
     return np.stack(
-        [_sense(_sense(band, taps, step).T, taps, step).T
-         for band, taps in zip(img_CHW, taps_CK, strict=True)]
+        [sum(_sense(_sense(band, down, step).T, along, step).T for down, along in terms)
+         for band, terms in zip(img_CHW, kernels_CR2K, strict=True)]
     )  # fmt: skip
 
 

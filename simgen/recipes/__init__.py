@@ -5,9 +5,17 @@ from collections.abc import Callable
 from simgen.config import Recipe
 from simgen.errors import ConfigError
 from simgen.recipes.paper import paper
+from simgen.recipes.ratio import at_ratio
 from simgen.recipes.sensor import sensor, sensor_like
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"paper": paper, "sensor": sensor}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "paper": paper,
+    "sensor": sensor,
+    "sensor-x2": lambda: at_ratio(sensor(), 2),
+    "sensor-x3": lambda: at_ratio(sensor(), 3),
+    "sensor-x5": lambda: at_ratio(sensor(), 5),
+    "sensor-x6": lambda: at_ratio(sensor(), 6),
+}
 
 
 def find_recipe(name: str, *, like: str | None = None) -> Recipe:
@@ -21,4 +29,4 @@ def find_recipe(name: str, *, like: str | None = None) -> Recipe:
     return sensor_like(like)
 
 
-__all__ = ["RECIPES", "find_recipe"]
+__all__ = ["RECIPES", "at_ratio", "find_recipe"]

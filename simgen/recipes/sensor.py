@@ -4,29 +4,67 @@ from dataclasses import replace
 
 from shards.sensors import find_sensor
 from simgen.config import Recipe
+from simgen.recipes.ratio import at_ratio
 
 
 def sensor() -> Recipe:
     """The scene first, on a grid twice finer than the PAN's; then target, PAN and MS.
 
     Each is seen through its own drawn MTF; the target's is the softness that networks are
-    told. DN fall about where real sensors' do: see docs/RECIPES.md.
-    Cost: about 12 samples of 4 bands and 256 pixels a second and core (AVX2, 2025).
+    told. Faults of optics, geometry and detectors come with moderate chances: what every
+    sample had would be what no network expects to be without. See docs/RECIPES.md.
+    Cost: about 50 samples of 4 bands and 256 pixels a second and core (AVX2, 2025).
     """
     return Recipe(
         name="sensor",
+        jitter_chance=0.3,
+        brightness=(0.8, 1.2),
+        contrast=(0.8, 1.25),
+        saturation=(0.6, 1.6),
+        hue=(-25.0, 25.0),
+        high_pass_chance=0.1,
+        high_pass=(0.2, 1.0),
+        gamma=(1.0, 2.2),
+        anisotropy=(0.0, 0.12),
+        decimation=("point", "point", "area", "bicubic"),
+        physical=0.3,
+        defocus_chance=0.05,
+        defocus=(0.5, 0.9),
+        halo_chance=0.1,
+        halo=(0.01, 0.08),
+        shift_chance=0.4,
+        shift=(0.0, 1.2),
+        local_shift_chance=0.1,
+        local_shift=(0.05, 0.3),
+        parallax_chance=0.25,
+        parallax=(0.0, 0.25),
+        moving_chance=0.1,
+        moving=(1.0, 6.0),
+        spectral=0.15,
+        nir=0.3,
+        pan_hidden_chance=0.25,
+        pan_hidden=(0.05, 0.3),
         pan_gain=(0.7, 1.1),
         pan_offset=(0.0, 0.05),
         bits=(8, 10, 11, 11, 12),
-        gamma=(1.0, 2.2),
         band_gain=(0.15, 0.65),
         band_offset=(0.0, 0.08),
+        haze_chance=0.3,
+        haze=(0.05, 0.4),
         read_noise=(0.0, 0.002),
         shot_noise=(0.0, 4e-5),
+        noise_spread=0.3,
+        noise_common=(0.0, 0.3),
+        noise_grain=(0.0, 0.3),
+        stripe_chance=0.15,
+        stripe_offset=(0.0, 8e-4),
+        stripe_gain=(0.0, 4e-3),
+        compression_chance=0.15,
+        compression=(5e-4, 4e-3),
     )
 
 
 def sensor_like(name: str) -> Recipe:
     """`sensor` with one instrument's own gains, ratio and bit depth: for tests, not training."""
     row = find_sensor(name)
-    return replace(sensor(), like_sensor=row.name, ratio=row.ratio, bits=(row.bits,))
+    return replace(at_ratio(sensor(), row.ratio), like_sensor=row.name, bits=(row.bits,))

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.sensors import SENSORS
-from simgen.config import Recipe
-from simgen.draws import draw_fields, draw_sample
+from simgen.draws import draw_displacements, draw_noise, draw_sample, draw_texture
 from simgen.recipes import find_recipe
 
 
@@ -19,7 +18,7 @@ def draw(key="a", bands=4, recipe="sensor", seed=0, height=400, width=500):
 
 def test_a_sample_is_its_key_and_seed():
     """Same key, same dice; another key or seed, other dice."""
-    np.testing.assert_array_equal(draw().rows_C3, draw().rows_C3)
+    np.testing.assert_array_equal(draw().rows_DF, draw().rows_DF)
     assert draw().crop == draw().crop
     assert draw().entropy != draw("b").entropy
     assert draw().entropy != draw(seed=1).entropy
@@ -49,13 +48,13 @@ def test_paper_bands_and_pan_are_convex_mixes(bands):
     for key in range(20):
         d = draw(str(key), bands=bands, recipe="paper")
 
-        assert (d.rows_C3 >= 0).all()
-        np.testing.assert_allclose(d.rows_C3.sum(1), 1, atol=1e-6)
-        assert (d.pan_rows_1C >= 0).all()
-        assert 1 == pytest.approx(d.pan_rows_1C.sum(), abs=1e-6)
-        assert (d.pan_rows_1C > 0).sum() >= min(2, bands)
+        assert (d.rows_DF >= 0).all()
+        np.testing.assert_allclose(d.rows_DF.sum(1), 1, atol=1e-6)
+        assert (d.pan_rows_1D >= 0).all()
+        assert 1 == pytest.approx(d.pan_rows_1D.sum(), abs=1e-6)
+        assert (d.pan_rows_1D > 0).sum() >= min(2, bands)
         assert 0 == d.pan_texture
-        assert min(3, bands) == (d.rows_C3.max(1) == 1).sum()  # RGB is kept
+        assert min(3, bands) == (d.rows_DF.max(1) == 1).sum()  # RGB is kept
 
 
 def test_sensor_bands_can_oppose_each_other():
@@ -63,7 +62,7 @@ def test_sensor_bands_can_oppose_each_other():
     rgb = np.random.default_rng(0).random((3, 5000))
 
     lowest = min(
-        np.corrcoef(np.maximum(d.rows_C3 @ rgb + d.offset_C[:, None], 0)).min()
+        np.corrcoef(np.maximum(d.rows_DF[:4, :3] @ rgb + d.offset_D[:4, None], 0)).min()
         for d in (draw(str(k)) for k in range(40))
     )
 
@@ -71,21 +70,21 @@ def test_sensor_bands_can_oppose_each_other():
 
 
 def test_gains_lie_in_the_recipes_ranges():
-    """And what the facts say is what the taps do."""
-    recipe = find_recipe("sensor")
+    """Defocus and halo apart, which are faults on top of what was drawn."""
+    recipe = replace(find_recipe("sensor"), defocus_chance=0.0, halo_chance=0.0)
     for key in range(30):
-        d = draw(str(key))
+        d = draw_sample(recipe, bands=4, seed=0, key=str(key), height=400, width=500)
         for gains, (low, high) in (
-            (d.mtf_ms(recipe.ratio), recipe.mtf_ms),
-            (d.softness(recipe.oversample), recipe.softness),
-            ((d.mtf_pan(recipe.oversample),), recipe.mtf_pan),
+            (d.optics.mtf_ms, recipe.mtf_ms),
+            (d.optics.softness, recipe.softness),
+            ((d.optics.mtf_pan,), recipe.mtf_pan),
         ):
             assert low - 0.01 <= min(gains) <= max(gains) <= high + 0.01
 
 
 def test_the_softest_and_crispest_targets_are_both_drawn():
     """Real sensors' effective gains run from .06 to .55 and more."""
-    means = [np.mean(draw(str(key)).softness(2)) for key in range(200)]
+    means = [np.mean(draw(str(key)).optics.softness) for key in range(200)]
 
     assert min(means) < 0.12
     assert max(means) > 0.85
@@ -97,16 +96,49 @@ def test_a_named_sensor_has_its_own_gains():
 
     d = draw_sample(recipe, bands=4, seed=0, key="a", height=600, width=600)
 
-    assert SENSORS["QuickBird"].mtf_ms == pytest.approx(d.mtf_ms(4), abs=2e-3)
+    assert SENSORS["QuickBird"].mtf_ms == pytest.approx(d.optics.mtf_ms, abs=2e-3)
     assert 11 == d.bits
 
 
 def test_fields_are_keyed_and_shaped():
-    """Texture on the scene grid, normal noise on the images'."""
-    recipe = replace(Recipe(name="x"), tile=64)
-    texture, ms, pan = draw_fields(draw("k"), tile=64, ratio=4, oversample=recipe.oversample)
-    again = draw_fields(draw("k"), tile=64, ratio=4, oversample=recipe.oversample)
+    """Texture and displacements on the scene grid, noise on the images'."""
+    d = replace(draw("k"), local_shift=1.0, pan_texture=0.1)
+    noise, again = (draw_noise(draw("k"), tile=64, ratio=4) for _ in range(2))
 
-    assert [(1, 128, 128), (4, 16, 16), (1, 64, 64)] == [f.shape for f in (texture, ms, pan)]
-    np.testing.assert_array_equal(pan, again[2])
-    assert abs(pan.std() - 1) < 0.05
+    assert (128, 128) == draw_texture(d, 128).shape
+    assert (2, 128, 128) == draw_displacements(d, 128).shape
+    assert [(4, 16, 16), (1, 64, 64)] == [noise.normal_ms.shape, noise.normal_pan.shape]
+    np.testing.assert_array_equal(noise.normal_pan, again.normal_pan)
+    assert abs(noise.normal_pan.std() - 1) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("switch", "topic"),
+    [("jitter_chance", "jitter"), ("moving_chance", "movers"), ("compression_chance", "optics")],
+)
+def test_a_switch_leaves_other_topics_alone(switch, topic):
+    """Each topic has its own stream, so recipes that differ in one thing stay comparable."""
+    recipe = find_recipe("sensor")
+    on, off = (
+        draw_sample(
+            replace(recipe, **{switch: chance}), bands=4, seed=0, key="a", height=400, width=500
+        )
+        for chance in (1.0, 0.0)
+    )
+
+    np.testing.assert_array_equal(on.rows_DF, off.rows_DF)
+    np.testing.assert_array_equal(on.optics.gt, off.optics.gt)
+    assert on.crop == off.crop
+    assert on.corner == off.corner
+
+
+def test_dice_for_bands_that_are_bands():
+    """Thirteen bands in, eight out: kept bands are distinct, no gamma, rows over thirteen."""
+    recipe = replace(find_recipe("sensor"), keep_rgb=1.0, haze_chance=0.0, pan_hidden_chance=0.0)
+
+    d = draw_sample(recipe, bands=8, seed=0, key="a", height=400, width=400, channels=13)
+
+    assert (8, 13) == d.rows_DF.shape
+    assert 1 == d.gamma
+    assert (1 == (d.rows_DF > 0).sum(1)).all()
+    assert 8 == np.unique(d.rows_DF.argmax(1)).size

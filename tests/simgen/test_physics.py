@@ -2,7 +2,8 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
 from simgen.physics.geometry import mirror_extend, place
-from simgen.physics.radiometry import add_noise, quantise
+from simgen.physics.noise import add_noise
+from simgen.physics.radiometry import quantise
 from simgen.physics.spectral import mix, smooth_texture
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from nvidia.dali import fn, pipeline_def, types
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
-from simgen import pipeline, twin
+from simgen import graph, pipeline, twin
 from simgen.draws import draw_sample
-from simgen.physics.geometry import place
+from simgen.engine import finish
 from simgen.recipes import find_recipe
 
 
@@ -28,47 +29,57 @@ def images(make_jpeg):
     return [make_jpeg(300, 400, 1), make_jpeg(150, 210, 2), make_jpeg(420, 260, 3)]
 
 
-@pytest.mark.parametrize(
-    ("name", "bands", "tile"),
-    [
-        ("sensor", 1, 64),
-        ("sensor", 4, 128),
-        ("sensor", 8, 256),
-        ("sensor", 13, 64),
-        ("paper", 4, 256),
-    ],
-)
-def test_dali_does_what_the_twin_says(images, name, bands, tile):
-    """Every pixel within one DN (float32 order of sums), nearly all equal."""
-    recipe = replace(find_recipe(name), tile=tile)
+@pytest.mark.parametrize("physical", [False, True])
+@pytest.mark.parametrize(("name", "bands", "tile"), [("sensor", 4, 128), ("sensor", 13, 64)])
+def test_the_graph_does_what_the_twin_says(images, name, bands, tile, physical):
+    """DALI on the CPU: every pixel within one DN (float32 order of sums), nearly all equal."""
+    recipe = replace(
+        find_recipe(name), tile=tile, moving_chance=0, local_shift_chance=0, physical=physical
+    )
     jobs = jobs_of(images, recipe, bands)
-    out = pipeline.open_pipeline(jobs, recipe, device="cpu", with_scene=True).run()
+    crops = graph.read_crops(jobs, device="cpu")
+    seen = graph.observe_in_graph(jobs, recipe, device="cpu")
 
-    for i, job in enumerate(jobs):
-        *made, scene = (np.array(o.at(i)) for o in out)
-        for image, expected in zip(made, twin.simulate(scene, job.draw, recipe), strict=True):
+    for job, crop, images_ in zip(jobs, crops, seen, strict=True):
+        made = finish(*images_, job.draw, recipe)
+        for image, expected in zip(made, twin.simulate(crop, job.draw, recipe), strict=True):
             assert expected.shape == image.shape
             difference = np.abs(expected.astype(int) - image.astype(int))
-            assert difference.max() <= 1
-            assert (difference > 0).mean() < 0.01
+            # A block of JPEG may round a coefficient the other way: half a step, not one DN.
+            assert difference.max() <= max(1, job.draw.compression * 2**job.draw.bits)
+            assert (difference > 0).mean() < 0.02
 
 
-def test_the_scene_is_pillows_crop_and_resize(images):
-    """Decode, crop, antialiased resize, mirror and flip against Pillow and numpy."""
+def test_crops_are_pillows(images):
+    """Decode, crop and antialiased resize against Pillow."""
     recipe = replace(find_recipe("sensor"), tile=64)
     jobs = jobs_of(images, recipe, 3)
-    out = pipeline.open_pipeline(jobs, recipe, device="cpu", with_scene=True).run()
 
-    for i, job in enumerate(jobs):
-        draw = job.draw
-        row, column, h, w = draw.crop
+    for job, crop in zip(jobs, graph.read_crops(jobs, device="cpu"), strict=True):
+        row, column, h, w = job.draw.crop
         photograph = Image.open(io.BytesIO(job.image)).convert("RGB")
-        crop = photograph.crop((column, row, column + w, row + h))
-        resized = crop.resize(draw.resized[::-1], Image.Resampling.BILINEAR)
-        expected = place(np.asarray(resized), draw.corner, 128, draw.flip) / 255
-        difference = np.abs(expected - np.array(out[3].at(i)))
+        cut = photograph.crop((column, row, column + w, row + h))
+        expected = np.asarray(cut.resize(job.draw.resized[::-1], Image.Resampling.BILINEAR))
+        difference = np.abs(expected - crop.astype(float)) / 255
         assert difference.mean() < 0.004
         assert difference.max() < 0.08
+
+
+def test_bands_enter_as_they_are(images):
+    """Four-band input: resized as floats, mixed over its own bands, no colour jitter."""
+    recipe = replace(find_recipe("sensor"), tile=64, jitter_chance=1.0, zoom=(1.0, 1.0))
+    image = np.random.default_rng(0).random((200, 210, 4), dtype=np.float32)
+    draw = draw_sample(recipe, bands=6, seed=0, key="a", height=200, width=210, channels=4)
+    job = graph.Job(image=image, draw=draw)
+
+    (crop,) = graph.read_crops([job], device="cpu")
+    (gt, ms, pan) = pipeline.run([job, *jobs_of(images, recipe, 6)], recipe, device="cpu")[0]
+
+    row, column, h, w = draw.crop
+    assert draw.jitter is None
+    np.testing.assert_allclose(image[row : row + h, column : column + w], crop, atol=1e-6)
+    for image, expected in zip((gt, ms, pan), twin.simulate(crop, draw, recipe), strict=True):
+        assert np.abs(expected.astype(int) - image.astype(int)).max() <= 1
 
 
 def test_a_sample_does_not_depend_on_its_company(images):
@@ -83,6 +94,21 @@ def test_a_sample_does_not_depend_on_its_company(images):
     for image, other, third in zip(together[4], alone[0], backwards[-5], strict=True):
         np.testing.assert_array_equal(image, other)
         np.testing.assert_array_equal(image, third)
+
+
+def test_a_sample_does_not_depend_on_blas_threads(images):
+    """One machine has two cores, another sixty-four."""
+    recipe = replace(find_recipe("sensor"), tile=256)
+    jobs = jobs_of(images, recipe, 4)
+
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            made.append(pipeline.run(jobs, recipe, device="cpu"))
+
+    for one, two in zip(*made, strict=True):
+        for image, other in zip(one, two, strict=True):
+            np.testing.assert_array_equal(image, other)
 
 
 def test_a_bad_image_ends_the_pipeline_with_our_error(images):

@@ -1,0 +1,79 @@
+"""Which bands the sensor has, and what its PAN sees."""
+
+import numpy as np
+
+from simgen.config import Recipe
+from simgen.draws.dice import maybe, uniform
+from simgen.physics.spectral import NUM_FEATURES, haze, haze_loss, nir_row, response_rows
+
+_RGB_NM = (620.0, 545.0, 465.0)
+
+
+def draw_bands(
+    recipe: Recipe, rng: np.random.Generator, C: int, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows from features to C bands, gains, offsets and haze folded in, in shuffled order."""
+    rows: np.ndarray = np.zeros((C, NUM_FEATURES if channels == 3 else channels))
+    offset: np.ndarray = np.zeros(C)
+    wavelength = np.sort(rng.uniform(430, 1000, size=C))
+    if channels == 3 and rng.random() < recipe.spectral:
+        widths = rng.uniform(20, 120, size=C)
+        rows = response_rows(wavelength, widths, rng.uniform(0.5, 1.5), rng.uniform(0, 0.6))
+        offset = rng.uniform(0, 0.1) * (wavelength > 700)  # dry ground too is brighter there
+    else:
+        own = min(C, channels) if rng.random() < recipe.keep_rgb else 0
+        kept = [2, 1, 0] if channels == 3 else rng.permutation(channels).tolist()
+        for band in range(own):  # blue, green, red; or the image's own bands
+            rows[band, kept[band]] = 1
+            wavelength[band] = _RGB_NM[kept[band]] if channels == 3 else wavelength[band]
+        for band in range(own, C):
+            rows[band], offset[band] = _draw_row(recipe, rng, channels)
+    gain = rng.uniform(*recipe.band_gain, size=C)
+    rows, offset = rows * gain[:, None], offset * gain + rng.uniform(*recipe.band_offset, size=C)
+    strength = maybe(rng, recipe.haze_chance, recipe.haze)
+    airlight = rng.uniform(0.5, 1.0) * float(gain.mean())
+    if strength:
+        rows, offset = haze(rows, offset, haze_loss(strength, wavelength), airlight)
+    order = rng.permutation(C) if rng.random() < recipe.shuffle else np.arange(C)
+    return rows[order].astype(np.float32), offset[order].astype(np.float32)
+
+
+def _draw_row(recipe: Recipe, rng: np.random.Generator, channels: int) -> tuple[np.ndarray, float]:
+    """One band that the photograph does not have, and its offset."""
+    row = np.zeros(NUM_FEATURES if channels == 3 else channels)
+    if channels == 3 and rng.random() < recipe.nir:
+        rgb = rng.uniform(size=3) * [1.0, 0.5, 0.3]
+        row = nir_row(rgb / max(rgb.sum(), 1.0), rng.uniform(0.5, 2.0), rng.uniform(0.2, 1.0))
+        return row, float(rng.uniform(0, 0.1))
+    if rng.random() < recipe.signed_rows:
+        signed = rng.standard_normal(channels)
+        row[:channels] = signed / np.abs(signed).sum()
+        # Lift what would be negative, by all or half of the deepest it can go.
+        return row, float(-np.minimum(row, 0).sum() * rng.uniform(0.5, 1.0))
+    convex = rng.uniform(size=channels)
+    row[:channels] = convex / convex.sum()
+    return row, 0.0
+
+
+def draw_pan(
+    recipe: Recipe, rng: np.random.Generator, rows: np.ndarray, offset: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(D, F) rows, (D,) offsets, (1, D) PAN's weights: non-negative, on two bands or more.
+
+    D is C, or C + 1 where PAN also sees a band outside the MS's.
+    """
+    C = rows.shape[0]
+    seen = rng.permutation(C)[: rng.integers(min(2, C), C + 1)]
+    weights = np.zeros(C)
+    weights[seen] = rng.uniform(size=seen.size) + 1e-3
+    weights /= weights.sum()
+    share = maybe(rng, recipe.pan_hidden_chance, recipe.pan_hidden)
+    if share:
+        channels = 3 if rows.shape[1] == NUM_FEATURES else rows.shape[1]
+        row, lift = _draw_row(recipe, rng, channels)
+        gain = uniform(rng, recipe.band_gain)
+        rows = np.concatenate([rows, (gain * row)[None].astype(np.float32)])
+        offset = np.append(offset, np.float32(gain * lift))
+        weights = np.append(weights * (1 - share), share)
+    weights *= uniform(rng, recipe.pan_gain)
+    return rows, offset, weights[None].astype(np.float32)

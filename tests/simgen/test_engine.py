@@ -1,0 +1,112 @@
+"""The fast engine against its slow twin, switch by switch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simgen import engine, twin
+from simgen.config import Recipe
+from simgen.draws import draw_sample
+from simgen.physics.mtf import observe_kernels, tap_count
+from simgen.physics.optics import blur_kernel, defocused, stacked
+from simgen.recipes import find_recipe
+
+PLAIN = Recipe(
+    name="plain", tile=64, pan_unexplained_chance=0.0, band_gain=(0.5, 0.5), softness=(0.3, 0.9)
+)
+# Each switch alone, always on.
+SWITCHES = {
+    "plain": {},
+    "jitter": {"jitter_chance": 1.0, "brightness": (0.6, 1.5), "hue": (-90.0, 90.0)},
+    "high-pass": {"high_pass_chance": 1.0, "high_pass": (0.5, 1.5)},
+    "gamma": {"gamma": (1.2, 2.2)},
+    "anisotropy": {"anisotropy": (0.2, 0.3)},
+    "physical": {"physical": 1.0},
+    "area": {"decimation": ("area",)},
+    "bicubic": {"decimation": ("bicubic",), "physical": 1.0},
+    "defocus": {"defocus_chance": 1.0, "defocus": (0.8, 1.5)},
+    "halo": {"halo_chance": 1.0, "halo": (0.05, 0.1)},
+    "shift": {"shift_chance": 1.0, "shift": (0.5, 2.0)},
+    "local shift": {"local_shift_chance": 1.0, "local_shift": (0.3, 1.0)},
+    "parallax": {"parallax_chance": 1.0, "parallax": (0.5, 1.0), "physical": 0.5},
+    "moving": {"moving_chance": 1.0, "moving": (1.0, 6.0)},
+    "spectral": {"spectral": 1.0},
+    "nir": {"nir": 1.0},
+    "hidden": {"pan_hidden_chance": 1.0, "pan_hidden": (0.2, 0.5)},
+    "texture": {"pan_unexplained_chance": 1.0, "pan_unexplained": (0.2, 0.3)},
+    "haze": {"haze_chance": 1.0, "haze": (0.3, 0.5)},
+    "noise": {"read_noise": (0.005, 0.01), "shot_noise": (1e-4, 2e-4), "noise_spread": 0.3},
+    "common": {"read_noise": (0.01, 0.01), "noise_common": (0.5, 0.5)},
+    "grain": {"read_noise": (0.01, 0.01), "noise_grain": (0.3, 0.3)},
+    "stripes": {"stripe_chance": 1.0, "stripe_offset": (0.01, 0.01), "stripe_gain": (0.02, 0.02)},
+    "compression": {"compression_chance": 1.0, "compression": (0.005, 0.01), "bits": (8, 12)},
+}  # fmt: skip
+
+
+def photograph(seed, height=110, width=140):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3))
+    fine = np.kron(coarse, np.ones((8, 8, 1)))[:height, :width]
+    return np.clip(fine + rng.normal(0, 9, fine.shape), 0, 255).astype(np.uint8)
+
+
+def agree(recipe, bands, key):
+    draw = draw_sample(recipe, bands=bands, seed=3, key=key, height=300, width=400)
+    crop = photograph(3, *draw.resized)
+    made, expected = engine.make(crop, draw, recipe), twin.simulate(crop, draw, recipe)
+    # A block of JPEG may round a coefficient the other way: half a step, not one DN.
+    most = max(1, draw.compression * 2**draw.bits)
+    for image, other in zip(made, expected, strict=True):
+        assert other.shape == image.shape
+        difference = np.abs(other.astype(int) - image.astype(int))
+        assert difference.max() <= most
+        assert (difference > 0).mean() < 0.02
+    return draw, made
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_does_what_the_twin_says(name):
+    """Every pixel within one DN (float32 order of sums), nearly all equal."""
+    for key in ("a", "b"):
+        agree(replace(PLAIN, **SWITCHES[name]), 5, key)
+
+
+@pytest.mark.parametrize("name", sorted(set(SWITCHES) - {"plain"}))
+def test_a_switch_changes_something(name):
+    """Off and on differ, so that no switch is for show."""
+    made = []
+    for recipe in (PLAIN, replace(PLAIN, **SWITCHES[name])):
+        draw = draw_sample(recipe, bands=5, seed=3, key="a", height=300, width=400)
+        made.append(engine.make(photograph(3, *draw.resized), draw, recipe))
+
+    assert any(not np.array_equal(on, off) for off, on in zip(*made, strict=True))
+
+
+@pytest.mark.parametrize("ratio", [2, 3, 4, 5, 6])
+def test_every_ratio(ratio):
+    """All switches of `sensor` together, at each ratio."""
+    recipe = replace(find_recipe("sensor"), tile=60, ratio=ratio)
+    for key in range(4):
+        agree(recipe, 4, str(key))
+
+
+@pytest.mark.parametrize(("name", "bands"), [("sensor", 1), ("sensor", 12), ("paper", 4)])
+def test_every_recipe(name, bands):
+    """From one band to twelve."""
+    recipe = replace(find_recipe(name), tile=64)
+    for key in range(3):
+        agree(recipe, bands, str(key))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("size", [24, 120])
+def test_banded_products_are_sliding_windows(step, size):
+    """Blocks, folded rims, kernels wider than the image, terms that other bands lack."""
+    image = np.random.default_rng(0).random((2, size, size)).astype(np.float32)
+    kernel = blur_kernel(0.3, step, tap_count(0.1, step, 3), stretch=0.1, shift=(1.7, -2.2))
+    kernels = stacked([kernel, defocused(kernel, 2.5)])
+
+    seen = engine.observe_blocks(image, kernels, step=step)
+
+    np.testing.assert_allclose(observe_kernels(image, kernels, step=step), seen, atol=2e-6)
