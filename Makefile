@@ -4,9 +4,10 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := .venv/bin
 READY := .venv/.ready
 
-# make shards
+# make shards DATASET=imagenet|skyscript|folder|tar|scene|demo SOURCE=... (docs/SOURCES.md)
+# [SPLIT=validation] [FILTER='gsd<=1'] [TILE=64] [SEED=1]
 DATASET ?= demo
-RECIPE ?= sensor
+RECIPE ?= $(if $(filter scene,$(DATASET)),wald,sensor)
 SHARDS_ROOT ?= shards/built
 OUT ?= $(SHARDS_ROOT)/$(DATASET)-$(RECIPE)
 BANDS ?= 4 8
@@ -51,7 +52,9 @@ bench: $(READY)
 	$(BIN)/python bench/indices.py
 
 shards: $(READY)
-	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source $(SOURCE)) --out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
+	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \
+		$(if $(FILTER),--filter '$(FILTER)') $(if $(TILE),--tile $(TILE)) $(if $(SEED),--seed $(SEED)) \
+		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

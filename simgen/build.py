@@ -21,9 +21,10 @@ from shards.commit import sweep_temporaries, whole_file
 from shards.index import WIDS_NAME, wids_index
 from shards.manifest import Manifest
 from simgen.config import Build, digest
-from simgen.errors import BuildError
+from simgen.errors import BuildError, ConfigError
 from simgen.plan import Plan, Task, library_versions
-from simgen.sources import open_source
+from simgen.recipes.wald import WALD
+from simgen.sources import Source, open_source
 from simgen.writer import Sidecar, committed
 
 PLAN_NAME, LOCK_NAME = "build.json", ".lock"
@@ -47,8 +48,7 @@ def run_build(
 
     Raises: SourceError, BuildError. What was committed stays; the same call resumes.
     """
-    source = open_source(build.dataset, build.source, split=build.split, filters=build.filters)
-    plan = Plan(build=build, source=source)
+    plan = Plan(build=build, source=_open(build))
     with _folder_of(plan):
         sidecars = _build_shards(plan, workers, report)
         manifest = _manifest(plan, sidecars)
@@ -56,6 +56,26 @@ def run_build(
             file.write(wids_index(f"{plan.source.name}-{build.recipe.name}", manifest.shards))
         manifest.dump(build.out)
     return manifest
+
+
+def _open(build: Build) -> Source:
+    """Raises: ConfigError if scenes are to be simulated, or photographs to be reduced."""
+    if (build.dataset == "scene") != (build.recipe.name == WALD):
+        raise ConfigError(
+            f"--dataset scene goes with --recipe {WALD}, and only it; "
+            f"got --dataset {build.dataset} --recipe {build.recipe.name}"
+        )
+    if build.recipe.name == WALD and build.draws != 1:
+        raise ConfigError(f"a scene's tile is one sample, without dice; got --draws {build.draws}")
+    return open_source(
+        build.dataset,
+        build.source,
+        split=build.split,
+        filters=build.filters,
+        tile=build.recipe.tile,
+        ratio=build.recipe.ratio,
+        bands=build.bands,
+    )
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--filter", action="append", default=[], metavar="CONDITION", help="skyscript: 'gsd<=1'"
     )
     build.add_argument("--out", type=Path, required=True)
-    build.add_argument("--recipe", choices=sorted(RECIPES), default="sensor")
+    build.add_argument("--recipe", choices=sorted(RECIPES), help="default: sensor; scene: wald")
     build.add_argument("--like-sensor", help="simulate this one sensor, for tests")
     build.add_argument("--bands", type=int, nargs="+", default=[4, 8], metavar="C")
     build.add_argument("--tile", type=int, help="PAN pixels a side; default: the recipe's")
@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(args: argparse.Namespace) -> int:
-    recipe = find_recipe(args.recipe, like=args.like_sensor)
+    usual = "wald" if args.dataset == "scene" else "sensor"
+    recipe = find_recipe(args.recipe or usual, like=args.like_sensor)
     build = Build(
         dataset=args.dataset,
         source=args.source,

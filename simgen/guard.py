@@ -1,11 +1,24 @@
-"""Judge an image before DALI sees it: one bad image would end a whole pipeline."""
+"""Judge an image before DALI sees it: one bad image would end a whole pipeline.
+
+What holds measurements, not a photograph, never reaches DALI's decoders: they would make
+8-bit RGB of it.
+"""
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from simgen.errors import SourceError
+from simgen.sources import Photo
+from simgen.sources.places import File
+
+_MAGIC = re.compile(rb"II[*+]\0|MM\0[*+]")  # classic and BigTIFF, both byte orders
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 
 
@@ -15,6 +28,7 @@ class Verdict:
 
     height: int = 0
     width: int = 0
+    channels: int = 3
     reason: str = ""
 
     @property
@@ -43,3 +57,75 @@ def judge(data: bytes, *, min_side: int, max_pixels: int) -> Verdict:
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything
         return Verdict(reason=f"does not decode: {error}")
     return Verdict(height=height, width=width)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """A photograph's bytes, for DALI."""
+
+    verdict: Verdict
+    data: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """Bands as they are, read by windows."""
+
+    verdict: Verdict
+    photo: Photo
+    raster: Any
+    bits: int
+
+    def crop(self, window: tuple[int, int, int, int]) -> np.ndarray:
+        """(h, w, C) float32 in 0..1 of (row, column, height, width)."""
+        from simgen.sources.raster import read_window
+
+        return read_window(_file(self.photo), self.raster, self.bits, window)
+
+
+def examine(photo: Photo, *, min_side: int, max_pixels: int, max_bytes: int) -> Encoded | Measured:
+    """The image as the pipeline wants it, or with a verdict that says why it is unusable."""
+    try:
+        start = photo.place.start() if isinstance(photo.place, File) else b""
+        tiff = _MAGIC.match(start) is not None
+        # A TIFF in a file of its own is read by windows, however large.
+        if not tiff and photo.size > max_bytes:
+            return Encoded(verdict=Verdict(reason=f"{photo.size} bytes exceed {max_bytes}"))
+        data = b"" if tiff else photo.read()
+        if tiff or _MAGIC.match(data):
+            measured = _measured(photo, data, min_side)
+            if measured is not None:
+                return measured
+        if photo.size > max_bytes or len(data) > max_bytes:
+            size = max(photo.size, len(data))
+            return Encoded(verdict=Verdict(reason=f"{size} bytes exceed {max_bytes}"))
+        data = data or photo.read()
+    except SourceError as error:
+        return Encoded(verdict=Verdict(reason=str(error)))
+    verdict = judge(data, min_side=min_side, max_pixels=max_pixels)
+    return Encoded(verdict=verdict, data=data if verdict.usable else b"")
+
+
+def _measured(photo: Photo, data: bytes, min_side: int) -> Measured | None:
+    """None if the TIFF is a photograph after all. Raises: SourceError if it does not read."""
+    from simgen.sources.raster import inspect, measure  # rasterio loads only for TIFFs
+
+    file = data or _file(photo)
+    raster = inspect(file)
+    if raster.is_photograph:
+        return None
+    height, width, channels = raster.height, raster.width, len(raster.bands)
+    if channels < 3:
+        raise SourceError(f"{channels} bands of {raster.dtype}; expected at least 3 to mix from")
+    if min(width, height) < min_side:
+        raise SourceError(f"{width}x{height} is under {min_side} pixels a side")
+    return Measured(
+        verdict=Verdict(height=height, width=width, channels=channels),
+        photo=photo,
+        raster=raster,
+        bits=measure(file, raster),
+    )
+
+
+def _file(photo: Photo) -> Path | bytes:
+    return photo.place.path if isinstance(photo.place, File) else photo.read()

@@ -65,23 +65,19 @@ class Plan:
     def tasks(self) -> list["Task"]:
         """All shards: slices of all (photograph, draw) pairs in their shuffled order."""
         build, digest_ = self.build, self.digest
-        order = self.source.order(draws=build.draws, seed=build.seed)[: self.num_samples].tolist()
-        planned = tuple(
-            Planned(
-                number=n, photo=self.source.photos[pair // build.draws], draw=pair % build.draws
+        photos, draws = self.source.photos, build.draws
+        order = self.source.order(draws=draws, seed=build.seed)[: self.num_samples]
+        slices = self.source.slices(order, draws=draws, size=build.shard_size, bands=build.bands)
+        tasks: list[Task] = []
+        first = 0
+        for shard, (bands, pairs) in enumerate(slices):
+            samples = tuple(
+                Planned(number=number, photo=photos[pair // draws], draw=pair % draws)
+                for number, pair in enumerate(pairs.tolist(), first)
             )
-            for n, pair in enumerate(order)
-        )
-        return [
-            Task(
-                build=build,
-                plan=digest_,
-                shard=shard,
-                bands=build.bands[shard % len(build.bands)],
-                samples=planned[first : first + build.shard_size],
-            )
-            for shard, first in enumerate(range(0, len(planned), build.shard_size))
-        ]
+            tasks.append(Task(build=build, plan=digest_, shard=shard, bands=bands, samples=samples))
+            first += len(samples)
+        return tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,60 +1,110 @@
 """One shard of a plan, from photographs to a committed tar: the work of one process."""
 
+from dataclasses import replace
+
 from shards.manifest import Rejected
 from shards.schema import Facts, check_sample, encode_array
 from simgen.config import Build
-from simgen.draws import draw_sample
+from simgen.draws import Draw, draw_sample
 from simgen.errors import BuildError, SourceError
-from simgen.guard import Verdict, judge
+from simgen.guard import Encoded, Measured, examine
 from simgen.pipeline import Arrays, DecodeError, Job, can_decode, run
 from simgen.plan import Planned, Task
-from simgen.sources import Photo
+from simgen.recipes.wald import WALD
+from simgen.wald import wald_sample
 from simgen.writer import Sidecar, write_shard
+
+Sample = tuple[Arrays, Facts]
+_BANDS_AT_ONCE = 8  # crops of many bands that are held in memory together
 
 
 def build_shard(task: Task) -> Sidecar:
     """Make and commit one shard. Unusable images are left out and named in the sidecar."""
-    build = task.build
-    judged: dict[str, tuple[bytes, Verdict]] = {}
-    jobs: list[tuple[Planned, Job]] = []
-    for planned in task.samples:
-        photo = planned.photo
-        if photo.key not in judged:
-            judged[photo.key] = _read(photo, build)
-        data, verdict = judged[photo.key]
-        if verdict.usable:
-            draw = draw_sample(
-                build.recipe,
-                bands=task.bands,
-                seed=build.seed,
-                key=planned.dice,
-                height=verdict.height,
-                width=verdict.width,
-            )
-            jobs.append((planned, Job(image=data, draw=draw)))
-    reasons = {key: verdict.reason for key, (_, verdict) in judged.items() if not verdict.usable}
-    made, refused = _run(jobs, build)
-    reasons |= refused
+    make = _reduced if task.build.recipe.name == WALD else _simulated
+    made, reasons = make(task)
     return write_shard(
         task,
-        [(planned.key, _members(planned, job, made[planned.number], build))
-         for planned, job in jobs if planned.number in made],
+        [(planned.key, _members(*made[planned.number]))
+         for planned in task.samples if planned.number in made],
         rejected=tuple(Rejected(source=key, reason=reasons[key]) for key in sorted(reasons)),
     )  # fmt: skip
 
 
-def _read(photo: Photo, build: Build) -> tuple[bytes, Verdict]:
-    if photo.size > build.max_bytes:
-        return b"", Verdict(reason=f"{photo.size} bytes exceed {build.max_bytes}")
-    try:
-        data = photo.read()
-    except SourceError as error:
-        return b"", Verdict(reason=str(error))
-    return data, judge(data, min_side=build.recipe.min_side, max_pixels=build.max_pixels)
+def _reduced(task: Task) -> tuple[dict[int, Sample], dict[str, str]]:
+    """Samples by number, and reasons by tile, of real scenes."""
+    build = task.build
+    made: dict[int, Sample] = {}
+    reasons: dict[str, str] = {}
+    for planned in task.samples:
+        try:
+            made[planned.number] = wald_sample(
+                planned.photo, source=planned.dice, recipe=build.recipe.name, seed=build.seed
+            )
+        except SourceError as error:
+            reasons[planned.photo.key] = str(error)
+    return made, reasons
 
 
-def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Arrays], dict[str, str]]:
-    """Arrays by sample number, and reasons by photograph for what DALI alone refuses."""
+def _simulated(task: Task) -> tuple[dict[int, Sample], dict[str, str]]:
+    """Samples by number, and reasons by image, of photographs and many-banded images."""
+    build = task.build
+    seen: dict[str, Encoded | Measured] = {}
+    photographs: list[tuple[Planned, Job]] = []
+    banded: list[tuple[Planned, Measured, Draw]] = []
+    for planned in task.samples:
+        photo = planned.photo
+        if photo.key not in seen:
+            seen[photo.key] = examine(
+                photo,
+                min_side=build.recipe.min_side,
+                max_pixels=build.max_pixels,
+                max_bytes=build.max_bytes,
+            )
+        found = seen[photo.key]
+        if not found.verdict.usable:
+            continue
+        draw = draw_sample(
+            build.recipe,
+            bands=task.bands,
+            seed=build.seed,
+            key=planned.dice,
+            height=found.verdict.height,
+            width=found.verdict.width,
+            channels=found.verdict.channels,
+        )
+        if isinstance(found, Measured):
+            banded.append((planned, found, draw))
+        else:
+            photographs.append((planned, Job(image=found.data, draw=draw)))
+    made, reasons = _run(photographs, build)
+    reasons |= {k: f.verdict.reason for k, f in seen.items() if not f.verdict.usable}
+    for first in range(0, len(banded), _BANDS_AT_ONCE):
+        more, refused = _run_banded(banded[first : first + _BANDS_AT_ONCE], build)
+        made |= more
+        reasons |= refused
+    return made, reasons
+
+
+def _run_banded(
+    some: list[tuple[Planned, Measured, Draw]], build: Build
+) -> tuple[dict[int, Sample], dict[str, str]]:
+    jobs: list[tuple[Planned, Job]] = []
+    reasons: dict[str, str] = {}
+    for planned, found, draw in some:
+        try:
+            crop = found.crop(draw.crop)
+        except SourceError as error:
+            reasons[planned.photo.key] = str(error)
+            continue
+        # Only the crop is in memory, so it is all of what is drawn from.
+        here = replace(draw, crop=(0, 0, *draw.crop[2:]))
+        jobs.append((planned, Job(image=crop, draw=here)))
+    made, refused = _run(jobs, build)
+    return made, reasons | refused
+
+
+def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Sample], dict[str, str]]:
+    """Samples by number, and reasons by image for what DALI alone refuses."""
     refused: dict[str, str] = {}
     if not jobs:
         return {}, refused
@@ -71,14 +121,14 @@ def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Array
         rest = [(p, j) for p, j in jobs if p.photo.key not in refused]
         return _run(rest, build)[0], refused
     return {
-        planned.number: arrays for (planned, _), arrays in zip(jobs, made, strict=True)
+        planned.number: (arrays, _facts(planned, job, build))
+        for (planned, job), arrays in zip(jobs, made, strict=True)
     }, refused
 
 
-def _members(planned: Planned, job: Job, arrays: Arrays, build: Build) -> dict[str, bytes]:
+def _facts(planned: Planned, job: Job, build: Build) -> Facts:
     recipe, draw = build.recipe, job.draw
-    gt, ms, pan = arrays
-    facts = Facts(
+    return Facts(
         sensor=recipe.like_sensor or "draw",
         bits=draw.bits,
         ratio=recipe.ratio,
@@ -89,6 +139,10 @@ def _members(planned: Planned, job: Job, arrays: Arrays, build: Build) -> dict[s
         recipe=recipe.name,
         seed=build.seed,
     )
+
+
+def _members(arrays: Arrays, facts: Facts) -> dict[str, bytes]:
+    gt, ms, pan = arrays
     check_sample(gt, ms, pan, facts)
     return {
         "gt.npy": encode_array(gt),

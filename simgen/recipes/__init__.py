@@ -7,10 +7,12 @@ from simgen.errors import ConfigError
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
 from simgen.recipes.sensor import sensor, sensor_like
+from simgen.recipes.wald import WALD, wald
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "sensor": sensor,
+    WALD: wald,
     "sensor-x2": lambda: at_ratio(sensor(), 2),
     "sensor-x3": lambda: at_ratio(sensor(), 3),
     "sensor-x5": lambda: at_ratio(sensor(), 5),

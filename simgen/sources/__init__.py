@@ -11,22 +11,41 @@ from simgen.sources.skyscript import open_skyscript
 from simgen.sources.source import Photo, Source, Wish
 from simgen.sources.tars import open_tar
 
+
+def _open_scene(wish: Wish) -> Source:
+    from simgen.sources.scene import open_scene  # rasterio loads only where it is needed
+
+    return open_scene(wish)
+
+
 SOURCES: dict[str, Callable[[Wish], Source]] = {
     "demo": open_demo,
     "folder": open_folder,
     "imagenet": open_imagenet,
+    "scene": _open_scene,
     "skyscript": open_skyscript,
     "tar": open_tar,
 }
 
 
 def open_source(
-    name: str, root: Path | None, *, split: str | None = None, filters: tuple[str, ...] = ()
+    name: str,
+    root: Path | None,
+    *,
+    split: str | None = None,
+    filters: tuple[str, ...] = (),
+    tile: int = 256,
+    ratio: int = 4,
+    bands: tuple[int, ...] = (4, 8),
 ) -> Source:
-    """The source's listing, in an order that depends on its data alone."""
+    """The source's listing, in an order that depends on its data alone.
+
+    tile, ratio, bands: what real scenes must have; photographs give any.
+    """
     if name not in SOURCES:
         raise SourceError(f"no source {name!r}; have: {', '.join(SOURCES)}")
-    return SOURCES[name](Wish(root=root, split=split, filters=filters))
+    wish = Wish(root=root, split=split, filters=filters, tile=tile, ratio=ratio, bands=bands)
+    return SOURCES[name](wish)
 
 
-__all__ = ["SOURCES", "Photo", "Source", "Wish", "open_source"]
+__all__ = ["SOURCES", "Photo", "Source", "open_source"]

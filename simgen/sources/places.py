@@ -22,6 +22,14 @@ class File:
         except OSError as error:
             raise SourceError(f"cannot read {self.path}: {error.strerror or error}") from error
 
+    def start(self) -> bytes:
+        """The first bytes, by which formats are told apart."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                return file.read(8)
+        except OSError as error:
+            raise SourceError(f"cannot read {self.path}: {error.strerror or error}") from error
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:

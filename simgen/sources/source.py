@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,10 @@ class Wish:
     root: Path | None = None
     split: str | None = None
     filters: tuple[str, ...] = ()
+    # What a scene must have to give samples: photographs can give any.
+    tile: int = 256
+    ratio: int = 4
+    bands: tuple[int, ...] = (4, 8)
 
     def only_root(self, name: str) -> Path:
         """The root, for sources that know nothing else."""
@@ -71,6 +75,7 @@ class Source:
     digest: str  # another one where other samples could come out
     rejected: tuple[Rejected, ...] = ()  # seen while listing, and never to be read
     blocks: tuple[int, ...] = ()  # where runs begin that are read as one, if they are
+    bands: tuple[int, ...] = ()  # of each image, where they cannot be drawn
 
     def order(self, *, draws: int, seed: int) -> np.ndarray:
         """All (image, draw) pairs, as image * draws + draw, shuffled.
@@ -91,6 +96,23 @@ class Source:
                 mixed.append(rng.permutation(np.concatenate(pool)))
                 pool = []
         return np.concatenate([*mixed, *(rng.permutation(part) for part in pool)])
+
+    def slices(
+        self, order: np.ndarray, *, draws: int, size: int, bands: tuple[int, ...]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The pairs of each shard, and the band count that its samples share.
+
+        Counts take turns; where the images have their own, those of one count go together.
+        """
+        if not self.bands:
+            for shard, first in enumerate(range(0, len(order), size)):
+                yield bands[shard % len(bands)], order[first : first + size]
+            return
+        own = np.array(self.bands)[order // draws]
+        for count in np.unique(own):
+            some = order[own == count]
+            for first in range(0, len(some), size):
+                yield int(count), some[first : first + size]
 
 
 def digest_of(photos: Iterable[Photo]) -> str:
