@@ -13,6 +13,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "sensor": sensor,
     WALD: wald,
+    f"{WALD}-x2": lambda: at_ratio(wald(), 2),
     "sensor-x2": lambda: at_ratio(sensor(), 2),
     "sensor-x3": lambda: at_ratio(sensor(), 3),
     "sensor-x5": lambda: at_ratio(sensor(), 5),
