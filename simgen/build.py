@@ -4,57 +4,104 @@ A shard is a pure function of the plan and its number, so workers share nothing 
 bytes are the same for any number of them.
 """
 
-import fcntl
-import json
 import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from itertools import islice
 
-from shards.commit import sweep_temporaries, whole_file
-from shards.index import WIDS_NAME, wids_index
 from shards.manifest import Manifest
-from simgen.config import Build, digest
-from simgen.errors import BuildError, ConfigError
-from simgen.plan import Plan, Task, library_versions
+from simgen.budget import Budget
+from simgen.config import Build
+from simgen.errors import BudgetSpent, BuildError, ConfigError
+from simgen.folder import claimed
+from simgen.parts import Part, finish, manifest_of
+from simgen.plan import Plan, Task
 from simgen.recipes.wald import WALD
+from simgen.share import Share
 from simgen.sources import Source, open_source
+from simgen.stopping import ignore_signals
 from simgen.writer import Sidecar, committed
 
-PLAN_NAME, LOCK_NAME = "build.json", ".lock"
+WHOLE, BOUNDLESS = Share(), Budget()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """What a progress bar shows after a shard."""
+    """How far this process's share is; sent before its first shard and after each."""
 
     shards_done: int
     shards_total: int
     samples: int
-    reused: int
-    rejected: int
+    bytes: int
+    reused: int  # of shards_done
+    seen: int  # images
+    rejected: int  # of seen
+    seconds: float  # since this call began to build
+    samples_made: int  # in these seconds
+    bytes_made: int
+
+    @property
+    def samples_per_second(self) -> float:
+        return self.samples_made / self.seconds if self.seconds else 0.0
+
+    @property
+    def mb_per_second(self) -> float:
+        return self.bytes_made / 1e6 / self.seconds if self.seconds else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds; None until a shard was made."""
+        made = self.shards_done - self.reused
+        return self.seconds / made * (self.shards_total - self.shards_done) if made else None
 
 
 def run_build(
-    build: Build, *, workers: int, report: Callable[[Progress], None] = lambda _: None
+    build: Build,
+    *,
+    workers: int,
+    report: Callable[[Progress], None] = lambda _: None,
+    share: Share = WHOLE,
+    budget: Budget = BOUNDLESS,
 ) -> Manifest:
-    """Build what is missing in build.out and write its manifest.
+    """Build what is missing of this share in build.out; write its manifest, or its part.
 
-    Raises: SourceError, BuildError. What was committed stays; the same call resumes.
+    Raises: SourceError, BuildError, BudgetSpent. What was committed stays; the same call
+    resumes.
     """
-    plan = Plan(build=build, source=_open(build))
-    with _folder_of(plan):
-        sidecars = _build_shards(plan, workers, report)
-        manifest = _manifest(plan, sidecars)
-        with whole_file(build.out / WIDS_NAME) as file:
-            file.write(wids_index(f"{plan.source.name}-{build.recipe.name}", manifest.shards))
-        manifest.dump(build.out)
+    source = _open(build)
+    plan = Plan(build=build, source=source)
+    every = plan.tasks()
+    tasks = share.of(every)
+    task_name = None if share.is_whole else share.name
+    names = {f"{task.stem}{ending}" for task in tasks for ending in (".tar", ".idx", ".json")}
+    names.add(f"{share.name}.json")
+    with claimed(build.out, plan.data, task=task_name, names=names):
+        bench = _Bench(tasks=tasks, plan=plan, budget=budget, report=report)
+        bench.find_committed()
+        if workers == 1 or len(bench.missing) <= 1:
+            _build_here(bench)
+        else:
+            _build_in_processes(bench, workers)
+        bench.judge(finished=True)
+        found = {number: bench.found[number] for number in sorted(bench.found)}
+        rejected = {*source.rejected, *(r for s in found.values() for r in s.rejected)}
+        rows = {number: sidecar.row for number, sidecar in found.items()}
+        manifest = manifest_of(plan.data, source.licence, rows.values(), rejected)
+        if share.is_whole:
+            return finish(build.out, manifest)
+        Part(
+            share=share,
+            plan=plan.data,
+            licence=source.licence,
+            planned=len(every),
+            built=rows,
+            rejected=manifest.rejected,
+        ).dump(build.out)
     return manifest
 
 
@@ -78,127 +125,136 @@ def _open(build: Build) -> Source:
     )
 
 
-@contextmanager
-def _folder_of(plan: Plan) -> Iterator[None]:
-    """The output folder, ours alone while the block runs."""
-    out = plan.build.out
-    text = json.dumps(plan.data, indent=1, sort_keys=True).encode() + b"\n"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        claim = (out / LOCK_NAME).open("ab")
-    except OSError as error:
-        raise BuildError(
-            f"cannot write to {out.absolute()}: {error.strerror}; "
-            "give --out a folder that you may write to"
-        ) from error
-    with claim:
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BuildError(f"another build is running in {out}; wait for it") from error
-        try:
-            sweep_temporaries(out)
-            if _is_new(plan):
-                with whole_file(out / PLAN_NAME) as file:
-                    file.write(text)
-            yield
-        except OSError as error:
-            raise BuildError(f"cannot go on writing to {out}: {error.strerror or error}") from error
+@dataclass(kw_only=True, slots=True)
+class _Bench:
+    """The shards of one call: what is done, what is not, and what it met."""
 
+    tasks: list[Task]
+    plan: Plan
+    budget: Budget
+    report: Callable[[Progress], None]
+    found: dict[int, Sidecar] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    bad: dict[str, str] = field(default_factory=dict)  # first reasons first
+    reused: int = 0
+    samples: int = 0
+    bytes: int = 0
+    samples_reused: int = 0
+    bytes_reused: int = 0
+    began: float = 0.0
 
-def _is_new(plan: Plan) -> bool:
-    """Whether the folder holds no build yet; BuildError if it holds another, or other tars."""
-    out = plan.build.out
-    if not (out / PLAN_NAME).exists():
-        if any(out.glob("*.tar")):
-            raise BuildError(f"{out} holds tars of another origin; give --out an empty folder")
-        return True
-    try:
-        held = dict(json.loads((out / PLAN_NAME).read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise BuildError(
-            f"{out / PLAN_NAME} is damaged ({error}); delete the folder to build anew"
-        ) from error
-    wanted = json.loads(json.dumps(plan.data))
-    different = sorted(k for k in {*wanted, *held} if wanted.get(k) != held.get(k))
-    if different:
-        shown = "; ".join(
-            f"{k}: {_brief(held, k)} there, {_brief(wanted, k)} asked" for k in different
-        )
-        raise BuildError(
-            f"{out} holds another build ({shown})\n"
-            "  do: give --out another folder, or delete this one to build anew"
-        )
-    return False
+    @property
+    def missing(self) -> list[Task]:
+        return [task for task in self.tasks if task.shard not in self.found]
 
+    def find_committed(self) -> None:
+        """What an earlier call left whole is not made again, but counts against the budget."""
+        for rejected in self.plan.source.rejected:
+            self.seen.add(rejected.source)
+            self.bad.setdefault(rejected.source, rejected.reason)
+        for task in self.tasks:
+            sidecar = committed(task)
+            if sidecar is not None:
+                self._count(task, sidecar)
+        self.reused = len(self.found)
+        self.samples_reused, self.bytes_reused = self.samples, self.bytes
+        self.began = time.monotonic()
+        self._tell()
+        self.judge()
 
-def _brief(data: dict[str, Any], key: str) -> str:
-    value = data.get(key)
-    if isinstance(value, dict):
-        return f"{value.get('name', '')} {digest(value)[:8]}".strip()
-    return str(value)[:16]
+    def add(self, task: Task, sidecar: Sidecar) -> None:
+        self._count(task, sidecar)
+        self._tell()
+        self.judge()
 
+    def _count(self, task: Task, sidecar: Sidecar) -> None:
+        self.found[task.shard] = sidecar
+        self.seen.update(planned.photo.key for planned in task.samples)
+        for rejected in sidecar.rejected:
+            self.bad.setdefault(rejected.source, rejected.reason)
+        if sidecar.row is not None:
+            self.samples += sidecar.row.samples
+            self.bytes += sidecar.row.bytes
 
-def _build_shards(plan: Plan, workers: int, report: Callable[[Progress], None]) -> list[Sidecar]:
-    tasks = plan.tasks()
-    found: dict[int, Sidecar] = {}
-    for task in tasks:
-        sidecar = committed(task)
-        if sidecar is not None:
-            found[task.shard] = sidecar
-    reused = len(found)
-
-    def tell() -> None:
-        report(
+    def _tell(self) -> None:
+        self.report(
             Progress(
-                shards_done=len(found),
-                shards_total=len(tasks),
-                samples=sum(s.row.samples for s in found.values() if s.row),
-                reused=reused,
-                rejected=len({r for s in found.values() for r in s.rejected}),
+                shards_done=len(self.found),
+                shards_total=len(self.tasks),
+                samples=self.samples,
+                bytes=self.bytes,
+                reused=self.reused,
+                seen=len(self.seen),
+                rejected=len(self.bad),
+                seconds=time.monotonic() - self.began,
+                samples_made=self.samples - self.samples_reused,
+                bytes_made=self.bytes - self.bytes_reused,
             )
         )
 
-    tell()
-    from simgen.shard import build_shard  # DALI loads only where there is work for it
+    def judge(self, *, finished: bool = False) -> None:
+        """Raises: BudgetSpent if too many images were unusable."""
+        seen, bad = len(self.seen), len(self.bad)
+        if self.budget.exceeded(seen=seen, bad=bad, finished=finished):
+            shown = "\n  ".join(f"{key}: {why}" for key, why in [*self.bad.items()][:5])
+            raise BudgetSpent(
+                f"{bad} of the {seen} images seen are unusable; --max-bad allows {self.budget}. "
+                f"First reasons:\n  {shown}\n"
+                "  do: look at those images, or run again with a larger --max-bad: "
+                f"{len(self.found)} finished shards are kept"
+            )
 
-    missing = [task for task in tasks if task.shard not in found]
-    if workers == 1 or len(missing) <= 1:
-        for task in missing:
-            found[task.shard] = build_shard(task)
-            tell()
-    else:
-        _build_in_processes(missing, workers, found, tell)
-    return [found[shard] for shard in sorted(found)]
+
+def _build_here(bench: _Bench) -> None:
+    for task in bench.missing:
+        from simgen.shard import build_shard  # DALI loads only where there is work for it
+
+        bench.add(task, build_shard(task))
 
 
-def _build_in_processes(
-    missing: list[Task],
-    workers: int,
-    found: dict[int, Sidecar],
-    tell: Callable[[], None],
-) -> None:
+def _build_in_processes(bench: _Bench, workers: int) -> None:
     from simgen.shard import build_shard
 
+    others = set(multiprocessing.active_children())
     # spawn: DALI's threads do not survive a fork.
     pool = ProcessPoolExecutor(
-        min(workers, len(missing)),
+        min(workers, len(bench.missing)),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_die_with_parent,
+        initializer=_start_worker,
         initargs=(os.getpid(),),
     )
+    waiting = iter(bench.missing)
+    running: dict[Future[Sidecar], Task] = {}
+
+    def feed(count: int) -> None:
+        for task in islice(waiting, count):
+            running[pool.submit(build_shard, task)] = task
+
     try:
-        futures = {pool.submit(build_shard, task): task.shard for task in missing}
-        for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            tell()
-    except BrokenProcessPool as error:
-        raise BuildError(
-            "a worker process died (out of memory?); run the same command again with fewer "
-            "--workers: finished shards are kept"
-        ) from error
+        feed(workers)  # no more than can run: what waits in the pool's own queue cannot be dropped
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                sidecar = future.result()
+                feed(1)
+                bench.add(task, sidecar)
+    except BaseException as error:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+            child.join()
+        if isinstance(error, BrokenProcessPool):
+            raise BuildError(
+                "a worker process died (out of memory?); run the same command again with fewer "
+                "--workers: finished shards are kept"
+            ) from error
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    ignore_signals()
+    _die_with_parent(parent)
 
 
 def _die_with_parent(parent: int) -> None:
@@ -208,28 +264,3 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _manifest(plan: Plan, sidecars: list[Sidecar]) -> Manifest:
-    build = plan.build
-    rows = tuple(sidecar.row for sidecar in sidecars if sidecar.row is not None)
-    found = {*plan.source.rejected, *(r for s in sidecars for r in s.rejected)}
-    rejected = sorted(found, key=lambda r: (r.source, r.reason))
-    if not rows:
-        shown = "\n  ".join(f"{r.source}: {r.reason}" for r in rejected[:5])
-        raise BuildError(
-            f"none of the {len(plan.source.photos)} images gave a sample; first reasons:\n  {shown}"
-        )
-    return Manifest(
-        recipe=build.recipe.name,
-        recipe_hash=build.recipe.digest,
-        recipe_data=build.recipe.as_data(),
-        seed=build.seed,
-        tile=build.recipe.tile,
-        ratio=build.recipe.ratio,
-        source=plan.source.name,
-        licence=plan.source.licence,
-        libraries=library_versions(),
-        shards=rows,
-        rejected=tuple(rejected),
-    )

@@ -1,22 +1,24 @@
-"""Photographs in, shards out: build, verify, look."""
+"""Photographs in, shards out: build, merge, verify, look."""
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
-from simgen.build import Progress, run_build
+from simgen.budget import Budget
+from simgen.build import run_build
 from simgen.config import Build
 from simgen.look import contact_sheet
+from simgen.parts import merge
 from simgen.recipes import RECIPES, find_recipe
+from simgen.share import find_share
 from simgen.sources import SOURCES
+from simgen.stopping import Stopped, stoppable
+from simgen.telling import teller
 from simgen.verify import verify
 
 
@@ -61,6 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     build.add_argument("--workers", type=int, default=1, help="processes")
+    build.add_argument(
+        "--max-bad", metavar="N|P%", help="stop once more images are unusable; default: never"
+    )
+    build.add_argument(
+        "--log", choices=["bar", "json"], default="bar", help="json: a line an event"
+    )
+    build.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    build.add_argument("--task-index", type=int, metavar="I", help="default: from Slurm's array")
+    build.add_argument("--task-count", type=int, metavar="N", help="default: from Slurm's array")
+
+    union = commands.add_parser("merge", help="the manifest of what an array's tasks built")
+    union.set_defaults(run=_merge)
+    union.add_argument("out", type=Path)
+    union.add_argument(
+        "parts", type=Path, nargs="*", help="folders or part files; default: those in OUT"
+    )
 
     check = commands.add_parser("verify", help="check every shard against the manifest")
     check.set_defaults(run=_verify)
@@ -91,29 +109,45 @@ def _build(args: argparse.Namespace) -> int:
         seed=args.seed,
         device=args.device,
     )
-    columns = (
-        TextColumn("simgen {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("shards, {task.fields[samples]} samples, {task.fields[rejected]} rejected"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(args.dataset, total=None, samples=0, rejected=0)
-
-        def report(p: Progress) -> None:
-            bar.update(
-                task,
-                total=p.shards_total,
-                completed=p.shards_done,
-                samples=p.samples,
-                rejected=p.rejected,
+    share = find_share(args.task_index, args.task_count, os.environ)
+    budget = Budget() if args.max_bad is None else Budget.parse(args.max_bad)
+    task = "" if share.is_whole else f" (task {share.index} of {share.count})"
+    with teller("quiet" if args.quiet else args.log, args.dataset + task) as tell:
+        try:
+            with stoppable():
+                manifest = run_build(
+                    build,
+                    workers=max(1, args.workers),
+                    report=tell.progress,
+                    share=share,
+                    budget=budget,
+                )
+        except Stopped as stopped:
+            tell.event("stopped", f"stopped by {stopped.name}", signal=stopped.name)
+            print(
+                f"simgen: stopped by {stopped.name}; finished shards are kept, and the same "
+                "command makes the rest",
+                file=sys.stderr,
             )
+            return stopped.exit_code
+        except PanpriorError as error:
+            tell.event("error", str(error))
+            raise
+        tell.rejected(manifest.rejected)
+        tell.event(
+            "done",
+            f"{_summary(manifest)} in {args.out}{task}",
+            samples=manifest.samples,
+            shards=len(manifest.shards),
+            images_rejected=len(manifest.rejected),
+            manifest=manifest.digest if share.is_whole else None,
+        )
+    return 0
 
-        manifest = run_build(build, workers=max(1, args.workers), report=report)
-    for rejected in manifest.rejected:
-        print(f"simgen: rejected {rejected.source}: {rejected.reason}", file=sys.stderr)
-    print(f"simgen: {_summary(manifest)} in {args.out}")
+
+def _merge(args: argparse.Namespace) -> int:
+    manifest = merge(args.out, args.parts)
+    print(f"simgen: merged {_summary(manifest)} in {args.out}")
     return 0
 
 

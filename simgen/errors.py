@@ -17,3 +17,7 @@ class SourceError(PanpriorError):
 
 class BuildError(PanpriorError):
     """A build cannot start, go on or finish."""
+
+
+class BudgetSpent(BuildError):
+    """More images were unusable than --max-bad allows."""

@@ -50,6 +50,7 @@ class Plan:
             "seed": build.seed,
             "device": build.device,
             "max_pixels": build.max_pixels,
+            "max_bytes": build.max_bytes,
             "libraries": library_versions(),
         }
 

@@ -1,10 +1,4 @@
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -101,41 +95,6 @@ def test_a_damaged_shard_is_made_again(photos, tmp_path):
 
     assert first == run_build(build_of(photos, out), workers=1)
     verify(out)
-
-
-@pytest.mark.slow
-def test_kill_9_loses_nothing(photos, tmp_path):
-    """Killed at random moments, then run again: the manifest of an undisturbed build."""
-    command = [sys.executable, "-m", "simgen", "build", "--dataset", "folder"]
-    command += ["--source", photos, "--tile", "64", "--bands", "3", "5", "--draws", "12"]
-    command += ["--shard-size", "6", "--workers", "2", "--out"]
-    subprocess.run([*command, tmp_path / "calm"], check=True, capture_output=True)
-    start = time.monotonic()
-    subprocess.run([*command, tmp_path / "timed"], check=True, capture_output=True)
-    duration = time.monotonic() - start
-
-    rng, killed = random.Random(0), 0
-    for _ in range(4):
-        process = subprocess.Popen(
-            [*command, tmp_path / "shot"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            process.wait(timeout=rng.uniform(0.35, 0.8) * duration)
-        except subprocess.TimeoutExpired:
-            # Sometimes the parent alone: its workers must not go on by themselves.
-            os.killpg(process.pid, signal.SIGKILL) if killed % 2 else process.kill()
-            killed += 1
-        process.wait()
-    subprocess.run([*command, tmp_path / "shot"], check=True, capture_output=True)
-
-    assert killed
-    calm, shot = ((tmp_path / name / NAME).read_bytes() for name in ("calm", "shot"))
-    assert calm == shot
-    verify(tmp_path / "shot")
-    assert not list((tmp_path / "shot").glob(".part-*"))
 
 
 def test_bad_images_are_left_out_and_named(photos, make_jpeg, tmp_path):

@@ -1,0 +1,52 @@
+"""SIGTERM and SIGINT: drop the shard at work, leave nothing half, exit with 128 + signal."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(BaseException):
+    """Asked to stop. Not an Exception, or an image's guard would take it for a bad image."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.name = signal.Signals(signum).name
+        self.exit_code = 128 + signum
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raises: Stopped, from wherever the block is when the first signal comes.
+
+    Later signals are ignored: whoever sends one a second time must not cut the tidying short.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    came: list[int] = []
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        if not came:
+            came.append(signum)
+            raise Stopped(signum)
+
+    before = {signum: signal.signal(signum, stop) for signum in SIGNALS}
+    try:
+        yield
+    except Exception as error:
+        if came:  # what broke, broke since its workers were told to stop too
+            raise Stopped(came[0]) from error
+        raise
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def ignore_signals() -> None:
+    """For workers: their parent decides, and ends them."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
