@@ -80,7 +80,7 @@ def _light(crop_HWF: np.ndarray, draw: Draw, size: int) -> np.ndarray:
         table = to_light(np.arange(256, dtype=np.float32) / np.float32(255), draw.gamma)
         planar = table[planar]
     rows, columns = (
-        _mirrored(side, start, size, flip)
+        mirrored(side, start, size, flip=flip)
         for side, start, flip in zip(planar.shape[1:], draw.corner, draw.flip, strict=True)
     )
     return planar.take(columns, axis=2).take(rows, axis=1)
@@ -99,7 +99,7 @@ def retouched(crop_HWF: np.ndarray, draw: Draw) -> np.ndarray:
     return np.rint(image * np.float32(255)).astype(np.uint8) if eight_bit else image
 
 
-def _mirrored(side: int, start: int, size: int, flip: bool) -> np.ndarray:
+def mirrored(side: int, start: int, size: int, *, flip: bool) -> np.ndarray:
     """Pixels of the crop for `size` pixels of its mirror-extension from `start`."""
     index = np.arange(start, start + size)
     index = np.minimum(index, 2 * side - 1 - index)

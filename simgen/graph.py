@@ -308,9 +308,8 @@ def _placed(crop: Any, x: dict[str, Any], size: int) -> Any:
 def _features(light: Any) -> Any:
     """features() of physics/spectral.py, HWC."""
     red, green, blue = (light[:, :, c : c + 1] for c in range(3))
-    vegetation, water = (
-        math.max(other - red, 0.0) / math.sqrt(other + red + FLOOR) for other in (green, blue)
-    )
+    vegetation = math.max(green - (red + blue) * 0.5, 0.0) / math.sqrt(green + red + FLOOR)
+    water = math.max(blue - red, 0.0) / math.sqrt(blue + red + FLOOR)
     return fn.cat(light, vegetation, water, axis=2)
 
 

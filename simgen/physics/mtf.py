@@ -7,6 +7,7 @@ from simgen.errors import DegradationError
 
 _CRISP = 0.8  # fine pixels: under this sigma, samples no longer make a Gaussian
 _LOBES = 4
+_MOST_LIFT = 1.5
 
 
 def tap_count(least_gain: float, step: int, shift: float = 0.0) -> int:
@@ -40,7 +41,9 @@ def gauss_taps(gain: float, step: int, count: int, shift: float = 0.0) -> np.nda
         centre = np.sinc(t) * np.sinc(t / _LOBES) * (np.abs(t) < _LOBES)
         centre /= centre.sum()
         # [a, 1 - 2a, a] has the response 1 - 2a (1 - cos(pi / step)): solve for what is missing.
-        a = (1 - gain / response(centre, step)) / (2 * (1 - np.cos(np.pi / step)))
+        # Half-way between pixels of one and the same grid its Nyquist is lost: lift it no further.
+        wanted = min(gain / response(centre, step), _MOST_LIFT)
+        a = (1 - wanted) / (2 * (1 - np.cos(np.pi / step)))
         return np.convolve(centre, [a, 1 - 2 * a, a], mode="same").astype(np.float32)
     taps = np.exp(-0.5 * (t / sigma) ** 2)
     return (taps / taps.sum()).astype(np.float32)

@@ -1,7 +1,7 @@
 """Bands that the photograph does not have, and the PAN that sees them all.
 
 Every band is a row over *features* of the light: red, green, blue, and two that no linear
-mix of them gives: how green exceeds red (vegetation) and how blue does (water).
+mix of them gives: how green exceeds the others (vegetation), how blue exceeds red (water).
 """
 
 import numpy as np
@@ -20,13 +20,14 @@ _WATER_EDGE = (690.0, 40.0)
 def features(light_CHW: np.ndarray) -> np.ndarray:
     """RGB light and its two indices: (3, H, W) -> (5, H, W) float32; other bands as they are.
 
-    vegetation = max(G - R, 0) / sqrt(G + R + .02), water = max(B - R, 0) / sqrt(B + R + .02):
-    half-way between a difference and a normalised one, so that shading stays in them.
+    vegetation = max(G - (R + B) / 2, 0) / sqrt(G + R + .02), the excess green of Woebbecke et
+    al. 1995, Trans. ASAE 38(1):259-269; water = max(B - R, 0) / sqrt(B + R + .02): half-way
+    between a difference and a normalised one, so that shading stays in them.
     """
     if light_CHW.shape[0] != 3:
         return light_CHW
     red, green, blue = light_CHW
-    vegetation = np.maximum(green - red, 0) / np.sqrt(green + red + np.float32(FLOOR))
+    vegetation = np.maximum(green - (red + blue) / 2, 0) / np.sqrt(green + red + np.float32(FLOOR))
     water = np.maximum(blue - red, 0) / np.sqrt(blue + red + np.float32(FLOOR))
     return np.stack([red, green, blue, vegetation, water]).astype(np.float32)
 

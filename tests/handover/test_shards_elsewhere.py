@@ -38,12 +38,13 @@ def test_plain_webdataset_decodes_it(first):
         assert facts.bits == sample["json"]["bits"]
 
 
-def test_wids_finds_every_sample(small_build, first, monkeypatch):
+def test_wids_finds_every_sample(small_build, first, monkeypatch, tmp_path):
     """By its index, at random."""
     import wids
 
     monkeypatch.chdir(small_build)
-    dataset = wids.ShardListDataset("wids.json", transformations=[])
+    # Its default cache, one a machine, would show the shards of an older build of that name.
+    dataset = wids.ShardListDataset("wids.json", transformations=[], cache_dir=str(tmp_path))
 
     assert 24 == len(dataset)
     np.testing.assert_array_equal(
