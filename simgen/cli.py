@@ -10,7 +10,7 @@ from pathlib import Path
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
 from simgen.budget import Budget
-from simgen.build import run_build
+from simgen.build import Progress, run_build
 from simgen.config import Build
 from simgen.look import contact_sheet
 from simgen.parts import merge
@@ -113,12 +113,19 @@ def _build(args: argparse.Namespace) -> int:
     budget = Budget() if args.max_bad is None else Budget.parse(args.max_bad)
     task = "" if share.is_whole else f" (task {share.index} of {share.count})"
     with teller("quiet" if args.quiet else args.log, args.dataset + task) as tell:
+        seen = 0
+
+        def report(progress: Progress) -> None:
+            nonlocal seen
+            seen = progress.seen
+            tell.progress(progress)
+
         try:
             with stoppable():
                 manifest = run_build(
                     build,
                     workers=max(1, args.workers),
-                    report=tell.progress,
+                    report=report,
                     share=share,
                     budget=budget,
                 )
@@ -134,12 +141,17 @@ def _build(args: argparse.Namespace) -> int:
             tell.event("error", str(error))
             raise
         tell.rejected(manifest.rejected)
+        used = seen - len({rejected.source for rejected in manifest.rejected})
         tell.event(
             "done",
-            f"{_summary(manifest)} in {args.out}{task}",
+            f"{_summary(manifest)} in {args.out}{task}; "
+            f"{seen} images seen, {used} used; source: {manifest.licence}",
             samples=manifest.samples,
             shards=len(manifest.shards),
+            images_seen=seen,
+            images_used=used,
             images_rejected=len(manifest.rejected),
+            licence=manifest.licence,
             manifest=manifest.digest if share.is_whole else None,
         )
     return 0
