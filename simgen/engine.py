@@ -19,7 +19,7 @@ from simgen.physics.spectral import features
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
 _BLOCK = 32  # coarse pixels a block at most
-_ROWS = 64  # scene rows that stay in the cache while they become bands
+_ROWS = 32  # scene rows that stay in the cache while they become bands
 
 
 def make(crop_HWF: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
@@ -75,15 +75,20 @@ def _striped(image: np.ndarray, lines: tuple[np.ndarray, np.ndarray], *, down: b
 
 def _light(crop_HWF: np.ndarray, draw: Draw, size: int) -> np.ndarray:
     """The scene's light, (F, size, size) float32."""
-    planar = np.ascontiguousarray(retouched(crop_HWF, draw).transpose(2, 0, 1))
-    if planar.dtype == np.uint8:
-        table = to_light(np.arange(256, dtype=np.float32) / np.float32(255), draw.gamma)
-        planar = table[planar]
+    image = retouched(crop_HWF, draw)
+    if image.dtype == np.uint8:
+        encoded = np.arange(256, dtype=np.float32) / np.float32(255)
+        image = to_light(encoded, draw.gamma).take(image)
+    planar = image.transpose(2, 0, 1)
+    scene = np.empty((planar.shape[0], size, size), np.float32)
     rows, columns = (
-        mirrored(side, start, size, flip=flip)
-        for side, start, flip in zip(planar.shape[1:], draw.corner, draw.flip, strict=True)
+        _mirrored(*geometry, size)
+        for geometry in zip(planar.shape[1:], draw.corner, draw.flip, strict=True)
     )
-    return planar.take(columns, axis=2).take(rows, axis=1)
+    for to_row, from_row in rows:
+        for to_column, from_column in columns:
+            scene[:, to_row, to_column] = planar[:, from_row, from_column]
+    return scene
 
 
 def retouched(crop_HWF: np.ndarray, draw: Draw) -> np.ndarray:
@@ -99,11 +104,22 @@ def retouched(crop_HWF: np.ndarray, draw: Draw) -> np.ndarray:
     return np.rint(image * np.float32(255)).astype(np.uint8) if eight_bit else image
 
 
-def mirrored(side: int, start: int, size: int, *, flip: bool) -> np.ndarray:
-    """Pixels of the crop for `size` pixels of its mirror-extension from `start`."""
-    index = np.arange(start, start + size)
-    index = np.minimum(index, 2 * side - 1 - index)
-    return index[::-1] if flip else index
+def _mirrored(side: int, start: int, flip: bool, size: int) -> list[tuple[slice, slice]]:
+    """`size` pixels of a side's mirror-extension from `start`: pieces of the scene and the crop."""
+    straight = max(0, min(side - start, size))
+    back = 2 * side - 1 - (start + straight)  # where the mirrored piece begins, going down
+    stop = back - (size - straight)
+    pieces = [
+        (slice(0, straight), slice(start, start + straight)),
+        (slice(straight, size), slice(back, stop if stop >= 0 else None, -1)),
+    ]
+    if flip:
+        pieces = [(slice(size - to.start - 1, _end(size - to.stop), -1), at) for to, at in pieces]
+    return [(to, at) for to, at in pieces if at.start != at.stop]
+
+
+def _end(stop: int) -> int | None:
+    return stop - 1 if stop > 0 else None
 
 
 def _bands(light_FHW: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
@@ -175,9 +191,15 @@ def _symmetric(taps: np.ndarray) -> bool:
 
 def _folded(block: np.ndarray, low: int, size: int) -> tuple[np.ndarray, slice]:
     """The block and its columns when what reaches over the rims is laid back by mirroring."""
-    at = np.arange(low, low + block.shape[1]) % (2 * size)
-    at = np.minimum(at, 2 * size - 1 - at)
-    first, last = int(at.min()), int(at.max())
-    inside = np.zeros((last + 1 - first, block.shape[0]), np.float32)
-    np.add.at(inside, at - first, block.T)
-    return np.ascontiguousarray(inside.T), slice(first, last + 1)
+    before, after = max(0, -low), max(0, low + block.shape[1] - size)
+    inside = block[:, before : block.shape[1] - after].copy()
+    if max(before, after) > inside.shape[1]:  # a kernel wider than the image: mirrored twice
+        at = np.arange(low, low + block.shape[1]) % (2 * size)
+        whole = np.zeros((size, block.shape[0]), np.float32)
+        np.add.at(whole, np.minimum(at, 2 * size - 1 - at), block.T)
+        return np.ascontiguousarray(whole.T), slice(0, size)
+    if before:
+        inside[:, :before] += block[:, before - 1 :: -1]
+    if after:
+        inside[:, inside.shape[1] - after :] += block[:, : -after - 1 : -1]
+    return inside, slice(low + before, low + block.shape[1] - after)
