@@ -1,0 +1,98 @@
+"""slurm/shards.sbatch itself, run by a real Slurm on loopback."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shards.manifest import NAME
+from simgen.cli import main
+from simgen.verify import verify
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = ("--tile", "32", "--bands", "3", "5", "--shard-size", "4")
+
+pytestmark = pytest.mark.slow
+
+
+def submit(slurm, tmp_path, photos, *more, array, draws):
+    """The job's id. Only what this machine lacks is said otherwise than in the file."""
+    done = subprocess.run(
+        ["sbatch", "--parsable", f"--array={array}", "--cpus-per-task=1", "--mem=500M",
+         f"--output={tmp_path}/%a.log", "slurm/shards.sbatch", "folder", photos, tmp_path / "s",
+         *OPTIONS, "--draws", str(draws), *more],
+        cwd=ROOT, env=slurm | {"PYTHON": sys.executable}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.strip().partition(";")[0]
+
+
+def states(slurm, job):
+    """State of each task, by its index."""
+    shown = subprocess.run(
+        ["scontrol", "--oneliner", "show", "job", job], env=slurm, capture_output=True, text=True
+    ).stdout
+    found = [dict(f.split("=", 1) for f in line.split() if "=" in f) for line in shown.splitlines()]
+    return {f["ArrayTaskId"]: f["JobState"] for f in found if "JobState" in f}
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.2)
+
+
+def finished(slurm, job, logs):
+    wait_for(lambda: set(states(slurm, job).values()) <= {"COMPLETED", "FAILED"}, 90)
+    said = {path.name: path.read_text() for path in sorted(logs.glob("*.log"))}
+    assert {"COMPLETED"} == set(states(slurm, job).values()), said
+    return said
+
+
+@pytest.fixture(scope="module")
+def alone(photos, tmp_path_factory):
+    """What one process builds, by number of draws."""
+
+    def build(draws):
+        out = tmp_path_factory.mktemp("alone") / "s"
+        where = ["--dataset", "folder", "--source", str(photos), "--out", str(out), "--quiet"]
+        assert 0 == main(["build", *where, *OPTIONS, "--draws", str(draws)])
+        return (out / NAME).read_bytes()
+
+    return build
+
+
+def test_three_tasks_are_one_build(slurm, photos, alone, tmp_path):
+    """An array of three, numbered from 5; merged: the manifest of one process."""
+    job = submit(slurm, tmp_path, photos, array="5-7", draws=6)
+
+    said = finished(slurm, job, tmp_path)
+
+    assert {"5.log", "6.log", "7.log"} == set(said)
+    last = [json.loads(text.splitlines()[-1]) for text in said.values()]
+    assert {"done"} == {line["event"] for line in last}
+    assert 48 == sum(line["samples"] for line in last)
+    assert 0 == main(["merge", str(tmp_path / "s")])
+    verify(tmp_path / "s")
+    assert alone(6) == (tmp_path / "s" / NAME).read_bytes()
+
+
+def test_a_task_at_its_time_limit_is_queued_again_and_resumes(slurm, photos, alone, tmp_path):
+    """USR1, as --signal sends it: nothing half is left, and the second run makes the rest."""
+    job = submit(slurm, tmp_path, photos, array="0", draws=40)
+    out = tmp_path / "s"
+    wait_for(lambda: len(list(out.glob("*.tar"))) > 2, 60)
+    subprocess.run(["scancel", "--signal=USR1", "--batch", job], env=slurm, check=True)
+    wait_for(lambda: "PENDING" in states(slurm, job).values(), 30)
+
+    assert not (out / NAME).exists()
+    assert not list(out.glob(".part-*"))
+    assert "stopped by SIGTERM" in (tmp_path / "0.log").read_text()
+    # Slurm lets a requeued job wait two minutes; we do not.
+    subprocess.run(["scontrol", "update", f"jobid={job}", "starttime=now"], env=slurm, check=True)
+    finished(slurm, job, tmp_path)
+    assert alone(40) == (out / NAME).read_bytes()
