@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         return _say_missing(args.door, error)
     except PanpriorError as error:
         print(f"fusiontrain: {error}", file=sys.stderr)
-        return 2
+        return int(getattr(error, "code", 2))
     except OSError as error:  # the disk's or the permissions' word, not a bug
         print(
             f"fusiontrain: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr

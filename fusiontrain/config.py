@@ -13,7 +13,7 @@ class TrainConfig:
     model: str = "anyband"
     max_steps: int = 20_000
     max_minutes: float | None = None  # wall clock; whichever ends first
-    batch_size: int = 16  # crops a process
+    batch_size: int = 16  # crops a step, over all processes
     crop: int = 128  # PAN pixels a side
     learning_rate: float = 2e-3
     warmup_steps: int = 50

@@ -1,5 +1,8 @@
 """What can go wrong in training and fusing, each with its remedy in the message."""
 
+import signal
+from pathlib import Path
+
 from shards.errors import PanpriorError
 
 
@@ -17,6 +20,17 @@ class SceneError(PanpriorError):
 
 class TrainingError(PanpriorError):
     """A run cannot start or must not go on."""
+
+
+class Interrupted(PanpriorError):
+    """A signal stopped a run that has saved its state; the same command goes on."""
+
+    def __init__(self, number: int, step: int, out: Path) -> None:
+        super().__init__(
+            f"stopped by {signal.Signals(number).name} at step {step}; the state is in {out}: "
+            "run the same command again to go on"
+        )
+        self.code = 128 + int(number)
 
 
 class ShapeError(PanpriorError):

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from fusiontrain.crops import Example
 from fusiontrain.errors import SceneError
-from fusiontrain.reader import Example, Listed, read_shard
+from fusiontrain.indexed import Listed, read_sample
 from fusiontrain.scenes.geotiff import write_placed
 from shards.manifest import Manifest
 
@@ -33,4 +34,4 @@ def first_sample(folder: Path) -> Example:
     manifest.check(folder)
     if not manifest.shards:
         raise SceneError(f"{folder} has no samples")
-    return next(read_shard(Listed(folder=folder, manifest=manifest, row=manifest.shards[0])))
+    return read_sample(Listed(folder=folder, manifest=manifest, row=manifest.shards[0]), 0)

@@ -1,50 +1,30 @@
-"""Shards -> training batches. The only webdataset import.
+"""Shards -> training batches through webdataset; indexed.py is the way that training takes.
 
-Order follows from (seed, epoch, manifest, rank, workers). Only the contract's members are
-decoded, by shards.schema: nothing is unpickled, whatever a tar holds.
+The only webdataset import. Order follows from (seed, epoch, manifest, rank, workers). Only the
+contract's members are decoded, by shards.schema: nothing is unpickled, whatever a tar holds.
 """
 
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import webdataset as wds
-from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.crops import Example, TrainingBatch, collate, cut_crop
 from fusiontrain.errors import TrainingError
+from fusiontrain.indexed import Listed
 from shards.errors import ContractError
-from shards.manifest import Manifest, ShardRow
-from shards.schema import MEMBER_NAMES, Facts, decode_sample
+from shards.manifest import Manifest
+from shards.schema import MEMBER_NAMES, decode_sample
 
 SHUFFLE_BUFFER = 64  # tiles; 45 MB at 4 bands and 256 pixels
 _BLOCK, _MAGIC = 512, slice(257, 262)  # of a tar header
 _SET_BY_WEBDATASET = frozenset({"__key__", "__url__", "__local_path__"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """One crop of one tile."""
-
-    gt: np.ndarray  # (C, H, W) float32 DN
-    ms: np.ndarray
-    pan: np.ndarray
-    facts: Facts
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingBatch:
-    """Crops of one band count and ratio, with what they should become."""
-
-    seen: PanBatch
-    gt: Tensor  # (B, C, H, W) DN
 
 
 class ShardReader(IterableDataset[TrainingBatch]):
@@ -91,11 +71,11 @@ class ShardReader(IterableDataset[TrainingBatch]):
         rng = np.random.default_rng([self.seed, slot])
         waiting: dict[tuple[int, int], list[Example]] = defaultdict(list)
         for sample in _shuffled(self._samples(slot, slots), rng):
-            example = _crop(sample, self.crop, rng)
+            example = cut_crop(sample, self.crop, rng)
             group = waiting[example.gt.shape[0], example.facts.ratio]
             group.append(example)
             if len(group) == self.batch_size:
-                yield _collate(group)
+                yield collate(group)
                 group.clear()
 
     def _samples(self, slot: int, slots: int) -> Iterator[Example]:
@@ -112,19 +92,6 @@ class ShardReader(IterableDataset[TrainingBatch]):
             mine = order[slot::slots] if by_shard else order
             samples = chain.from_iterable(read_shard(self.shards[i]) for i in mine)
             yield from samples if by_shard else islice(samples, slot, None, slots)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """A shard and the manifest that lists it."""
-
-    folder: Path
-    manifest: Manifest
-    row: ShardRow
-
-    @property
-    def path(self) -> Path:
-        return self.folder / self.row.name
 
 
 def read_shard(shard: Listed) -> Iterator[Example]:
@@ -188,38 +155,3 @@ def _shuffled(samples: Iterator[Example], rng: np.random.Generator) -> Iterator[
         i = int(rng.integers(len(held)))
         yield held[i]
         held[i] = sample
-
-
-def _crop(sample: Example, side: int, rng: np.random.Generator) -> Example:
-    """A random crop on the MS grid, in one of the square's eight orientations."""
-    ratio = sample.facts.ratio
-    n = side // ratio
-    h, w = sample.ms.shape[1:]
-    y, x = int(rng.integers(h - n + 1)), int(rng.integers(w - n + 1))
-    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-
-    def cut(image: np.ndarray, step: int) -> np.ndarray:
-        part = image[:, y * step : (y + n) * step, x * step : (x + n) * step]
-        part = np.rot90(part, turns, axes=(1, 2))
-        return (part[:, ::-1] if mirrored else part).astype(np.float32)
-
-    return Example(
-        gt=cut(sample.gt, ratio),
-        ms=cut(sample.ms, 1),
-        pan=cut(sample.pan, ratio),
-        facts=sample.facts,
-    )
-
-
-def _collate(examples: list[Example]) -> TrainingBatch:
-    def stack(arrays: list[np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.stack(arrays))
-
-    seen = PanBatch(
-        ms=stack([e.ms for e in examples]),
-        pan=stack([e.pan for e in examples]),
-        ratio=examples[0].facts.ratio,
-        mtf=torch.tensor([e.facts.mtf_ms for e in examples]),
-        softness=torch.tensor([e.facts.softness for e in examples]),
-    )
-    return TrainingBatch(seen=seen, gt=stack([e.gt for e in examples]))

@@ -10,12 +10,12 @@ from rich.progress import Progress
 
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.classical import METHODS
+from fusiontrain.crops import Example
 from fusiontrain.errors import SceneError
 from fusiontrain.export import first_sample
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.models.registry import find_model
 from fusiontrain.protocols import BETTER_HIGH, Case, classical, judge, network, reduced
-from fusiontrain.reader import Example
 from fusiontrain.scenes.geoscene import read_scene
 from fusiontrain.scenes.scene import Scene
 from fusiontrain.scoreboard import Scoreboard
