@@ -1,7 +1,10 @@
-"""A contact sheet: what the simulation made, for human eyes."""
+"""What the simulation made, for human eyes: a contact sheet, and a gallery of every effect."""
 
+import io
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,8 +14,13 @@ from shards.errors import ContractError
 from shards.manifest import Manifest
 from shards.schema import Facts, decode_sample
 from shards.tar import read_samples
+from simgen.config import Recipe
+from simgen.draws import draw_sample
+from simgen.panels import PANELS, PLAIN, Panel
+from simgen.sources import open_source
 
 _SIDE, _CAPTION, _GAP = 192, 28, 6
+_HALF, _TITLE, _GALLERY_BANDS = 256, 18, 4
 
 
 def contact_sheet(folder: Path, out: Path, *, count: int) -> None:
@@ -57,3 +65,68 @@ def _caption(bands: int, facts: Facts) -> str:
         f"{facts.source}  {bands} bands, {facts.bits} bits\n"
         f"softness {softness:.2f}, MTF {mtf:.2f}, PAN MTF {facts.mtf_pan:.2f}"
     )
+
+
+def draw_gallery(folder: Path) -> list[Path]:
+    """Every panel as a small WebP, and a README.md that shows them all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    photos = {photo.key: photo.read() for photo in open_source("demo", None).photos}
+    made = []
+    for panel in PANELS:
+        made.append(folder / f"{panel.name}.webp")
+        with whole_file(made[-1]) as file:
+            _drawn(panel, *both_halves(panel, photos[panel.photo])).save(file, "WEBP", quality=80)
+    head = (
+        "# What each switch of a recipe does\n\n"
+        "Left without, right with; the same photograph and the same dice. Strengths are for the\n"
+        "eye: `sensor` draws most of them far weaker. Photographs: scikit-image's, licences in\n"
+        "the docstrings of `skimage.data`. Made by `simgen look --gallery docs/gallery`.\n"
+    )
+    entries = [
+        f"\n## {panel.name}\n{panel.text[0].upper()}{panel.text[1:]}.\n"
+        f"Switches: {', '.join(f'`{name}`' for name in panel.changes)}\n\n"
+        f"![{panel.name}]({panel.name}.webp)\n"
+        for panel in PANELS
+    ]
+    with whole_file(folder / "README.md") as file:
+        file.write("".join([head, *entries]).encode())
+    return made
+
+
+def both_halves(panel: Panel, photo: bytes) -> list[tuple[Recipe, Any]]:
+    """(recipe, (gt, ms, pan)) without and with the panel's switches, of the same dice."""
+    from simgen.pipeline import Job, run  # DALI loads only where it is needed
+
+    with Image.open(io.BytesIO(photo)) as image:
+        width, height = image.size
+    halves = []
+    for changes in ({}, panel.changes):
+        recipe = replace(PLAIN, **panel.also | changes)
+        draw = draw_sample(
+            recipe, bands=_GALLERY_BANDS, seed=3, key=panel.photo, height=height, width=width
+        )
+        halves.append((recipe, run([Job(image=photo, draw=draw)], recipe, device="cpu")[0]))
+    return halves
+
+
+def _drawn(panel: Panel, *halves: tuple[Recipe, Any]) -> Image.Image:
+    sheet = Image.new("RGB", (2 * _HALF + _GAP, _HALF + _TITLE), "white")
+    for i, (recipe, (gt, ms, pan)) in enumerate(halves):
+        top = max(2**bits - 1 for bits in recipe.bits)
+        size = panel.window // recipe.ratio if panel.shows == "ms" else panel.window
+        if panel.shows == "fringes":
+            grey = gt[:3].mean(0)
+            image = np.stack([grey, pan[0], grey])
+        elif panel.shows == "false colour":
+            image = gt[[3, 2, 1]]
+        else:
+            image = {"gt": gt[[2, 1, 0]], "ms": ms[[2, 1, 0]], "pan": pan[[0, 0, 0]]}[panel.shows]
+        first = (image.shape[1] - size) // 2
+        window = image[:, first : first + size, first : first + size].transpose(1, 2, 0)
+        scale = top * panel.brightest
+        pixels = Image.fromarray((np.clip(window / scale, 0, 1) * 255).astype(np.uint8))
+        sheet.paste(
+            pixels.resize((_HALF, _HALF), Image.Resampling.NEAREST), (i * (_HALF + _GAP), _TITLE)
+        )
+    ImageDraw.Draw(sheet).text((2, 2), panel.text, fill="black")
+    return sheet

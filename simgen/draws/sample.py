@@ -78,14 +78,16 @@ def draw_sample(
     entropy = int.from_bytes(hashlib.sha256(f"{seed}:{bands}:{key}".encode()).digest()[:16])
     crop, resized, corner = _draw_place(recipe, stream(entropy, PLACE), height, width)
     photo, place = stream(entropy, PHOTO), stream(entropy, GEOMETRY)
+    flip = (bool(place.integers(2)), bool(place.integers(2)))
     jitter = _draw_jitter(recipe, photo, channels)
     high_pass = maybe(photo, recipe.high_pass_chance, recipe.high_pass)
     gamma = uniform(photo, recipe.gamma)
     rows, offset = draw_bands(recipe, stream(entropy, BANDS), bands, channels)
     rng = stream(entropy, PAN)
+    texture = maybe(rng, recipe.pan_unexplained_chance, recipe.pan_unexplained)
+    texture_nodes, pan_offset = int(2 ** rng.uniform(2, 7)), uniform(rng, recipe.pan_offset)
     rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
     gain = float(pan_rows[0] @ np.abs(rows[:, :3]).sum(1))
-    texture = maybe(rng, recipe.pan_unexplained_chance, recipe.pan_unexplained)
     movers = _draw_movers(recipe, place)
     moved = np.zeros(bands, bool)
     if movers and place.random() < 0.5:
@@ -99,16 +101,16 @@ def draw_sample(
         crop=crop,
         resized=resized,
         corner=corner,
-        flip=(bool(place.integers(2)), bool(place.integers(2))),
+        flip=flip,
         jitter=jitter,
         high_pass=high_pass,
         gamma=gamma if channels == 3 else 1.0,
         rows_DF=rows,
         offset_D=offset,
         pan_rows_1D=pan_rows,
-        pan_offset=uniform(rng, recipe.pan_offset),
+        pan_offset=pan_offset,
         pan_texture=texture * _TYPICAL_SPREAD * gain,
-        texture_nodes=int(2 ** rng.uniform(2, 7)),
+        texture_nodes=texture_nodes,
         movers=movers,
         moved_C=moved,
         local_shift=local * recipe.oversample,

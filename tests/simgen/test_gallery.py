@@ -1,0 +1,50 @@
+"""The gallery shows every switch, and what lies in docs is what the table says."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simgen.config import Recipe
+from simgen.look import both_halves
+from simgen.panels import PANELS
+from simgen.sources import open_source
+
+DOCS = Path(__file__).parents[2] / "docs/gallery"
+# What a picture cannot show by itself, or shows in every panel.
+NOT_EFFECTS = {"name", "tile", "oversample", "zoom", "like_sensor", "kernel", "band_jitter"}
+
+
+def test_every_switch_has_a_panel():
+    """A new field of Recipe asks for a picture."""
+    shown = {name for panel in PANELS for name in panel.changes}
+
+    assert {f.name for f in fields(Recipe)} - NOT_EFFECTS == shown
+
+
+@pytest.mark.parametrize("panel", PANELS[::3], ids=lambda panel: panel.name)
+def test_a_panel_has_two_different_halves(panel):
+    """Of the same place of the photograph."""
+    photos = {photo.key: photo for photo in open_source("demo", None).photos}
+
+    (_, without), (_, with_) = both_halves(panel, photos[panel.photo].read())
+
+    assert any(
+        a.shape != b.shape or not np.array_equal(a, b)
+        for a, b in zip(without, with_, strict=True)
+    )
+
+
+def test_docs_show_every_panel_in_few_bytes():
+    """`simgen look --gallery docs/gallery` was run after the last change of the table."""
+    text = (DOCS / "README.md").read_text()
+
+    assert {f"{panel.name}.webp" for panel in PANELS} == {p.name for p in DOCS.glob("*.webp")}
+    assert sum(path.stat().st_size for path in DOCS.iterdir()) < 1_500_000
+    for panel in PANELS:
+        assert f"({panel.name}.webp)" in text
+        assert panel.text[1:] in text
+        with Image.open(DOCS / f"{panel.name}.webp") as image:
+            image.verify()
