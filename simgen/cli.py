@@ -12,7 +12,8 @@ from shards.manifest import Manifest
 from simgen.budget import Budget
 from simgen.build import Progress, run_build
 from simgen.config import Build
-from simgen.look import contact_sheet
+from simgen.errors import ConfigError
+from simgen.look import contact_sheet, draw_gallery
 from simgen.parts import merge
 from simgen.recipes import RECIPES, find_recipe
 from simgen.share import find_share
@@ -86,9 +87,10 @@ def _parser() -> argparse.ArgumentParser:
 
     look = commands.add_parser("look", help="draw samples onto one PNG")
     look.set_defaults(run=_look)
-    look.add_argument("folder", type=Path)
+    look.add_argument("folder", type=Path, nargs="?", help="a build; not needed by --gallery")
     look.add_argument("--out", type=Path, help="default: FOLDER/look.png")
     look.add_argument("--samples", type=int, default=12)
+    look.add_argument("--gallery", type=Path, help="draw every effect of a recipe into this folder")
     return parser
 
 
@@ -170,6 +172,11 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _look(args: argparse.Namespace) -> int:
+    if args.gallery is not None:
+        print(f"simgen: drew {len(draw_gallery(args.gallery))} panels into {args.gallery}")
+        return 0
+    if args.folder is None:
+        raise ConfigError("look needs the FOLDER of a build, or --gallery DIR")
     out = args.out or args.folder / "look.png"
     contact_sheet(args.folder, out, count=args.samples)
     print(f"simgen: drew {out}")
