@@ -1,0 +1,234 @@
+"""Published forms: their sizes against print, and what every network here must do."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from fusiontrain.errors import ShapeError
+from fusiontrain.fusing import CORE
+from fusiontrain.losses import relative_l1
+from fusiontrain.models.registry import MODELS, OVERLAP, build_model
+
+PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
+
+# Small enough to run often; what is asked does not depend on width.
+SMALL = {
+    "gppnn": {"width": 8, "layers": 2},
+}
+
+# (model, bands, parameters, relative tolerance, where the count is printed)
+COUNTS = [
+    ("pnn", 8, 104_000, 0.005, "104 k, as comparisons of the PanCollection papers print it"),
+    ("pannet", 8, 83_000, 0.005, "78-83 k, from the same"),
+    ("msdcnn", 8, 229_000, 0.005, "229 k, from the same"),
+    ("fusionnet", 8, 79_000, 0.006, "76-79 k, from the same"),
+    ("fusionnet", 4, 76_000, 0.006, "76-79 k, from the same"),
+    ("lagconv", 8, 150_000, 0.01, "54-150 k, from the same"),
+    ("gppnn", 4, 119_800, 0.001, "0.1198 M, as later comparisons at 4 bands print it"),
+]
+
+
+def small(name: str, bands: int = 4, seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return build_model(name, bands=bands, **SMALL.get(name, {}))
+
+
+def batch_of(bands=4, h=8, w=10, ratio=4, dtype=torch.float32, size=1) -> PanBatch:
+    dice = torch.Generator().manual_seed(3)
+    pan = torch.rand(size, 1, h * ratio, w * ratio, generator=dice, dtype=dtype) * 900 + 100
+    ms = torch.rand(size, bands, h, w, generator=dice, dtype=dtype) * 700 + 80
+    gains = torch.full((size, bands), 0.3, dtype=dtype)
+    return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
+
+
+@pytest.fixture(params=PUBLISHED)
+def name(request):
+    return request.param
+
+
+@pytest.mark.parametrize(("model", "bands", "count", "tolerance", "source"), COUNTS)
+def test_as_many_parameters_as_in_print(model, bands, count, tolerance, source):
+    """The published count, at the bands it was counted at."""
+    with torch.device("meta"):
+        net = build_model(model, **{**MODELS[model].sizes, "bands": bands})
+
+    assert pytest.approx(count, rel=tolerance) == sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
+def test_the_table_counts_right(entry):
+    """Parameters, and FLOPs per PAN pixel as torch's own counter sees them."""
+    net = entry.build(**entry.sizes)
+    batch = batch_of(entry.sizes.get("bands", 4), 16, 16)
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(batch)
+
+    assert entry.params == sum(p.numel() for p in net.parameters())
+    assert pytest.approx(entry.flops, rel=0.01) == counter.get_total_flops() / 64**2
+
+
+@pytest.mark.parametrize("bands", [4, 8])
+@pytest.mark.parametrize("phase", ["aligned", "toolbox"])
+def test_any_size_comes_back_as_it_came(name, bands, phase):
+    """Sizes that are multiples of nothing; finite DN."""
+    batch = replace(batch_of(bands, 7, 9), phase=phase)
+
+    with torch.no_grad():
+        fused = small(name, bands)(batch)
+
+    assert (1, bands, 28, 36) == fused.shape
+    assert torch.isfinite(fused).all()
+
+
+def test_gradients_reach_every_parameter(name):
+    """Nothing is built that nothing uses."""
+    net = small(name)
+    batch = batch_of(h=8, w=8)
+
+    net(batch).square().mean().backward()
+
+    idle = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert [] == idle
+
+
+@pytest.mark.parametrize(("bands", "ratio"), [(3, 4), (4, 3)])
+def test_what_does_not_fit_is_one_clear_line(name, bands, ratio):
+    """Bands it was not built for; a ratio where the paper has but one."""
+    net = small(name)
+    if bands == 4 and net.only_ratio is None:
+        with torch.no_grad():
+            assert (1, 4, 24, 30) == net(batch_of(4, ratio=3)).shape
+        return
+
+    with pytest.raises(ShapeError, match=r"built for .*; got \d: use .*any-band") as caught:
+        net(batch_of(bands, ratio=ratio))
+    assert "\n" not in str(caught.value)
+
+
+def test_scale_is_a_unit(name):
+    """Twice the DN over twice the full scale is the same picture."""
+    net, batch = small(name).double(), batch_of(dtype=torch.float64)
+    other = replace(batch, ms=batch.ms * 2, pan=batch.pan * 2)
+
+    with torch.no_grad():
+        expected = 2 * net(batch)
+        net.full_scale *= 2
+        torch.testing.assert_close(net(other), expected)
+
+
+def test_checkpoints_bring_back_bits_and_sizes(name, tmp_path):
+    """From the sizes a checkpoint records, and nothing else."""
+    sizes = {**MODELS[name].sizes, **SMALL.get(name, {}), "bands": 3, "full_scale": 1023}
+    net, batch = build_model(name, **sizes).eval(), batch_of(3)
+    info = CheckpointInfo(model=name, sizes=sizes, training={})
+
+    save_checkpoint(tmp_path / "w.safetensors", net, info)
+    loaded, found = load_checkpoint(tmp_path / "w.safetensors")
+
+    assert info == found
+    with torch.no_grad():
+        assert torch.equal(net(batch), loaded(batch))
+
+
+@pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
+def test_freeze_tuning_names_real_parameters(entry):
+    """Every beginning finds some; together they are the smaller part."""
+    with torch.device("meta"):
+        net = entry.build(**entry.sizes)
+    sizes = {n: p.numel() for n, p in net.named_parameters()}
+
+    for beginning in entry.tuned_when_frozen:
+        assert any(n.startswith(beginning) for n in sizes), beginning
+    tuned = sum(size for n, size in sizes.items() if n.startswith(entry.tuned_when_frozen))
+    assert 0 < tuned < sum(sizes.values()) / 2
+
+
+def gradient_reach(net: torch.nn.Module, at: int, axis: int, side: int, wide: int) -> int:
+    """PAN pixels from output pixel `at` of a strip to the farthest input it depends on."""
+    shape = (side, wide) if axis == 0 else (wide, side)
+    batch = batch_of(net.bands, *shape, dtype=torch.float64)
+    batch.pan.requires_grad_(True)
+    batch.ms.requires_grad_(True)
+    place = (at, 2 * wide) if axis == 0 else (2 * wide, at)
+    net(batch)[0, 0, place[0], place[1]].backward()
+    fine = torch.nonzero(batch.pan.grad[0, 0].abs().sum(1 - axis))[:, 0]
+    coarse = 4 * torch.nonzero(batch.ms.grad[0].abs().sum((0, 2 - axis)))[:, 0]
+    ends = (fine.min(), fine.max(), coarse.min(), coarse.max() + 3)
+    return max(abs(int(end) - at) for end in ends)
+
+
+@pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
+@pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is not None])
+def test_it_looks_exactly_as_far_as_it_says(model, axis):
+    """Gradients of one output pixel for each place on the network's grid that can be farthest."""
+    entry = MODELS[model]
+    net = small_of_full_depth(model)
+    grid = max(4, entry.multiple_of)
+    side = 2 * (-(-entry.reach // grid) + 1) * grid // 4
+    middle = side * 2 // grid * grid
+    places = {middle + i for i in (0, 1, 2, 3, grid - 1)}
+
+    reaches = [gradient_reach(net, at, axis, side, grid // 4 + 3) for at in sorted(places)]
+
+    assert entry.reach == max(reaches)
+
+
+def small_of_full_depth(name: str) -> torch.nn.Module:
+    """Narrow where depth is dear, yet wide enough that no ReLU shuts a whole path."""
+    torch.manual_seed(1)
+    sizes = {**MODELS[name].sizes, "bands": 4, **NARROW.get(name, {})}
+    return build_model(name, **sizes).double().eval()
+
+
+NARROW = {"gppnn": {"width": 16}}
+
+
+@pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is None])
+def test_networks_without_a_reach_look_at_everything(model):
+    """The last pixel depends on the first; windows of a large scene overlap all the same."""
+    batch = batch_of(4, 8, 8, dtype=torch.float64)
+    batch.pan.requires_grad_(True)
+
+    small(model).double()(batch)[0, 0, -1, -1].backward()
+
+    assert float(batch.pan.grad[0, 0, 0, 0].abs()) > 0
+    assert MODELS[model].halo(4) >= OVERLAP
+
+
+def test_windows_start_on_the_networks_own_grid():
+    """Else attention would see other windows in every tile."""
+    for entry in MODELS.values():
+        assert CORE % entry.multiple_of == 0
+        assert entry.halo(4) % entry.multiple_of == 0
+
+
+# (model, the loss must fall to this part of its start in so many steps, learning rate)
+OVERFIT = [
+    ("fusionnet", 0.8, 20, 2e-3),
+    ("gppnn", 0.8, 20, 2e-3),
+]
+
+
+@pytest.mark.parametrize(("model", "part", "steps", "rate"), OVERFIT)
+def test_one_of_each_family_learns(model, part, steps, rate):
+    """One pair by heart: a smooth truth whose detail is the PAN's."""
+    torch.manual_seed(0)
+    net, batch = small(model), batch_of(h=8, w=8, size=2)
+    detail = batch.pan - batch.pan.mean()
+    truth = batch.ms.repeat_interleave(4, 2).repeat_interleave(4, 3) + 0.3 * detail
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate)
+
+    losses = []
+    for _ in range(steps):
+        loss = relative_l1(net(batch), truth, batch.ms)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+
+    assert losses[-1] < part * losses[0]
