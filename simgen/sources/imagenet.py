@@ -9,7 +9,7 @@ from simgen.errors import SourceError
 from simgen.sources.folder import list_folder
 from simgen.sources.source import Photo, Source, Wish, digest_of, is_image
 from simgen.sources.table import Table
-from simgen.sources.tars import list_tar, opened, walk
+from simgen.sources.tars import add_member, list_tar, opened, walk
 
 REPOSITORY = "ILSVRC/imagenet-1k"
 LICENCE = (
@@ -114,12 +114,7 @@ def _list_classes(table: Table, path: Path) -> None:
             end = part.offset_data + part.size
             for info in walk(table, inner, path, part.offset_data, end):
                 if is_image(info.name):
-                    table.add_slice(
-                        f"{part.name.removesuffix('.tar')}/{info.name}",
-                        info.offset_data,
-                        info.size,
-                        stamp=int(info.mtime) % 2**64,
-                    )
+                    add_member(table, f"{part.name.removesuffix('.tar')}/{info.name}", info)
 
 
 def _source(

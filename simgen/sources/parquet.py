@@ -92,11 +92,13 @@ def list_rows(urls: Sequence[str]) -> tuple[Rows, str]:
     groups: list[_Group] = []
     hasher = hashlib.sha256()
     for url in urls:
+        tail = _tail(url)
         with _opened(url) as file:
             _check_schema(url, file.schema_arrow)
             # A remote name holds its revision; a local one may be moved.
             name = url if "://" in url else _stem(url)
-            hasher.update(f"{name} {file.metadata.to_dict()}\n".encode())
+            # Not metadata.to_dict(): on a damaged footer it ends the whole process.
+            hasher.update(f"{name} {file.metadata.serialized_size} {tail}\n".encode())
             groups += _groups(url, file.metadata)
     rows = Rows(groups)
     local = not any("://" in url for url in urls)
@@ -134,7 +136,7 @@ def _images(url: str, number: int) -> list[bytes | None]:
         column = f"{_IMAGE}.bytes"
         try:
             table = file.read_row_group(number, columns=[column], use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise SourceError(f"{_stem(url)}: row group {number}: {error}") from error
     return [cell["bytes"] if cell else None for cell in table[_IMAGE].to_pylist()]
 
@@ -144,7 +146,20 @@ def _opened(url: str) -> Iterator[Any]:
     try:
         with fsspec.open(url, "rb") as file, pq.ParquetFile(file, pre_buffer=True) as parquet:
             yield parquet
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError(f"cannot read {url}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _tail(url: str) -> str:
+    """A hash of the file's footer."""
+    try:
+        with fsspec.open(url, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 8))
+            length = min(int.from_bytes(file.read(4), "little"), max(0, size - 8))
+            file.seek(size - 8 - length if length else 0)
+            return hashlib.sha256(file.read(length)).hexdigest()
+    except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {url}: {str(error).partition(chr(10))[0]}") from error
 
 

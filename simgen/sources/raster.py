@@ -22,6 +22,7 @@ from simgen.errors import SourceError
 
 _DEPTHS = (8, 10, 11, 12, 14, 16)
 _READ_WHOLE = 64_000_000  # values: a smaller file is read once to see that it is whole
+_STRIP = 1_000_000  # values
 _MAX_BLOCK = 1 << 29  # bytes of the stretch that GDAL unpacks at a time
 _MAX_SIDE = 1 << 20
 _PROBES, _PROBE = 4, 128  # windows a side, pixels a window: what radiometry is judged by
@@ -74,18 +75,16 @@ def measure(file: File, raster: Raster) -> int:
     Raises: SourceError if what it holds is mostly nodata, or does not read.
     """
     with _opened(file) as tiff:
-        if raster.height * raster.width * len(raster.bands) <= _READ_WHOLE:
-            sample = _read(tiff, raster, Window(0, 0, raster.width, raster.height))
-        else:
-            sample = np.concatenate(
-                [_read(tiff, raster, window).reshape(len(raster.bands), -1)
-                 for window in _probes(raster)], axis=1
-            )  # fmt: skip
+        small = raster.height * raster.width * len(raster.bands) <= _READ_WHOLE
+        values, empty, brightest = 0, 0, -np.inf
+        for window in _strips(raster) if small else _probes(raster):
+            part = _read(tiff, raster, window)
+            found = part[~np.isnan(part)]
+            values, empty = values + part.size, empty + part.size - found.size
+            brightest = max(brightest, float(found.max(initial=-np.inf)))
         nbits = tiff.tags(raster.bands[0], ns="IMAGE_STRUCTURE").get("NBITS", "")
-    empty = float(np.isnan(sample).mean())
-    if empty > 0.5:
-        raise SourceError(f"{100 * empty:.0f} % of it is nodata")
-    brightest = float(np.nanmax(sample))
+    if empty > 0.5 * values:
+        raise SourceError(f"{100 * empty / values:.0f} % of it is nodata")
     dtype = np.dtype(raster.dtype)
     if dtype.kind == "f" and brightest <= 2:
         return 0
@@ -125,6 +124,13 @@ def _read(tiff: Any, raster: Raster, window: Any) -> np.ndarray:
         data[data == np.float32(raster.nodata)] = np.nan
     data[~np.isfinite(data)] = np.nan
     return np.asarray(data)
+
+
+def _strips(raster: Raster) -> Iterator[Any]:
+    """The whole, in pieces that cost little memory whatever the header claims."""
+    rows = max(1, _STRIP // (raster.width * len(raster.bands)))
+    for row in range(0, raster.height, rows):
+        yield Window(0, row, raster.width, min(rows, raster.height - row))
 
 
 def _probes(raster: Raster) -> Iterator[Any]:

@@ -1,13 +1,18 @@
 """Tars of images: WebDataset shards, or any other; read by offset."""
 
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from simgen.errors import SourceError
 from simgen.sources.source import Source, Wish, is_image, licence_beside
 from simgen.sources.table import Table
+
+_MAX_HEADER = 1 << 20
+# What tarfile raises on headers that lie.
+_DAMAGE = (tarfile.TarError, ValueError, OverflowError, EOFError)
 
 
 def open_tar(wish: Wish) -> Source:
@@ -50,9 +55,12 @@ def list_tar(table: Table, path: Path) -> None:
     with opened(path) as file:
         for info in walk(table, file, path, 0, path.stat().st_size):
             if is_image(info.name):
-                table.add_slice(
-                    info.name, info.offset_data, info.size, stamp=int(info.mtime) % 2**64
-                )
+                add_member(table, info.name, info)
+
+
+def add_member(table: Table, name: str, info: tarfile.TarInfo) -> None:
+    stamp = zlib.crc32(repr(info.mtime).encode())  # as a header may claim anything, even NaN
+    table.add_slice(name, info.offset_data, info.size, stamp=stamp)
 
 
 def walk(
@@ -64,14 +72,15 @@ def walk(
     """
     file.seek(start)
     try:
-        tar = tarfile.TarFile(fileobj=file, mode="r")
-    except tarfile.TarError as error:
+        headers: Any = _Headers(file)
+        tar = tarfile.TarFile(fileobj=headers, mode="r")
+    except _DAMAGE as error:
         raise SourceError(f"{path} is no uncompressed tar: {error}") from error
     last = "its first member"
     while True:
         try:
             info = tar.next()
-        except tarfile.TarError as error:
+        except _DAMAGE as error:
             table.reject("end of archive", f"{path.name} breaks off after {last}: {error}")
             return
         if info is None:
@@ -84,6 +93,19 @@ def walk(
             return
         last = repr(info.name)
         yield info
+
+
+class _Headers:
+    """A file of which nothing but headers is read: a name of gigabytes is none."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self._read = file.read
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_HEADER:
+            raise tarfile.ReadError(f"a header claims {size} bytes")
+        return self._read(size)
 
 
 def opened(path: Path) -> BinaryIO:

@@ -1,5 +1,6 @@
 """Zips of images, listed by their central directory."""
 
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ from simgen.sources.source import is_image
 from simgen.sources.table import Table
 
 _ENCRYPTED = 0x1
+_ABSURD = 1 << 40  # bytes
+# What zipfile raises on directories that lie.
+_DAMAGE = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, MemoryError)
 
 
 def list_zip(table: Table, path: Path, keep: Callable[[str], bool]) -> None:
@@ -19,7 +23,8 @@ def list_zip(table: Table, path: Path, keep: Callable[[str], bool]) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        size = path.stat().st_size
+    except (OSError, struct.error, *_DAMAGE) as error:
         raise SourceError(
             f"cannot read {path}: {error}\n  do: compare its size with the published one; "
             "a download that broke off has no directory at its end"
@@ -30,6 +35,8 @@ def list_zip(table: Table, path: Path, keep: Callable[[str], bool]) -> None:
             continue
         if info.flag_bits & _ENCRYPTED:
             table.reject(info.filename, "encrypted")
+        elif info.file_size >= _ABSURD or info.header_offset + info.compress_size > size:
+            table.reject(info.filename, f"claims {info.file_size} bytes; damaged zip")
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             table.reject(info.filename, f"compressed by method {info.compress_type}; expected 0, 8")
         elif info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
