@@ -34,6 +34,7 @@ _LIMITS: dict[str, Range] = {
     "pan_unexplained": (0, 1),
     "pan_hidden": (0, 0.9),
     "pan_gain": (0, 4),
+    "exposure": (0.05, 16),
     "haze": (0, 0.9),
     "read_noise": (0, 1),
     "shot_noise": (0, 1),
@@ -103,6 +104,8 @@ class Recipe:
     bits: tuple[int, ...] = (11,)
     band_gain: Range = (1.0, 1.0)
     band_offset: Range = (0.0, 0.0)
+    exposure: Range = (1.0, 1.0)  # factor of all bands: highlights saturate
+    exposure_chance: float = 0.0
     haze: Range = (0.0, 0.0)  # loss of contrast in the shortest wavelength
     haze_chance: float = 0.0
     read_noise: Range = (0.0, 0.0)  # sigma

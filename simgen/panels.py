@@ -203,6 +203,12 @@ PANELS = (
         changes={"band_gain": (0.15, 0.65), "band_offset": (0.0, 0.08)},
     ),
     Panel(
+        name="exposure",
+        text="exposure 1 | 2.5: highlights saturate",
+        shows="gt",
+        changes={"exposure_chance": 1.0, "exposure": (2.5, 2.5)},
+    ),
+    Panel(
         name="unexplained",
         text="PAN with texture that no band has",
         shows="pan",

@@ -30,6 +30,8 @@ def draw_bands(
             rows[band], offset[band] = _draw_row(recipe, rng, channels)
     gain = rng.uniform(*recipe.band_gain, size=C)
     rows, offset = rows * gain[:, None], offset * gain + rng.uniform(*recipe.band_offset, size=C)
+    exposure = maybe(rng, recipe.exposure_chance, recipe.exposure) or 1.0
+    gain, rows, offset = gain * exposure, rows * exposure, offset * exposure
     strength = maybe(rng, recipe.haze_chance, recipe.haze)
     airlight = rng.uniform(0.5, 1.0) * float(gain.mean())
     if strength:

@@ -49,6 +49,8 @@ def sensor() -> Recipe:
         bits=(8, 10, 11, 11, 12),
         band_gain=(0.15, 0.65),
         band_offset=(0.0, 0.08),
+        exposure_chance=0.1,
+        exposure=(1.2, 2.0),
         haze_chance=0.3,
         haze=(0.05, 0.4),
         read_noise=(0.0, 0.002),

@@ -6,6 +6,8 @@ from PIL import Image
 from scipy.fft import dctn, idctn
 from scipy.ndimage import convolve1d
 
+from simgen import engine
+from simgen.config import Recipe
 from simgen.draws import draw_noise, draw_sample
 from simgen.physics.noise import correlated, grained, striped
 from simgen.physics.radiometry import compressed, dct_matrix
@@ -153,3 +155,24 @@ def test_bits_and_noise_of_sensor():
         abs(np.corrcoef(noise.normal_pan[0, :16, :16].ravel(), noise.normal_ms[0].ravel())[0, 1])
         < 0.2
     )
+
+
+@pytest.mark.parametrize("bits", [8, 10, 11, 12])
+def test_highlights_saturate_where_the_bits_end(bits):
+    """White, twice exposed, is the highest number and no higher; a fifth of it is in proportion."""
+    recipe = Recipe(
+        name="x",
+        tile=64,
+        keep_rgb=1.0,
+        pan_unexplained_chance=0.0,
+        exposure_chance=1.0,
+        exposure=(2.0, 2.0),
+        bits=(bits,),
+    )
+    draw = draw_sample(recipe, bands=3, seed=0, key="a", height=300, width=300)
+
+    for level in (255, 51):
+        gt, ms, pan = engine.make(np.full((128, 128, 3), level, np.uint8), draw, recipe)
+        for image in (gt, ms, pan):
+            expected = min(2 * level / 255, 1) * (2**bits - 1)
+            assert np.abs(image - expected).max() <= 1

@@ -36,6 +36,7 @@ SWITCHES = {
     "hidden": {"pan_hidden_chance": 1.0, "pan_hidden": (0.2, 0.5)},
     "texture": {"pan_unexplained_chance": 1.0, "pan_unexplained": (0.2, 0.3)},
     "haze": {"haze_chance": 1.0, "haze": (0.3, 0.5)},
+    "exposure": {"exposure_chance": 1.0, "exposure": (2.0, 3.0)},
     "noise": {"read_noise": (0.005, 0.01), "shot_noise": (1e-4, 2e-4), "noise_spread": 0.3},
     "common": {"read_noise": (0.01, 0.01), "noise_common": (0.5, 0.5)},
     "grain": {"read_noise": (0.01, 0.01), "noise_grain": (0.3, 0.3)},

@@ -32,8 +32,7 @@ def test_a_panel_has_two_different_halves(panel):
     (_, without), (_, with_) = both_halves(panel, photos[panel.photo].read())
 
     assert any(
-        a.shape != b.shape or not np.array_equal(a, b)
-        for a, b in zip(without, with_, strict=True)
+        a.shape != b.shape or not np.array_equal(a, b) for a, b in zip(without, with_, strict=True)
     )
 
 
