@@ -1,15 +1,16 @@
 """ImageNet-1k: streamed from Hugging Face, or on disk in any form in which it is handed round."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shards.manifest import Rejected
 from simgen.errors import SourceError
 from simgen.sources.folder import list_folder
-from simgen.sources.source import Photo, Source, Wish, digest_of, is_image
+from simgen.sources.recall import Member
+from simgen.sources.source import Photo, Source, Wish, digest_of
 from simgen.sources.table import Table
-from simgen.sources.tars import add_member, list_tar, opened, walk
+from simgen.sources.tars import images_in, list_members, list_tar, opened, walk
 
 REPOSITORY = "ILSVRC/imagenet-1k"
 LICENCE = (
@@ -97,24 +98,21 @@ def _of_tars(paths: Sequence[Path], split: str) -> Source:
             first = next(walk(table, file, path, 0, size), None)
             nested = first is not None and first.name.endswith(".tar")
         if nested:
-            _list_classes(table, path)
+            list_members(table, path, _images_in_classes(table, path))
         else:
             list_tar(table, path)
     table.read_small()
     return _source(table, table.digest, split, rejected=tuple(table.rejected))
 
 
-def _list_classes(table: Table, path: Path) -> None:
+def _images_in_classes(table: Table, path: Path) -> Iterator[Member]:
     """A tar of tars: the inner ones are stretches of the outer, walked where they lie."""
-    table.open_archive(path)
     with opened(path) as outer, opened(path) as inner:
         for part in walk(table, outer, path, 0, path.stat().st_size):
-            if not part.name.endswith(".tar"):
-                continue
-            end = part.offset_data + part.size
-            for info in walk(table, inner, path, part.offset_data, end):
-                if is_image(info.name):
-                    add_member(table, f"{part.name.removesuffix('.tar')}/{info.name}", info)
+            if part.name.endswith(".tar"):
+                end = part.offset_data + part.size
+                folder = f"{part.name.removesuffix('.tar')}/"
+                yield from images_in(table, inner, path, part.offset_data, end, folder)
 
 
 def _source(

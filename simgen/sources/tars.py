@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from simgen.errors import SourceError
+from simgen.sources.recall import Member, keep, recall
 from simgen.sources.source import Source, Wish, is_image, licence_beside
 from simgen.sources.table import Table
 
@@ -51,16 +52,31 @@ def find_archives(root: Path, ending: str) -> list[Path]:
 
 def list_tar(table: Table, path: Path) -> None:
     """Add the images of a tar; what breaks off inside is named, the whole members before stay."""
-    table.open_archive(path)
     with opened(path) as file:
-        for info in walk(table, file, path, 0, path.stat().st_size):
-            if is_image(info.name):
-                add_member(table, info.name, info)
+        list_members(table, path, images_in(table, file, path, 0, path.stat().st_size))
 
 
-def add_member(table: Table, name: str, info: tarfile.TarInfo) -> None:
-    stamp = zlib.crc32(repr(info.mtime).encode())  # as a header may claim anything, even NaN
-    table.add_slice(name, info.offset_data, info.size, stamp=stamp)
+def list_members(table: Table, path: Path, walked: Iterator[Member]) -> None:
+    """Add what a walk through an archive finds, or found when it was last walked."""
+    table.open_archive(path)
+    members = recall(path)
+    if members is None:
+        whole = len(table.rejected)
+        members = list(walked)
+        if len(table.rejected) == whole:
+            keep(path, members)
+    for name, offset, size, stamp in members:
+        table.add_slice(name, offset, size, stamp=stamp)
+
+
+def images_in(
+    table: Table, file: BinaryIO, path: Path, start: int, end: int, folder: str = ""
+) -> Iterator[Member]:
+    """The images of the tar that lies between two offsets of `file`."""
+    for info in walk(table, file, path, start, end):
+        if is_image(info.name):
+            stamp = zlib.crc32(repr(info.mtime).encode())  # a header may claim anything, even NaN
+            yield f"{folder}{info.name}", info.offset_data, info.size, stamp
 
 
 def walk(

@@ -155,3 +155,51 @@ def test_a_lying_size_costs_no_memory(tmp_path, make_jpeg):
     assert peak < 5_000_000
     assert 1 == len(source.photos)
     assert "truncated inside" in source.rejected[0].reason
+
+
+def test_a_large_tar_is_walked_once(tars, tmp_path, monkeypatch):
+    """The next listing is the same without a walk; a changed tar or a damaged note is walked."""
+    from simgen.sources import recall
+    from simgen.sources import tars as module
+
+    monkeypatch.setattr(recall, "LEAST", 0)
+    monkeypatch.setenv("PANPRIOR_CACHE", str(tmp_path / "cache"))
+    true_walk, walked = module.walk, []
+
+    def walk(table, file, path, start, end):
+        walked.append(path.name)
+        return true_walk(table, file, path, start, end)
+
+    monkeypatch.setattr(module, "walk", walk)
+
+    def listing():
+        walked.clear()
+        source = open_source("tar", tars)
+        return source.digest, [(photo.key, photo.read()) for photo in source.photos]
+
+    first = listing()
+    assert ["train-000000.tar", "train-000001.tar"] == walked
+    assert first == listing()
+    assert [] == walked
+    path = tars / "train-000000.tar"
+    path.write_bytes(path.read_bytes())
+    assert first == listing()
+    assert ["train-000000.tar"] == walked
+    for note in (tmp_path / "cache").iterdir():
+        note.write_bytes(note.read_bytes()[:100])
+    assert first == listing()
+    assert 2 == len(walked)
+
+
+def test_a_small_or_broken_tar_is_not_noted(tars, tmp_path, monkeypatch):
+    """Nothing is left behind where it is not worth it, or not whole."""
+    from simgen.sources import recall
+
+    monkeypatch.setenv("PANPRIOR_CACHE", str(tmp_path / "cache"))
+    open_source("tar", tars)
+    monkeypatch.setattr(recall, "LEAST", 0)
+    path = tars / "train-000000.tar"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    open_source("tar", path)
+
+    assert not (tmp_path / "cache").exists()
