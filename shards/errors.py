@@ -7,3 +7,7 @@ class PanpriorError(Exception):
 
 class ContractError(PanpriorError):
     """A shard, manifest or sample breaks the contract of CONTRACT.md."""
+
+
+class SharingError(PanpriorError):
+    """A build cannot be pulled, pushed or verified. Its message holds no credentials."""

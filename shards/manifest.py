@@ -81,6 +81,8 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _check_types(self)
+        if len({row.name for row in self.shards}) != len(self.shards):
+            raise ContractError("a manifest lists each shard once; got one name twice")
 
     @property
     def samples(self) -> int:
@@ -109,23 +111,28 @@ class Manifest:
                 f"no {NAME} in {folder}; expected a finished build "
                 "(run `python -m simgen build` on it again: it resumes)"
             )
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> "Manifest":
+        """From a file's bytes, wherever they came from; ContractError naming `where`."""
         try:
-            raw = json.loads(path.read_bytes())
+            raw = json.loads(data)
             version = raw["contract_version"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ContractError(
-                f"{path} is not a manifest: {error!r}; rebuild or re-copy it"
+                f"{where} is not a manifest: {error!r}; rebuild or re-copy it"
             ) from error
         if version != VERSION:
             raise ContractError(
-                f"{path} has contract version {version}; this panprior reads version {VERSION}"
+                f"{where} has contract version {version}; this panprior reads version {VERSION}"
             )
         try:
             raw["shards"] = tuple(ShardRow(**row) for row in raw["shards"])
             raw["rejected"] = tuple(Rejected(**row) for row in raw["rejected"])
             return cls(**raw)
         except (KeyError, TypeError) as error:
-            raise ContractError(f"{path} lacks a field or has a strange one: {error}") from error
+            raise ContractError(f"{where} lacks a field or has a strange one: {error}") from error
 
     def check_sample(self, row: ShardRow, key: str, shape: tuple[int, ...], ratio: int) -> None:
         """ContractError unless a sample's gt shape and ratio are those of its shard and build."""

@@ -63,6 +63,7 @@ def test_nothing_unpickles_or_extracts():
         ("import fusiontrain.benchmark", ["accelerate", "webdataset", "nvidia", "h5py", "scipy"]),
         ("import simgen.cli", ["torch", "nvidia", "rasterio", "accelerate"]),
         ("import shards.tar, shards.manifest", ["torch", "nvidia", "PIL", "webdataset"]),
+        ("import shards.__main__", ["torch", "PIL", "fsspec", "s3fs", "aiohttp", "rich"]),
     ],
 )
 def test_light_doors_import_nothing_heavy(statement, absent):

@@ -1,0 +1,105 @@
+"""Builds from and to anywhere: pull, push, verify, list."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from shards.errors import PanpriorError
+from shards.known import CATALOG, known_builds
+from shards.manifest import Manifest
+from shards.remote import shown
+from shards.sharing import Tell, pull, push, verify
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except PanpriorError as error:
+        print(f"shards: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # the disk's or the permissions' word, not a bug
+        print(f"shards: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("shards: stopped; the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m shards", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    fetch = commands.add_parser("pull", help="copy a build here; run again to go on")
+    fetch.set_defaults(run=_pull)
+    fetch.add_argument("url", help="file, http(s), s3, hf, ...; or a name of the catalogue")
+    fetch.add_argument("folder", type=Path)
+    fetch.add_argument("--digest", help="refuse any manifest but the one of this sha256")
+
+    send = commands.add_parser("push", help="copy a build to a URL; run again to go on")
+    send.set_defaults(run=_push)
+    send.add_argument("folder", type=Path)
+    send.add_argument("url")
+
+    check = commands.add_parser("verify", help="compare every file with the manifest")
+    check.set_defaults(run=_verify)
+    check.add_argument("url", help="URL or folder")
+
+    for command in (fetch, send, check):
+        command.add_argument("--jobs", type=int, default=4, help="files at a time")
+        command.add_argument("--quiet", action="store_true", help="say nothing but errors")
+
+    names = commands.add_parser("list", help="builds that are published")
+    names.set_defaults(run=_list)
+    return parser
+
+
+def _pull(args: argparse.Namespace) -> int:
+    url, digest = args.url, args.digest
+    if "://" not in url:
+        known = known_builds()
+        if url not in known:
+            raise PanpriorError(
+                f"{url!r} is no URL and no known build; known: {', '.join(known) or 'none'}"
+            )
+        url, digest = known[url].url, digest or known[url].manifest
+    manifest = pull(url, args.folder, digest=digest, jobs=args.jobs, tell=_tell(args))
+    return _done(args, manifest, f"pulled from {shown(url)} into {args.folder}")
+
+
+def _push(args: argparse.Namespace) -> int:
+    manifest = push(args.folder, args.url, jobs=args.jobs, tell=_tell(args))
+    return _done(args, manifest, f"pushed to {shown(args.url)}")
+
+
+def _verify(args: argparse.Namespace) -> int:
+    manifest = verify(args.url, jobs=args.jobs, tell=_tell(args))
+    return _done(args, manifest, f"as listed at {shown(args.url)}")
+
+
+def _list(_: argparse.Namespace) -> int:
+    known = known_builds()
+    for build in known.values():
+        print(f"{build.name}  {build.url}  {build.manifest[:12]}  {build.licence}")
+    if not known:
+        print(f"no build is published yet; entries lie in {CATALOG.name}/ as its README says")
+    return 0
+
+
+def _tell(args: argparse.Namespace) -> Tell:
+    def say(text: str) -> None:
+        if not args.quiet:
+            print(f"shards: {text}", file=sys.stderr)
+
+    return say
+
+
+def _done(args: argparse.Namespace, manifest: Manifest, what: str) -> int:
+    if not args.quiet:
+        print(f"shards: {manifest.samples} samples in {len(manifest.shards)} shards {what}")
+        print(f"shards: manifest {manifest.digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

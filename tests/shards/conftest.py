@@ -1,0 +1,191 @@
+"""Servers on loopback: an HTTP that fails as it is told to, and an S3."""
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+
+class Faults:
+    """What goes wrong, by file name; and what was asked."""
+
+    def __init__(self) -> None:
+        self.root = Path()
+        self.cut: dict[str, list[int]] = {}  # bytes sent before each cut; empty: no more cuts
+        self.reset = False  # cut by RST, not by an early end
+        self.flip: dict[str, int] = {}  # answers to come with a byte flipped
+        self.unavailable: Counter[str] = Counter()  # 503s to come
+        self.ranges = True
+        self.login = ""  # Authorization that is asked for
+        self.asked: list[tuple[str, str]] = []  # name, Range
+        self.queries: set[str] = set()
+
+
+class Handler(BaseHTTPRequestHandler):
+    faults: Faults
+
+    def do_GET(self) -> None:
+        faults, parts = self.faults, urlsplit(self.path)
+        name = parts.path.rpartition("/")[2]
+        asked = self.headers.get("Range", "")
+        faults.asked.append((name, asked))
+        faults.queries.add(parts.query)
+        if faults.login and self.headers.get("Authorization") != faults.login:
+            return self.send_error(401)
+        if faults.unavailable[name]:
+            faults.unavailable[name] -= 1
+            return self.send_error(503)
+        path = faults.root / name
+        if not path.is_file():
+            return self.send_error(404)
+        data = bytearray(path.read_bytes())
+        if faults.flip.get(name, 0):
+            faults.flip[name] -= 1
+            data[len(data) // 2] ^= 1
+        start = 0
+        if asked and faults.ranges:
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            if start >= len(data):
+                return self.send_error(416)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        cuts = faults.cut.get(name, [])
+        if not cuts:
+            self.wfile.write(data[start:])
+            return None
+        self.wfile.write(data[start : start + cuts.pop(0)])
+        self.wfile.flush()
+        if faults.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        return None
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def web(small_build):
+    """(URL, faults) of a server over the session's small build."""
+    faults = Faults()
+    faults.root = small_build
+    handler = type("OwnHandler", (Handler,), {"faults": faults})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/builds/small", faults
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@contextmanager
+def cutting_proxy(target: int, cuts: list[int]):
+    """A port before `target` whose connections end after so many bytes of answer, one each."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source, sink, limit) -> None:
+        try:
+            while (limit is None or limit > 0) and (data := source.recv(16384)):
+                sink.sendall(data if limit is None else data[:limit])
+                limit = None if limit is None else limit - len(data)
+        except OSError:
+            pass
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", target))
+            ways = [(client, server, None), (server, client, cuts.pop(0) if cuts else None)]
+            pumps = [threading.Thread(target=pump, args=way) for way in ways]
+            for one in pumps:
+                one.start()
+            threads.append((pumps, client, server))
+
+    threads: list = []
+    accepting = threading.Thread(target=serve)
+    accepting.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepting.join()
+        for pumps, *ends in threads:
+            for end in ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            for one in pumps:
+                one.join()
+            for end in ends:
+                end.close()
+
+
+@pytest.fixture(scope="session")
+def s3_port():
+    """moto's server, in a process of its own, with a bucket named `bucket`."""
+    pytest.importorskip("moto", reason="an S3 on loopback needs moto (extra dev)")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    # A port of 0 would not be told; should another take this one, the test fails and says so.
+    code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    server = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
+                urllib.request.urlopen(request, timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "moto's server ended"
+                assert time.monotonic() < end, "moto's server does not answer"
+                time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def s3(s3_port, monkeypatch):
+    """Environment of a client; the function changes the port, to put a proxy between."""
+
+    def at(port: int) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAFORTESTS")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-to-be-told")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    at(s3_port)
+    return at
+
+
+@pytest.fixture
+def proxy():
+    return cutting_proxy
