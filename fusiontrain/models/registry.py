@@ -13,9 +13,11 @@ from fusiontrain.models.fusionnet import FusionNet
 from fusiontrain.models.gppnn import GPPNN
 from fusiontrain.models.lagconv import LAGConvNet
 from fusiontrain.models.msdcnn import MSDCNN
+from fusiontrain.models.panformer import PanFormer
 from fusiontrain.models.pannet import PanNet
 from fusiontrain.models.pnn import PNN
 from fusiontrain.models.published import FULL_SCALE
+from fusiontrain.models.swinir import SwinIR
 
 OVERLAP = 64  # PAN pixels around the windows of a network that looks at all of what it is given
 
@@ -48,6 +50,21 @@ class ModelEntry:
         reach = OVERLAP if self.reach is None else math.ceil(self.reach * max(ratio, 4) / 4)
         return -(-reach // self.multiple_of) * self.multiple_of
 
+
+_STREAMS = (("pan", 2), ("ms", 2), ("pan_rounds", 3), ("ms_rounds", 3))
+_NORMS_OF_PANFORMER = tuple(
+    f"{stream}.{i}.{layer}.{norm}."
+    for stream, count in _STREAMS
+    for i in range(count)
+    for layer in ("plain", "shifted")
+    for norm in ("norm", "second.0")
+)
+_NORMS_OF_SWINIR = tuple(
+    f"groups.{group}.layers.{layer}.{norm}."
+    for group in range(4)
+    for layer in range(6)
+    for norm in ("norm", "second.0")
+)
 
 _ENTRIES = (
     ModelEntry(
@@ -127,6 +144,39 @@ _ENTRIES = (
         reach=None,  # its biases see the image's mean
         tuned_when_frozen=("head",),
         paper="Jin et al. 2022, doi:10.1609/aaai.v36i1.19996",
+    ),
+    ModelEntry(
+        name="panformer",
+        family="transformer",
+        build=PanFormer,
+        sizes={"bands": 4, "width": 64, "heads": 8, "rounds": 3, "full_scale": FULL_SCALE},
+        params=1_525_144,
+        published="1.5303 M, 4 bands",
+        flops=364_282,
+        multiple_of=16,
+        reach=95,
+        tuned_when_frozen=("head", *_NORMS_OF_PANFORMER),
+        paper="Zhou et al. 2022, doi:10.1109/ICME52920.2022.9859770",
+    ),
+    ModelEntry(
+        name="swinir",
+        family="transformer",
+        build=SwinIR,
+        sizes={
+            "bands": 4,
+            "width": 60,
+            "heads": 6,
+            "groups": 4,
+            "layers": 6,
+            "full_scale": FULL_SCALE,
+        },
+        params=947_464,
+        published="897 k, RGB without a PAN",
+        flops=135_450,
+        multiple_of=32,
+        reach=415,
+        tuned_when_frozen=("head", "norm", *_NORMS_OF_SWINIR),
+        paper="Liang et al. 2021, doi:10.1109/ICCVW54120.2021.00210",
     ),
     ModelEntry(
         name="gppnn",

@@ -18,6 +18,8 @@ PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
 # Small enough to run often; what is asked does not depend on width.
 SMALL = {
     "gppnn": {"width": 8, "layers": 2},
+    "panformer": {"width": 8, "heads": 2, "rounds": 1},
+    "swinir": {"width": 12, "heads": 2, "groups": 1, "layers": 2},
 }
 
 # (model, bands, parameters, relative tolerance, where the count is printed)
@@ -28,6 +30,7 @@ COUNTS = [
     ("fusionnet", 8, 79_000, 0.006, "76-79 k, from the same"),
     ("fusionnet", 4, 76_000, 0.006, "76-79 k, from the same"),
     ("lagconv", 8, 150_000, 0.01, "54-150 k, from the same"),
+    ("panformer", 4, 1_530_300, 0.004, "1.5303 M, from the same; 5,120 of them are masks"),
     ("gppnn", 4, 119_800, 0.001, "0.1198 M, as later comparisons at 4 bands print it"),
 ]
 
@@ -43,6 +46,15 @@ def batch_of(bands=4, h=8, w=10, ratio=4, dtype=torch.float32, size=1) -> PanBat
     ms = torch.rand(size, bands, h, w, generator=dice, dtype=dtype) * 700 + 80
     gains = torch.full((size, bands), 0.3, dtype=dtype)
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small cost more to share than to compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=PUBLISHED)
@@ -171,11 +183,27 @@ def test_it_looks_exactly_as_far_as_it_says(model, axis):
     grid = max(4, entry.multiple_of)
     side = 2 * (-(-entry.reach // grid) + 1) * grid // 4
     middle = side * 2 // grid * grid
-    places = {middle + i for i in (0, 1, 2, 3, grid - 1)}
+    places = {middle + i for i in FARTHEST.get(model, range(grid))}
 
     reaches = [gradient_reach(net, at, axis, side, grid // 4 + 3) for at in sorted(places)]
 
     assert entry.reach == max(reaches)
+
+
+@pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is not None])
+def test_a_window_fuses_as_the_scene_does(model):
+    """Cut on the network's own grid, the halo around: the same pixels."""
+    net, grid = small(model).double().eval(), max(4, MODELS[model].multiple_of)
+    halo = grid * -(-MODELS[model].halo(4) // grid)
+    start = halo + grid
+    batch = batch_of(4, 3, (start + 2 * halo + 64) // 4, dtype=torch.float64)
+    from_, to = start - halo, start + 16 + halo
+    window = replace(batch, ms=batch.ms[..., from_ // 4 : to // 4], pan=batch.pan[..., from_:to])
+
+    with torch.no_grad():
+        whole, part = net(batch), net(window)
+
+    torch.testing.assert_close(whole[..., start : start + 16], part[..., halo : halo + 16])
 
 
 def small_of_full_depth(name: str) -> torch.nn.Module:
@@ -185,7 +213,13 @@ def small_of_full_depth(name: str) -> torch.nn.Module:
     return build_model(name, **sizes).double().eval()
 
 
-NARROW = {"gppnn": {"width": 16}}
+# Where in a window the pixels stand that look farthest, found by trying all.
+FARTHEST = {"panformer": (0, 15), "swinir": (4,)}
+NARROW = {
+    "gppnn": {"width": 16},
+    "panformer": {"width": 8, "heads": 1},
+    "swinir": {"width": 4, "heads": 1},
+}
 
 
 @pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is None])
@@ -207,9 +241,18 @@ def test_windows_start_on_the_networks_own_grid():
         assert entry.halo(4) % entry.multiple_of == 0
 
 
+def test_swinirs_count_is_the_papers_but_for_what_the_pan_adds():
+    """897 k in print, without tables of distances; RGB in, RGB out, no PAN."""
+    tables = 4 * 6 * 15**2 * 6
+    first, last = 9 * 60 * (4 + 16 - 3), (9 * 60 + 1) * 16 * (4 - 3)
+
+    assert 897 == round((MODELS["swinir"].params - tables - first - last) / 1000)
+
+
 # (model, the loss must fall to this part of its start in so many steps, learning rate)
 OVERFIT = [
     ("fusionnet", 0.8, 20, 2e-3),
+    ("swinir", 0.8, 20, 2e-3),
     ("gppnn", 0.8, 20, 2e-3),
 ]
 
