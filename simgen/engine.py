@@ -15,11 +15,10 @@ from simgen.physics.geometry import move_objects, warp
 from simgen.physics.noise import add_noise, striped
 from simgen.physics.photo import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
-from simgen.physics.spectral import features
+from simgen.physics.spectral import FLOOR
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
-_BLOCK = 32  # coarse pixels a block at most
-_ROWS = 32  # scene rows that stay in the cache while they become bands
+_BLOCK = 16  # coarse pixels a block at most
 
 
 def make(crop_HWF: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
@@ -74,21 +73,36 @@ def _striped(image: np.ndarray, lines: tuple[np.ndarray, np.ndarray], *, down: b
 
 
 def _light(crop_HWF: np.ndarray, draw: Draw, size: int) -> np.ndarray:
-    """The scene's light, (F, size, size) float32."""
+    """The features of the scene's light, as many as any row needs, and ones: float32."""
     image = retouched(crop_HWF, draw)
     if image.dtype == np.uint8:
         encoded = np.arange(256, dtype=np.float32) / np.float32(255)
         image = to_light(encoded, draw.gamma).take(image)
     planar = image.transpose(2, 0, 1)
-    scene = np.empty((planar.shape[0], size, size), np.float32)
+    colours = planar.shape[0]
+    indices = colours == 3 and draw.rows_DF[:, 3:].any()
+    scene = np.empty((colours + (3 if indices else 1), size, size), np.float32)
+    scene[-1] = 1
     rows, columns = (
         _mirrored(*geometry, size)
         for geometry in zip(planar.shape[1:], draw.corner, draw.flip, strict=True)
     )
     for to_row, from_row in rows:
         for to_column, from_column in columns:
-            scene[:, to_row, to_column] = planar[:, from_row, from_column]
+            scene[:colours, to_row, to_column] = planar[:, from_row, from_column]
+    if indices:
+        _index(scene[3], scene[1], (scene[0] + scene[2]) * np.float32(0.5), scene[1] + scene[0])
+        _index(scene[4], scene[2], scene[0], scene[2] + scene[0])
     return scene
+
+
+def _index(out: np.ndarray, more: np.ndarray, less: np.ndarray, total: np.ndarray) -> None:
+    """max(more - less, 0) / sqrt(total + floor) of features(), in place; total is used up."""
+    np.subtract(more, less, out=out)
+    np.maximum(out, 0, out=out)
+    total += np.float32(FLOOR)
+    np.sqrt(total, out=total)
+    out /= total
 
 
 def retouched(crop_HWF: np.ndarray, draw: Draw) -> np.ndarray:
@@ -124,25 +138,15 @@ def _end(stop: int) -> int | None:
 
 def _bands(light_FHW: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
     """The MS's bands (C, S, S) and the PAN scene (S, S) without its texture."""
-    size, D = light_FHW.shape[1], draw.rows_DF.shape[0]
-    rows, offset = draw.rows_DF, draw.offset_D[:, None]
-    linear = light_FHW.shape[0] == 3 and not rows[:, 3:].any()
-    if linear:
-        rows = np.ascontiguousarray(rows[:, :3])
-    bands = np.empty((D, size, size), np.float32)
-    pan = np.empty((size, size), np.float32)
-    pan_offset = np.float32(draw.pan_offset)
-    for top in range(0, size, _ROWS):
-        light = light_FHW[:, top : top + _ROWS]
-        seen = light if linear else features(light)
-        mixed = rows @ seen.reshape(seen.shape[0], -1)
-        mixed += offset
-        np.maximum(mixed, 0, out=mixed)
-        strip = draw.pan_rows_1D @ mixed
-        strip += pan_offset
-        pan[top : top + _ROWS] = np.maximum(strip, 0).reshape(-1, size)
-        bands[:, top : top + _ROWS] = mixed.reshape(D, -1, size)
-    return bands[: draw.bands], pan
+    used = light_FHW.shape[0] - 1
+    rows = np.column_stack([draw.rows_DF[:, :used], draw.offset_D])
+    mixed = rows @ light_FHW.reshape(used + 1, -1)
+    np.maximum(mixed, 0, out=mixed)
+    pan = draw.pan_rows_1D @ mixed
+    pan += np.float32(draw.pan_offset)
+    np.maximum(pan, 0, out=pan)
+    size = light_FHW.shape[1]
+    return mixed[: draw.bands].reshape(-1, size, size), pan.reshape(size, size)
 
 
 def observe_blocks(img_CHW: np.ndarray, kernels_CR2K: np.ndarray, *, step: int) -> np.ndarray:

@@ -11,8 +11,8 @@ def add_noise(
     `normal` is standard normal noise of img's shape. The Gaussian form of shot noise holds
     from some ten electrons on; Foi et al. 2008, IEEE TIP 17(10):1737-1754.
     """
-    sigma = np.sqrt(np.float32(1) * read**2 + shot * np.maximum(img, 0))
-    return (img + sigma * normal).astype(np.float32)
+    sigma = np.sqrt(read**2 + shot * np.maximum(img, 0))
+    return (img + sigma * normal).astype(np.float32, copy=False)
 
 
 def correlated(white_CHW: np.ndarray, common_1HW: np.ndarray, share: float) -> np.ndarray:

@@ -8,7 +8,9 @@ BLOCK = 8
 def quantise(img: np.ndarray, bits: int) -> np.ndarray:
     """Digital numbers: 1.0 is 2**bits - 1; saturated, rounded to nearest, uint16."""
     top = 2**bits - 1
-    return np.rint(np.clip(img * np.float32(top), 0, top)).astype(np.uint16)
+    numbers: np.ndarray = img * np.float32(top)
+    np.clip(numbers, 0, top, out=numbers)
+    return np.rint(numbers, out=numbers).astype(np.uint16)
 
 
 def compressed(numbers_CHW: np.ndarray, step: float, bits: int) -> np.ndarray:
