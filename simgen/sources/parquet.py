@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, overload
 
 import fsspec
@@ -144,7 +145,7 @@ def _images(url: str, number: int) -> list[bytes | None]:
 @contextmanager
 def _opened(url: str) -> Iterator[Any]:
     try:
-        with fsspec.open(url, "rb") as file, pq.ParquetFile(file, pre_buffer=True) as parquet:
+        with _bytes(url) as file, pq.ParquetFile(file, pre_buffer=True) as parquet:
             yield parquet
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceError(f"cannot read {url}: {str(error).partition(chr(10))[0]}") from error
@@ -153,7 +154,7 @@ def _opened(url: str) -> Iterator[Any]:
 def _tail(url: str) -> str:
     """A hash of the file's footer."""
     try:
-        with fsspec.open(url, "rb") as file:
+        with _bytes(url) as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - 8))
             length = min(int.from_bytes(file.read(4), "little"), max(0, size - 8))
@@ -161,6 +162,11 @@ def _tail(url: str) -> str:
             return hashlib.sha256(file.read(length)).hexdigest()
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {url}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _bytes(url: str) -> Any:
+    """A local name is opened as it is: fsspec would read more into some."""
+    return fsspec.open(url, "rb") if "://" in url else Path(url).open("rb")
 
 
 def _stem(url: str) -> str:

@@ -17,7 +17,7 @@ from shards.sensors import GENERIC, match_sensor
 from simgen.config import digest
 from simgen.errors import SourceError
 from simgen.sources.raster import Raster, inspect, measure, read_numbers
-from simgen.sources.source import Photo, Source, Wish, digest_of, licence_beside
+from simgen.sources.source import Photo, Source, Wish, digest_of, licence_beside, printable
 
 _PAN, _MS = "_pan", "_ms"
 _ENDINGS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -191,4 +191,4 @@ def _facts(path: Path) -> dict[str, Any]:
 
 def _text(facts: dict[str, Any], key: str) -> str:
     value = facts.get(key)
-    return value[:200] if isinstance(value, str) else ""
+    return printable(value) if isinstance(value, str) else ""

@@ -155,11 +155,16 @@ def is_image(name: str) -> bool:
     return not base.startswith(".") and Path(base).suffix.lower() in ENDINGS
 
 
+def printable(text: str) -> str:
+    """Someone's words, short and without what could steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:200])
+
+
 def licence_beside(root: Path) -> str:
     """The first line of the licence that lies in the folder."""
     folder = root if root.is_dir() else root.parent
     for name in LICENCE_FILES:
         if (folder / name).is_file():
             first = (folder / name).read_text(errors="replace").strip().partition("\n")[0]
-            return f"{name}: {first[:200]}"
+            return f"{name}: {printable(first)}"
     return "not stated by the folder; whoever shares these shards must know it"

@@ -48,6 +48,7 @@ def rasters(tmp_path):
     )
     write_tiff(root / "wv.tif", bands_of(8, 200, 300, bits=11, seed=2), interleave="pixel")
     write_tiff(root / "s2.tiff", bands_of(13, 210, 220, bits=14, seed=3), nodata=0)
+    write_tiff(root / "rgb16.tif", bands_of(3, 200, 200, bits=12, seed=6))
     cut = write_tiff(root / "cut.tif", bands_of(4, 260, 260, bits=11, seed=4))
     cut.write_bytes(cut.read_bytes()[:-90_000])
     return root
@@ -61,7 +62,7 @@ def test_they_become_shards_twice_alike(rasters, tmp_path, small_build_of, make_
     first = run_build(small_build_of("folder", rasters, tmp_path / "a", **options), workers=1)
     run_build(small_build_of("folder", rasters, tmp_path / "b", **options), workers=1)
 
-    assert 24 == first.samples
+    assert 30 == first.samples
     assert ["cut.tif"] == [r.source for r in first.rejected]
     assert "breaks off" in first.rejected[0].reason
     assert first.to_json() == Manifest.load(tmp_path / "b").to_json()
@@ -70,7 +71,7 @@ def test_they_become_shards_twice_alike(rasters, tmp_path, small_build_of, make_
         for _, members in read_samples(tmp_path / "a" / row.name):
             gt, _, _, facts = decode_sample(members)
             made.setdefault(facts.source.partition("#")[0], []).append(gt)
-    assert {"naip.tif", "wv.tif", "s2.tiff", "photo.jpg"} == set(made)
+    assert {"naip.tif", "wv.tif", "s2.tiff", "rgb16.tif", "photo.jpg"} == set(made)
     assert all(gt.std() > 1 for images in made.values() for gt in images)
 
 
@@ -84,8 +85,8 @@ def test_bands_reach_the_mix_unaltered(rasters, small_build_of, tmp_path, monkey
         return true_run(jobs, recipe, device=device)
 
     monkeypatch.setattr(shard, "run", run)
-    (rasters / "naip.tif").unlink()
-    (rasters / "s2.tiff").unlink()
+    for name in ("naip.tif", "s2.tiff", "rgb16.tif"):
+        (rasters / name).unlink()
     build = small_build_of("folder", rasters, tmp_path / "s", bands=(5,))
     run_build(build, workers=1)
 
