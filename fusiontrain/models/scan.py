@@ -1,0 +1,121 @@
+"""The selective scan in plain torch: a state that forgets as its input tells it to.
+
+    h_t = exp(dt_t A) h_(t-1) + dt_t B_t x_t        y_t = C_t h_t + D x_t
+
+Source: Gu and Dao 2023, arXiv:2312.00752, section 3. Axes: B batch; L tokens; D features;
+N states a feature.
+"""
+
+import importlib
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.utils.checkpoint import checkpoint
+
+SEGMENT = 4096  # tokens whose states are held at once
+
+
+def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """The fast form; the same numbers as `plain_scan`, by segments that are remembered as states.
+
+    Shapes: x, dt (B, L, D); A (D, N), negative; B, C (B, L, N); D (D,) -> (B, L, D) as x.
+    Under float32 it counts in float32: products of many decays do not survive bfloat16.
+    Memory: the states of one segment, in training too, where segments are computed twice.
+    """
+    kind, least = x.dtype, torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        x, dt, A, B, C, D = (tensor.to(least) for tensor in (x, dt, A, B, C, D))
+        if x.is_cuda and least == torch.float32 and (kernel := _fused_kernel()) is not None:
+            # Not run by this project's tests where there is no GPU; there `gpu` marks the one.
+            wide = (tensor.transpose(1, 2).contiguous() for tensor in (x, dt))
+            narrow = (tensor.transpose(1, 2).contiguous() for tensor in (B, C))
+            y: Tensor = kernel(*wide, A, *narrow, D)
+            return y.transpose(1, 2).to(kind)
+        state = x.new_zeros(x.shape[0], *A.shape)
+        parts = []
+        for start in range(0, x.shape[1], SEGMENT):
+            piece = (*(t[:, start : start + SEGMENT] for t in (x, dt, B, C)), A, state)
+            if torch.is_grad_enabled() and x.shape[1] > SEGMENT:
+                y, state = checkpoint(_segment, *piece, use_reentrant=False)
+            else:
+                y, state = _segment(*piece)
+            parts.append(y)
+        return (torch.cat(parts, 1) + x * D).to(kind)
+
+
+def plain_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """The same, token by token as the equation is written: what `selective_scan` is held to."""
+    h = x.new_zeros(x.shape[0], *A.shape)
+    outputs = []
+    for t in range(x.shape[1]):
+        h = torch.exp(dt[:, t, :, None] * A) * h
+        h = h + (dt[:, t] * x[:, t])[..., None] * B[:, t, None, :]
+        outputs.append((h * C[:, t, None, :]).sum(-1) + D * x[:, t])
+    return torch.stack(outputs, 1)
+
+
+def _segment(*given: Tensor) -> tuple[Tensor, Tensor]:
+    """(y without D x, the state after the last token), from x, dt, B, C, A and a first state."""
+    x, dt, B, C, A, state = given
+    decay = torch.exp(dt[..., None] * A)
+    added = (dt * x)[..., None] * B[:, :, None, :]
+    h: Tensor = _Recurrence.apply(decay, added, state)  # type: ignore[no-untyped-call]
+    return (h @ C[..., None])[..., 0], h[:, -1]
+
+
+class _Recurrence(Function):
+    """h_t = a_t h_(t-1) + u_t. Its gradient is the same recurrence, run backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, u: Tensor, state: Tensor) -> Tensor:
+        h = _recur(a, u, state)
+        ctx.save_for_backward(a, h, state)
+        return h
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, h, state = ctx.saved_tensors
+        # g_t = grad_t + a_(t+1) g_(t+1): what h_t does to the outputs from t on.
+        later = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], 1)
+        g = _recur(later.flip(1), grad.flip(1), torch.zeros_like(state)).flip(1)
+        before = torch.cat([state[:, None], h[:, :-1]], 1)
+        return g * before, g, a[:, 0] * g[:, 0]
+
+
+def _recur(a: Tensor, u: Tensor, state: Tensor) -> Tensor:
+    """(B, L, ...) twice and (B, ...) -> (B, L, ...), in about 2 sqrt(L) steps.
+
+    Chunks of sqrt(L) tokens run side by side from a state of zero; then their ends are
+    chained, and each chunk adds what the state it should have begun with has become. Decays
+    are multiplied and never divided by: nothing overflows, however fast the state forgets.
+    """
+    L = a.shape[1]
+    length = max(1, math.isqrt(L))
+    count = -(-L // length)
+    if spare := count * length - L:
+        a = torch.cat([a, a.new_ones(a.shape[0], spare, *a.shape[2:])], 1)
+        u = torch.cat([u, u.new_zeros(u.shape[0], spare, *u.shape[2:])], 1)
+    shape = (a.shape[0], count, length, *a.shape[2:])
+    decay, h = a.reshape(shape).clone(), u.reshape(shape).clone()
+    for t in range(1, length):
+        h[:, :, t] += decay[:, :, t] * h[:, :, t - 1]
+        decay[:, :, t] *= decay[:, :, t - 1]
+    for chunk in range(count):
+        h[:, chunk] += decay[:, chunk] * state[:, None]
+        state = h[:, chunk, -1]
+    return h.flatten(1, 2)[:, :L]
+
+
+@cache
+def _fused_kernel() -> Callable[..., Tensor] | None:
+    """mamba-ssm's, or None; looked for when a tensor on a GPU first asks, and not at import."""
+    try:
+        module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
+    except (ImportError, OSError, RuntimeError):  # absent, or built for another torch
+        return None
+    return getattr(module, "selective_scan_fn", None)
