@@ -1,8 +1,11 @@
 """What a build will do, before it does any of it."""
 
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
 
 from shards.schema import VERSION
 from simgen.config import Build, digest
@@ -26,6 +29,38 @@ class Planned:
     @property
     def dice(self) -> str:
         return f"{self.photo.key}#{self.draw}"
+
+
+class Samples(Sequence[Planned]):
+    """A shard's samples, made when asked for: five million at once would take gigabytes.
+
+    Pickled, for a worker, they are a plain tuple: the listing stays here.
+    """
+
+    __slots__ = ("_draws", "_first", "_pairs", "_photos")
+
+    def __init__(
+        self, photos: Sequence[Photo], pairs: np.ndarray, *, draws: int, first: int
+    ) -> None:
+        self._photos, self._pairs = photos, pairs
+        self._draws, self._first = draws, first
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Planned: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Planned]: ...
+    def __getitem__(self, index: int | slice) -> Planned | Sequence[Planned]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = range(len(self))[index]
+        photo, draw = divmod(int(self._pairs[i]), self._draws)
+        return Planned(number=self._first + i, photo=self._photos[photo], draw=draw)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +107,7 @@ class Plan:
         tasks: list[Task] = []
         first = 0
         for shard, (bands, pairs) in enumerate(slices):
-            samples = tuple(
-                Planned(number=number, photo=photos[pair // draws], draw=pair % draws)
-                for number, pair in enumerate(pairs.tolist(), first)
-            )
+            samples = Samples(photos, pairs, draws=draws, first=first)
             tasks.append(Task(build=build, plan=digest_, shard=shard, bands=bands, samples=samples))
             first += len(samples)
         return tasks
@@ -89,7 +121,7 @@ class Task:
     plan: str  # digest of the plan
     shard: int
     bands: int
-    samples: tuple[Planned, ...]
+    samples: Sequence[Planned]
 
     @property
     def stem(self) -> str:

@@ -215,3 +215,32 @@ def test_what_is_no_parquet_is_one_line(tmp_path, text):
         open_source("imagenet", tmp_path)
     with pytest.raises(SourceError, match="the Hub is asked"):
         open_source("imagenet", tmp_path / "absent")
+
+
+def test_a_plan_of_a_million_samples_is_small(tmp_path, small_build_of):
+    """Samples are made when their shard's turn comes, and travel to workers as themselves."""
+    import pickle
+    import tracemalloc
+
+    from simgen.plan import Plan
+    from simgen.sources.source import Source
+    from simgen.sources.table import Table
+
+    table = Table()
+    table.open_archive(tmp_path / "images2.zip")
+    for i in range(2000):
+        table.add_zipped(f"images2/a{i}_CH_19.jpg", i, 9, 9, crc=i, deflated=False)
+    source = Source(name="x", licence="", photos=table, digest="d")
+    build = small_build_of("skyscript", tmp_path, tmp_path / "out", draws=500, shard_size=128)
+
+    tracemalloc.start()
+    tasks = Plan(build=build, source=source).tasks()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert 1_000_000 == sum(len(task.samples) for task in tasks)
+    assert peak < 40_000_000
+    there = pickle.loads(pickle.dumps(tasks[7]))
+    assert isinstance(there.samples, tuple)
+    assert list(there.samples) == list(tasks[7].samples)
+    assert 7 * 128 == there.samples[0].number
