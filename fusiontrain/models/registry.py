@@ -9,11 +9,13 @@ from torch import nn
 
 from fusiontrain.errors import UnknownModel
 from fusiontrain.models.anyband import AnyBand
+from fusiontrain.models.fusionmamba import FusionMamba
 from fusiontrain.models.fusionnet import FusionNet
 from fusiontrain.models.gppnn import GPPNN
 from fusiontrain.models.lagconv import LAGConvNet
 from fusiontrain.models.msdcnn import MSDCNN
 from fusiontrain.models.panformer import PanFormer
+from fusiontrain.models.panmamba import PanMamba
 from fusiontrain.models.pannet import PanNet
 from fusiontrain.models.pnn import PNN
 from fusiontrain.models.published import FULL_SCALE
@@ -64,6 +66,15 @@ _NORMS_OF_SWINIR = tuple(
     for group in range(4)
     for layer in range(6)
     for norm in ("norm", "second.0")
+)
+_NORMS_OF_PANMAMBA = (
+    *(f"alone.{i}.norms" for i in range(8)),
+    *(f"swaps.{i}.norms" for i in range(2)),
+    *(f"crossings.{i}.norm" for i in range(5)),
+)
+_STAGES = ("down_stages.0", "down_stages.1", "up_stages.0", "up_stages.1", "last_stage")
+_NORMS_OF_FUSIONMAMBA = tuple(
+    f"{stage}.{part}.{i}.norm" for stage in _STAGES for part in ("alone", "crossed") for i in (0, 1)
 )
 
 _ENTRIES = (
@@ -156,7 +167,7 @@ _ENTRIES = (
         multiple_of=16,
         reach=95,
         tuned_when_frozen=("head", *_NORMS_OF_PANFORMER),
-        paper="Zhou et al. 2022, doi:10.1109/ICME52920.2022.9859770",
+        paper="Zhou et al. 2022, doi:10.48550/arXiv.2203.02916",
     ),
     ModelEntry(
         name="swinir",
@@ -177,6 +188,37 @@ _ENTRIES = (
         reach=415,
         tuned_when_frozen=("head", "norm", *_NORMS_OF_SWINIR),
         paper="Liang et al. 2021, doi:10.1109/ICCVW54120.2021.00210",
+    ),
+    ModelEntry(
+        name="panmamba",
+        family="mamba",
+        build=PanMamba,
+        sizes={
+            "bands": 4,
+            "width": 32,
+            "alone": 8,
+            "swaps": 2,
+            "crossings": 5,
+            "full_scale": FULL_SCALE,
+        },
+        params=461_804,
+        published="480 k, 4 bands",
+        flops=905_178,
+        reach=None,  # scans, and means of the image
+        tuned_when_frozen=("head", *_NORMS_OF_PANMAMBA),
+        paper="He et al. 2025, doi:10.1016/j.inffus.2024.102779; arXiv:2402.12192",
+    ),
+    ModelEntry(
+        name="fusionmamba",
+        family="mamba",
+        build=FusionMamba,
+        sizes={"bands": 8, "width": 32, "full_scale": FULL_SCALE},
+        params=769_864,
+        flops=403_316,
+        multiple_of=4,
+        reach=None,  # scans
+        tuned_when_frozen=("head", *_NORMS_OF_FUSIONMAMBA),
+        paper="Peng et al. 2024, doi:10.1109/TGRS.2024.3496073; arXiv:2404.07932",
     ),
     ModelEntry(
         name="gppnn",
