@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,9 @@ class Manifest:
 
     def problems(self, folder: Path, *, hashes: bool = True) -> Iterator[str]:
         """One line for each file that is not as listed; nothing if all are whole."""
-        for row in self.shards:
-            yield from row.problems(folder, hashes=hashes)
+        with ThreadPoolExecutor() as pool:  # hashing waits for the disk, or frees the interpreter
+            for found in pool.map(lambda row: [*row.problems(folder, hashes=hashes)], self.shards):
+                yield from found
 
     def check(self, folder: Path, *, hashes: bool = True) -> None:
         """ContractError naming every file that is not as listed."""
