@@ -101,7 +101,7 @@ def _of_tars(paths: Sequence[Path], split: str) -> Source:
             list_members(table, path, _images_in_classes(table, path))
         else:
             list_tar(table, path)
-    table.read_small()
+    table.finish(contents=True)
     return _source(table, table.digest, split, rejected=tuple(table.rejected))
 
 

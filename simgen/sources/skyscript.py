@@ -65,6 +65,7 @@ def open_skyscript(wish: Wish) -> Source:
     table = Table()
     for path in zips:
         list_zip(table, path, keep)
+    table.finish(contents=False)  # a zip keeps checksums
     if not len(table):
         asked = " and ".join(map(str, conditions)) or "any"
         raise SourceError(f"no image in {', '.join(p.name for p in zips)} fits --filter {asked}")

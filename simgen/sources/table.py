@@ -20,7 +20,7 @@ class Table(Sequence[Photo]):
         self._archives: list[Path] = []
         self._names = bytearray()  # keys, one after the other
         self._ends = array("q")
-        self._archive, self._kind = array("H"), array("B")
+        self._archive, self._kind = array("I"), array("B")
         self._offset, self._packed, self._size = array("q"), array("q"), array("q")
         self._stamp = array("Q")
         self._known: set[int] = set()
@@ -43,9 +43,12 @@ class Table(Sequence[Photo]):
     def reject(self, name: str, reason: str) -> None:
         self.rejected.append(Rejected(source=self._key(name), reason=reason))
 
-    def read_small(self) -> None:
-        """Know a small listing by its contents too, for formats that keep no checksum."""
-        if sum(self._size) <= READ_WHOLE:
+    def finish(self, *, contents: bool) -> None:
+        """No more is added. `contents`: know a small listing by its bytes too, for formats
+        that keep no checksum.
+        """
+        self._known = set()
+        if contents and sum(self._size) <= READ_WHOLE:
             for photo in self:
                 self._hasher.update(checksum(photo).to_bytes(4))
 

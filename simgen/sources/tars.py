@@ -24,7 +24,7 @@ def open_tar(wish: Wish) -> Source:
         list_tar(table, path)
     if not len(table):
         raise SourceError(f"no images in the tars of {root.absolute()}")
-    table.read_small()
+    table.finish(contents=True)
     return Source(
         name="tar",
         licence=licence_beside(root),
