@@ -13,7 +13,7 @@ def sensor() -> Recipe:
     Each is seen through its own drawn MTF; the target's is the softness that networks are
     told. Faults of optics, geometry and detectors come with moderate chances: what every
     sample had would be what no network expects to be without. See docs/RECIPES.md.
-    Cost: about 50 samples of 4 bands and 256 pixels a second and core (AVX2, 2025).
+    Cost: about 57 samples of 4 bands and 256 pixels a second and core, 40 of 8 (AVX-512, 2025).
     """
     return Recipe(
         name="sensor",
