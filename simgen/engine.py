@@ -78,6 +78,8 @@ def _light(crop_HWF: np.ndarray, draw: Draw, size: int) -> np.ndarray:
     if image.dtype == np.uint8:
         encoded = np.arange(256, dtype=np.float32) / np.float32(255)
         image = to_light(encoded, draw.gamma).take(image)
+    elif draw.gamma != 1:
+        image = to_light(image, draw.gamma)
     planar = image.transpose(2, 0, 1)
     colours = planar.shape[0]
     indices = colours == 3 and draw.rows_DF[:, 3:].any()

@@ -100,6 +100,20 @@ def test_every_recipe(name, bands):
         agree(recipe, bands, str(key))
 
 
+@pytest.mark.parametrize("channels", [3, 4, 13])
+def test_floats_are_measured_or_photographed(channels):
+    """Deep RGB goes through jitter and gamma as 8-bit photographs do; bands do not."""
+    recipe = replace(find_recipe("sensor"), tile=64, jitter_chance=1.0, gamma=(2.0, 2.0))
+    draw = draw_sample(recipe, bands=5, seed=0, key="a", height=300, width=300, channels=channels)
+    crop = np.random.default_rng(0).random((*draw.resized, channels), dtype=np.float32)
+
+    assert (2.0 if channels == 3 else 1.0) == draw.gamma
+    for image, other in zip(
+        engine.make(crop, draw, recipe), twin.simulate(crop, draw, recipe), strict=True
+    ):
+        assert np.abs(image.astype(int) - other.astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("size", [24, 120])
 def test_banded_products_are_sliding_windows(step, size):
