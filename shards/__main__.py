@@ -59,9 +59,7 @@ def _pull(args: argparse.Namespace) -> int:
     if "://" not in url:
         known = known_builds()
         if url not in known:
-            raise PanpriorError(
-                f"{url!r} is no URL and no known build; known: {', '.join(known) or 'none'}"
-            )
+            raise PanpriorError(f"no URL and no known build; known: {', '.join(known) or 'none'}")
         url, digest = known[url].url, digest or known[url].manifest
     manifest = pull(url, args.folder, digest=digest, jobs=args.jobs, tell=_tell(args))
     return _done(args, manifest, f"pulled from {shown(url)} into {args.folder}")

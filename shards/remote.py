@@ -47,8 +47,9 @@ class Store(Protocol):
 def open_store(url: str) -> Store:
     """Raises: SharingError if nothing here speaks the URL's protocol."""
     parts = urlsplit(url)
-    if "::" in url or not parts.scheme:
-        raise SharingError(f"expected a URL like https://... or s3://...; got {shown(url)}")
+    if "::" in url or not re.match(r"[a-z][a-z0-9+]*://", url):
+        # Not repeated: what is no URL cannot be cleared of credentials.
+        raise SharingError("expected one URL like https://..., s3://... or file:///...")
     if parts.scheme in ("http", "https"):
         return _Http(parts)
     return _FileSystem(url)

@@ -18,7 +18,7 @@ from simgen.parts import merge
 from simgen.recipes import RECIPES, find_recipe
 from simgen.share import find_share
 from simgen.sources import SOURCES
-from simgen.stopping import Stopped, stoppable
+from simgen.stopping import Stopped, ignore_signals, stoppable
 from simgen.telling import teller
 from simgen.verify import verify
 
@@ -132,6 +132,7 @@ def _build(args: argparse.Namespace) -> int:
                     budget=budget,
                 )
         except Stopped as stopped:
+            ignore_signals()  # on our way out: a second one would only change the exit code
             tell.event("stopped", f"stopped by {stopped.name}", signal=stopped.name)
             print(
                 f"simgen: stopped by {stopped.name}; finished shards are kept, and the same "

@@ -47,6 +47,6 @@ def stoppable() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """For workers: their parent decides, and ends them."""
+    """For workers, whom their parent ends, and for a process that is leaving."""
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)

@@ -296,8 +296,11 @@ def test_places_that_cannot_be(small_build, tmp_path, capsys):
     for url in ("nowhere", "simplecache::s3://x/y", "gopher://x/y", (tmp_path / "no").as_uri()):
         assert 2 == main(["pull", url, str(tmp_path / "s")])
     assert 2 == main(["push", str(small_build), "https://example.invalid/x"])
+    assert 2 == main(["push", str(small_build), "anna:s3cr3t@host/x"])
+    assert 2 == main(["pull", "s3:anna:s3cr3t@host/x", str(tmp_path / "s")])
     said = capsys.readouterr().err
-    assert 5 == said.count("shards: ")
+    assert 7 == said.count("shards: ")
+    assert "s3cr3t" not in said
     assert "Traceback" not in said
 
 
