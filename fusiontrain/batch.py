@@ -9,7 +9,7 @@ from torch import Tensor
 from fusiontrain.errors import ShapeError
 
 # Where MS pixel i lies on the PAN's grid: "aligned" at ratio * i + (ratio - 1) / 2, as in GeoTIFFs;
-# "toolbox" at ratio * i + ratio / 2, as the reference toolbox decimates and interpolates.
+# "toolbox" at ratio * i + ratio // 2, as the reference toolbox decimates and interpolates.
 Convention = Literal["toolbox", "aligned"]
 
 

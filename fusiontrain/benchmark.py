@@ -2,7 +2,7 @@
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,12 +34,14 @@ from fusiontrain.protocols import (
 from fusiontrain.scenes.find import Entry, find_scenes
 from fusiontrain.scenes.geoscene import read_scene
 from fusiontrain.scoreboard import LeftOut, Scoreboard
-from fusiontrain.tables import Row, as_text, sensor_tables
+from fusiontrain.tables import PROTOCOLS, Row, as_text, sensor_tables
 from fusiontrain.tuning import OneShot, Tuning
+from shards.errors import PanpriorError
 from shards.manifest import file_sha256
-from shards.sensors import Sensor, find_sensor
+from shards.sensors import GENERIC, Sensor, find_sensor
 
 SIDE = 256  # PAN pixels of a picture: the page holds one for every method, scene and protocol
+LEAST_PICTURE, MOST_PICTURE = 16, 4096
 _ABOUT_A_ROW = ("scene", "sensor", "protocol", "method", "source")
 
 
@@ -74,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    _check_options(args)
     kin: dict[str, list[Entry]] = {}  # filled while looking
     contenders, facts = _contenders(args, kin)
     published = [] if args.published is None else read_published(args.published)
@@ -87,21 +90,18 @@ def run(args: argparse.Namespace) -> int:
         task = bar.add_task("looking", total=len(entries))
         seen: list[tuple[Sensor, float]] = []
         for entry in entries:
-            found = _look(entry, board, bar.console)
-            for sensor, _ in found:
-                kin.setdefault(sensor.name, []).append(entry)
-            seen += found
+            looked = _look(entry, board, bar.console)
+            # Unknown sensors are not one sensor.
+            if looked is not None and looked[0] is not GENERIC:
+                kin.setdefault(looked[0].name, []).append(entry)
+                seen += [(looked[0], looked[1])] if looked[1] is not None else []
             bar.advance(task)
         softness = mean_softness(seen)
         task = bar.add_task("judging", total=len(entries) * len(protocols) * len(contenders))
         for entry in entries:
             for case in _cases(entry, protocols, args.convention, softness, board):
                 bar.update(task, description=f"{case.name}, {case.protocol}")
-                sheet = board.open(case)
-                for result in judge(case, contenders):
-                    sheet.add(result)
-                    bar.advance(task)
-                sheet.close()
+                _judge(case, contenders, board, lambda: bar.advance(task))
                 board.write_results()
     if not board.views:
         raise SceneError("no scene could be judged: " + board.left_out[0].reason)
@@ -122,14 +122,21 @@ def read_published(path: Path) -> list[Row]:
     Raises: SceneError naming the line and what is wrong with it.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file, restkey=""))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SceneError(f"cannot read {path}: {error}") from error
     rows = []
     for number, line in enumerate(lines, 2):
         if missing := [name for name in _ABOUT_A_ROW if not line.get(name)]:
             raise SceneError(f"{path}, line {number}: expected a value for {', '.join(missing)}")
+        if "" in line:
+            raise SceneError(f"{path}, line {number}: more values than the heading has columns")
+        if line["protocol"] not in PROTOCOLS:
+            raise SceneError(
+                f"{path}, line {number}: protocol is {' or '.join(PROTOCOLS)}; "
+                f"got {line['protocol']!r}"
+            )
         indices = {}
         for name, text in line.items():
             if name not in _ABOUT_A_ROW and text:
@@ -150,7 +157,45 @@ def read_published(path: Path) -> list[Row]:
                 origin=source,
             )
         )
+    named = [(row.scene, row.protocol, row.method) for row in rows]
+    if twice := {name for name in named if named.count(name) > 1}:
+        raise SceneError(f"{path}: more than one row for {', '.join(min(twice))}")
     return rows
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if not LEAST_PICTURE <= args.picture_side <= MOST_PICTURE:
+        raise SceneError(
+            f"--picture-side lies in {LEAST_PICTURE}..{MOST_PICTURE}; got {args.picture_side}"
+        )
+    if args.tune_steps < 1:
+        raise SceneError(f"--tune-steps must be at least 1; got {args.tune_steps}")
+    if len(set(args.one_shot)) < len(args.one_shot):
+        raise SceneError("--one-shot names a mode twice")
+
+
+def _judge(
+    case: Case,
+    contenders: Sequence[Contender],
+    board: Scoreboard,
+    advance: Callable[[], None],
+) -> None:
+    """Every contender; one that fails on this case is left out of it, with its reason."""
+    sheet = board.open(case)
+    for contender in contenders:
+        reason = "no other scene of its sensor can teach"
+        try:
+            for result in judge(case, [contender]):
+                sheet.add(result)
+                reason = ""
+        except PanpriorError as error:
+            reason = str(error)
+        if reason:
+            named = f"{case.protocol}, {contender.name}"
+            board.left_out.append(LeftOut(scene=case.name, protocol=named, reason=reason))
+        advance()
+    if sheet.indices:
+        sheet.close()
 
 
 def _contenders(
@@ -158,7 +203,9 @@ def _contenders(
 ) -> tuple[list[Contender], dict[str, str]]:
     names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(args.methods)
     if names is None:
-        names = [name.strip() for name in args.methods.split(",")]
+        names = [name.strip() for name in args.methods.split(",") if name.strip()]
+        if len(set(names)) < len(names):
+            raise SceneError(f"--methods names one twice: {args.methods}")
     contenders = classical(names)
     facts = {"versions": f"panprior {version('panprior')}, torch {torch.__version__}"}
     if args.one_shot and not args.weights:
@@ -177,7 +224,8 @@ def _contenders(
         tuning = Tuning(steps=args.tune_steps)
         for mode in args.one_shot:
             tuned = f"{name} one-shot {mode}"
-            shot = OneShot(net, entry, mode=mode, kin=kin, tuning=tuning)
+            phase = _phase(args.convention)
+            shot = OneShot(net, entry, mode=mode, kin=kin, tuning=tuning, convention=phase)
             contenders.append(Contender(name=tuned, fuse=shot))
             facts[tuned] = (
                 f"the same, {mode}-tuned for {tuning.steps} steps on one other scene of the "
@@ -199,27 +247,35 @@ def _entries(
     if pan is not None:
         row = None if sensor is None else find_sensor(sensor)
         load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row)
+        if any(entry.name == ms[0].stem for entry in found):
+            raise SceneError(f"two scenes are named {ms[0].stem}; judge the pair by itself")
         found.append(Entry(name=ms[0].stem, load=load, pan=pan, ms=tuple(ms)))
     return found
 
 
-def _look(entry: Entry, board: Scoreboard, console: Console) -> list[tuple[Sensor, float]]:
-    """What the scene is, said aloud; its sensor and measured softness if it is a real pair."""
+def _look(entry: Entry, board: Scoreboard, console: Console) -> tuple[Sensor, float | None] | None:
+    """What the scene is, said aloud; its sensor, and its softness if it is a real pair."""
     try:
         scene = entry.load()
     except SceneError as error:
         board.left_out.append(LeftOut(scene=entry.name, protocol="any", reason=str(error)))
-        return []
+        return None
     about = f"{scene.sensor.name}, {scene.bands} bands, ratio {scene.ratio}, {scene.bits} bits"
-    measured = []
+    measured = None
     if scene.gt is None:
         try:
-            measured = [(scene.sensor, measure_softness(scene))]
-            about += f", softness {measured[0][1]:.2f}"
+            measured = measure_softness(scene)
+            about += f", softness {measured:.2f}"
         except SceneError as error:
             about += f", softness unknown: {error}"
     console.print(f"{scene.name}: {about}", highlight=False)
-    return measured
+    return scene.sensor, measured
+
+
+def _phase(convention: str) -> Convention | None:
+    if convention == "toolbox":
+        return "toolbox"
+    return "aligned" if convention == "aligned" else None
 
 
 def _cases(
@@ -230,8 +286,7 @@ def _cases(
     board: Scoreboard,
 ) -> Iterator[Case]:
     """The scene under each protocol that can judge it; the others are left out, with a reason."""
-    phase: Convention | None = "toolbox" if convention == "toolbox" else None
-    phase = "aligned" if convention == "aligned" else phase
+    phase = _phase(convention)
     try:
         scene = entry.load()
     except SceneError:

@@ -1,5 +1,7 @@
 """Whether two scenes show the same ground: what was trained on must not be judged on."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,17 +20,25 @@ LIKE = 0.7  # correlation of edges: real reduced copies have .84 and more, other
 
 
 def refuse_shared_pixels(train: Scene, test: Scene) -> None:
-    """SceneError if any part of the one's PAN lies in the other's, wherever it lies there.
+    """SceneError if the one's PAN shows ground that the other's shows, as far as can be told.
 
-    Equal values: runs of 24 pixels of `train`, every 8 pixels, are looked for at every place of
-    `test`; three found at the same displacement are no accident. Copies reduced by the scenes'
-    ratio, as Wald's protocol makes them: the edges of nine patches are looked for by correlation.
+    Equal values, also in a strip of 24 pixels: runs along rows and columns of `train`, every 8
+    pixels, are looked for at every place of `test`; three found at the same displacement are no
+    accident. Copies of other gain, depth or noise, turned or mirrored, and copies reduced by the
+    scenes' ratio as Wald's protocol makes them: the edges of nine patches are looked for by
+    correlation. Copies resampled by other factors are not found.
     """
-    shared = _shared_runs(_numbers(train), _numbers(test))
-    if shared:
+    a, b = _numbers(train), _numbers(test)
+    if shared := max(_shared_runs(a, b), _shared_runs(a.T, b.T)):
         raise _refusal(train, test, f"{shared} runs of {RUN} PAN pixels lie in both")
+    pan = train.pan[0].float()
+    turned = [torch.rot90(x, k) for x in (pan, pan.T) for k in range(4)]
+    like = _most_alike(turned, test.pan[0])
+    if like > LIKE:
+        raise _refusal(train, test, f"the same ground: correlation of edges {like:.2f}")
     for fine, coarse in ((train, test), (test, train)):
-        like = _most_alike(reduce_pan(fine.pan[None].float(), fine.ratio)[0, 0], coarse.pan[0])
+        less = reduce_pan(fine.pan[None].float(), fine.ratio)[0, 0]
+        like = _most_alike([less], coarse.pan[0])
         if like > LIKE:
             raise _refusal(
                 train, test, f"{coarse.name} has {fine.name} in it, reduced: correlation {like:.2f}"
@@ -77,27 +87,52 @@ def _hashes(image: np.ndarray) -> np.ndarray:
     return total
 
 
-def _most_alike(small: Tensor, large: Tensor) -> float:
-    """Largest correlation of the edges of nine patches of `small` with any place of `large`."""
-    small, large = (_edges(image.double()) for image in (small, large))
-    (h, w), (H, W) = small.shape, large.shape
-    if min(h, w) < PATCH or min(H, W) < PATCH:
+def _most_alike(smalls: Sequence[Tensor], large: Tensor) -> float:
+    """Largest correlation of the edges of nine patches of each with any place of `large`.
+
+    Stops at the first over LIKE.
+    """
+    large = _edges(large.float())
+    H, W = large.shape
+    if min(H, W) < PATCH:
         return 0.0
-    shape = (H + PATCH, W + PATCH)
+    shape = (_quick(H + PATCH), _quick(W + PATCH))
     seen = torch.fft.rfft2(large, s=shape)
     energy = F.avg_pool2d((large * large)[None], PATCH, 1, divisor_override=1)[0]
+    bottom = energy.clamp_min(max(1e-3 * float(energy.mean()), 1e-9)).sqrt()
     best = 0.0
+    for small in smalls:
+        for patch in _patches(_edges(small)):
+            product = torch.fft.irfft2(seen * torch.fft.rfft2(patch, s=shape).conj(), s=shape)
+            alike = product[: H - PATCH + 1, : W - PATCH + 1] / bottom
+            best = max(best, float(alike.max()) / float(patch.norm()))
+            if best > LIKE:
+                return best
+    return best
+
+
+def _patches(edges: Tensor) -> Iterator[Tensor]:
+    """Nine, spread out; an edge across flat ground is alike everywhere and left out."""
+    h, w = edges.shape
+    if min(h, w) < PATCH:
+        return
     for top in torch.linspace(0, h - PATCH, 3).long().tolist():
         for left in torch.linspace(0, w - PATCH, 3).long().tolist():
-            patch = small[top : top + PATCH, left : left + PATCH]
-            if float((patch.abs() > LIVELY).double().mean()) < 0.5:
-                continue  # an edge across flat ground is alike everywhere
-            size = float(patch.norm())
-            product = torch.fft.irfft2(seen * torch.fft.rfft2(patch, s=shape).conj(), s=shape)
-            product = product[: H - PATCH + 1, : W - PATCH + 1]
-            bottom = size * energy.clamp_min(1e-3 * float(energy.mean())).sqrt()
-            best = max(best, float((product / bottom.clamp_min(1e-9)).max()))
-    return best
+            patch = edges[top : top + PATCH, left : left + PATCH]
+            if float((patch.abs() > LIVELY).double().mean()) >= 0.5:
+                yield patch
+
+
+def _quick(size: int) -> int:
+    """The next size that Fourier transforms are quick at: no prime factor above 5."""
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 1
 
 
 def _edges(image: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ def colour_bands(num_bands: int) -> tuple[int, int, int]:
         if len(sensor.bands) == num_bands:
             red, green, blue = (sensor.bands.index(c) for c in ("red", "green", "blue"))
             return red, green, blue
+    if num_bands == 7:  # Landsat's B1 to B7 begin with coastal
+        return 3, 2, 1
     return (2, 1, 0) if num_bands >= 3 else (0, 0, 0)
 
 

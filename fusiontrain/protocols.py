@@ -17,7 +17,7 @@ from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.classical import METHODS
 from fusiontrain.classical.frame import Frame, Known
 from fusiontrain.classical.method import Method, softened
-from fusiontrain.errors import MetricError, SceneError
+from fusiontrain.errors import MetricError, SceneError, ShapeError
 from fusiontrain.filters import degrade, reduce_pan
 from fusiontrain.fusing import fuse_scene
 from fusiontrain.knowledge import Knowledge, learn, measure_softness
@@ -79,11 +79,11 @@ class Case:
     # Images and moments that classical methods share, made when first asked for.
     @cached_property
     def plain(self) -> Known:
-        return Known(Frame(self.batch, self.scene.sensor))
+        return Known(Frame(self.batch, self.scene.sensor), valid=self.scene.valid)
 
     @cached_property
     def soft(self) -> Known:
-        return Known(Frame(softened(self.batch), self.scene.sensor))
+        return Known(Frame(softened(self.batch), self.scene.sensor), valid=self.scene.valid)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,9 +115,10 @@ def reduced(
     simulated pair, `softness` says it (default: the sensor's mean MTF gain).
     Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     """
-    _check_memory(scene)
+    # What is held is a level down, unless the data bring their truth.
+    _check_memory(scene, MAX_SAMPLES * (scene.ratio**2 if scene.gt is None else 1))
     if scene.gt is not None:
-        return _with_truth(scene, softness)
+        return _with_truth(scene, softness, convention)
     phase = convention or scene.phase
     ratio = scene.ratio
     h, w = (side // ratio * ratio for side in scene.shape)
@@ -163,13 +164,14 @@ def reduced(
 
 def full(scene: Scene, *, convention: Convention | None = None) -> Case:
     """The scene as it is, without a truth; cut at the right and below to whole blocks of 32."""
-    _check_memory(scene)
+    _check_memory(scene, MAX_SAMPLES)
     ratio = scene.ratio
     step = math.lcm(BLOCK, ratio)
     H, W = (side // step * step for side in scene.pan.shape[1:])
     if min(H, W) < 2 * BLOCK:
+        least = math.ceil(2 * BLOCK / step) * step
         raise SceneError(
-            f"{scene.name}: full resolution needs {2 * BLOCK} PAN pixels a side; "
+            f"{scene.name}: full resolution needs {least} PAN pixels a side; "
             f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
         )
     told = learn(scene, sensor=scene.sensor, softness=None)
@@ -230,7 +232,14 @@ def _classical(method: Method, case: Case) -> Tensor:
     return method.on(known.frame, known)[0].float()
 
 
-def _with_truth(scene: Scene, softness: float | None) -> Case:
+def _with_truth(scene: Scene, softness: float | None, convention: Convention | None) -> Case:
+    if min(scene.pan.shape[1:]) < 2 * RIM + BLOCK:
+        raise SceneError(
+            f"{scene.name}: the indices need {2 * RIM + BLOCK} PAN pixels a side; "
+            f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
+        )
+    if convention is not None:
+        scene = replace(scene, phase=convention)
     gains = torch.tensor(scene.sensor.gains(scene.bands))
     told = float(gains.mean()) if softness is None else softness
     if scene.phase == "toolbox":
@@ -252,11 +261,11 @@ def _sentences(*parts: str) -> str:
     return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
 
 
-def _check_memory(scene: Scene) -> None:
+def _check_memory(scene: Scene, most: int) -> None:
     samples = scene.pan.numel() * scene.bands
-    if samples > MAX_SAMPLES * (scene.ratio**2 if scene.gt is None else 1):
+    if samples > most:
         raise SceneError(
-            f"{scene.name}: the benchmark holds scenes in memory, up to {MAX_SAMPLES} samples; got "
+            f"{scene.name}: the benchmark holds scenes in memory, up to {most} samples; got "
             f"{scene.bands}x{scene.pan.shape[1]}x{scene.pan.shape[2]}: cut a piece (gdal_translate "
             "-srcwin)"
         )
@@ -292,7 +301,7 @@ def _measured(indices: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
     for name, index in indices.items():
         try:
             values[name] = float(index())
-        except MetricError:
+        except (MetricError, ShapeError):
             values[name] = math.nan
     return values
 

@@ -79,7 +79,7 @@ def _simulated(sample: Example, *, seen_in_training: bool) -> tuple[Case, str]:
     )
     case = Case(
         name="simulated",
-        scene=Scene(name="simulated", ms=ms, pan=pan),
+        scene=Scene(name="simulated", ms=ms, pan=pan, bits=facts.bits),
         knowledge=Knowledge(mtf=torch.tensor(facts.mtf_ms), softness=torch.tensor(facts.softness)),
         truth=gt,
     )

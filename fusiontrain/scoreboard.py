@@ -57,6 +57,10 @@ class Scoreboard:
             "bands": scene.bands,
             "ratio": scene.ratio,
             "bits": scene.bits,
+            "pixels": scene.pan[0].numel(),
+            "pixels_with_data": (
+                scene.pan[0].numel() if scene.valid is None else int(scene.valid.sum())
+            ),
             "phase": scene.phase,
             "mtf": case.knowledge.mtf.tolist(),
             "softness": case.knowledge.softness.tolist(),

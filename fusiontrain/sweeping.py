@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.classical.frame import (
@@ -13,6 +12,7 @@ from fusiontrain.classical.frame import (
     Collected,
     Frame,
     Known,
+    coarse_valid,
     darkest_values,
 )
 from fusiontrain.classical.method import Method, softened
@@ -100,8 +100,7 @@ class _Window:
         if stack not in coarse:
             return self.rows, self.columns, self.valid
         rows, columns = self.core.inside(self.seen)
-        whole = -F.max_pool2d(-self.part.valid.float()[None], self.ratio)[0] > 0
-        return rows, columns, whole[rows, columns]
+        return rows, columns, coarse_valid(self.part.valid, self.ratio)[rows, columns]
 
 
 def _windows(

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.batch import Convention, PanBatch
 from fusiontrain.errors import SceneError
 from fusiontrain.fusing import fuse_scene
 from fusiontrain.leakage import refuse_shared_pixels
@@ -81,9 +81,11 @@ class OneShot:
         mode: Mode,
         kin: Mapping[str, Sequence[Entry]],
         tuning: Tuning | None = None,
+        convention: Convention | None = None,
     ) -> None:
-        """`kin`: sensor's name -> its scenes, whatever is to be judged among them too."""
+        """`kin`: known sensor's name -> its scenes, what is to be judged among them too."""
         self.net, self.entry, self.mode = net, entry, mode
+        self.convention: Convention | None = convention
         self.kin, self.tuning = kin, tuning or Tuning()
         self.tuned: dict[str, nn.Module] = {}  # by the teacher's name
         self.teachers: dict[str, str] = {}  # judged scene -> teacher
@@ -112,7 +114,7 @@ class OneShot:
                 continue
             try:
                 refuse_shared_pixels(teacher, judged)
-                lesson = reduced(teacher)
+                lesson = reduced(teacher, convention=self.convention)
             except SceneError:
                 continue
             self.teachers[case.name] = teacher.name

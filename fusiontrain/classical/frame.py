@@ -145,8 +145,12 @@ class Known:
     For a window of a larger scene they are collected beforehand, and the frame is the window's.
     """
 
-    def __init__(self, frame: Frame, collected: "Collected | None" = None) -> None:
+    def __init__(
+        self, frame: Frame, collected: "Collected | None" = None, valid: Tensor | None = None
+    ) -> None:
+        """`valid` (H, W) bool: the PAN pixels to go by; an MS pixel counts if all of its do."""
         self.frame = frame
+        self._valid = valid
         self._given = collected
         self._own = Collected()
 
@@ -154,14 +158,20 @@ class Known:
         if self._given is not None:
             return self._given.moments[stack]
         if stack not in self._own.moments:
-            self._own.moments[stack] = Moments.of(STACKS[stack](self.frame, self))
+            valid = self._valid
+            if valid is not None and stack in COARSE_STACKS:
+                valid = coarse_valid(valid, self.frame.ratio)
+            self._own.moments[stack] = Moments.of(STACKS[stack](self.frame, self), valid)
         return self._own.moments[stack]
 
     def darkest(self) -> Tensor:
         """(B, C): see darkest_values."""
         given = self._given or self._own
         if given.darkest is None:
-            given.darkest = darkest_values(self.frame.up.flatten(2))
+            up = self.frame.up
+            given.darkest = darkest_values(
+                up.flatten(2) if self._valid is None else up[..., self._valid]
+            )
         return given.darkest
 
 
@@ -174,6 +184,11 @@ class Collected:
 
     def add(self, stack: str, found: Moments) -> None:
         self.moments[stack] = self.moments[stack] + found if stack in self.moments else found
+
+
+def coarse_valid(valid: Tensor, ratio: int) -> Tensor:
+    """(H, W) -> (h, w): MS pixels all of whose PAN pixels are valid."""
+    return -F.max_pool2d(-valid.float()[None], ratio)[0] > 0
 
 
 def darkest_values(values: Tensor) -> Tensor:

@@ -48,12 +48,14 @@ class Method:
 
         `sensor` gives the MTF gains; `pan_softness`, a gain at the PAN's Nyquist in (0, 1),
         blurs PAN to that softness first. Raises: ShapeError unless PAN is a whole multiple of
-        MS; ContractError for an unknown sensor.
+        MS, or a "soft" method is not told how soft; ContractError for an unknown sensor.
         """
         row = find_sensor(sensor) if isinstance(sensor, str) else sensor
         single = ms.ndim == 3
         ms, pan = (ms[None], pan[None]) if single else (ms, pan)
         mtf = ms.new_tensor(row.gains(ms.shape[1]), dtype=torch.float64).expand(len(ms), -1)
+        if self.soft and pan_softness is None:
+            raise ShapeError(f"{self.name} needs pan_softness, a gain between 0 and 1")
         if pan_softness is not None:
             if not 0 < pan_softness < 1:
                 raise ShapeError(f"pan_softness is a gain between 0 and 1; got {pan_softness}")
@@ -67,7 +69,9 @@ class Method:
             phase=convention,
         )
         frame = Frame(batch, row)
-        fused = self.on(frame, Known(frame)).to(ms.dtype)
+        # Whole numbers are the caller's to round: DN may run over the type's end.
+        dtype = ms.dtype if ms.is_floating_point() else torch.float32
+        fused = self.on(frame, Known(frame)).to(dtype)
         return fused[0] if single else fused
 
     def fuse(

@@ -40,15 +40,16 @@ TOOLBOX = {
         (0.0657, 0.1012, 0.1537, 0.1473, 0.1245, 0.1545, 0.1338, 0.1192),
     ),
 }
-ANY = Settings(alpha=1.064, smoothness=0.47106, iterations=10)
+_SMOOTHNESS, _AT_SPREAD = 0.47106, 150.0  # IKONOS's, and its bands' spread in DN
+_ITERATIONS = 10
 
 
 def tv(f: Frame, known: Known) -> Tensor:
     """Total variation with PAN as a weighted sum of the fused bands.
 
-    The weights are the non-negative regression of PAN at MS scale on the MS; PAN gives up the
-    constant of that regression first. Source: Palsson, Sveinsson and Ulfarsson 2014, IEEE
-    GRSL 11(1):318-322.
+    The weights are the non-negative regression of PAN at MS scale on the MS, brought to sum 1;
+    PAN gives up that regression's constant and gain first, so its units do not matter.
+    Source: Palsson, Sveinsson and Ulfarsson 2014, IEEE GRSL 11(1):318-322.
     """
     C = f.bands
     if f.toolbox and f.sensor.name in TOOLBOX:
@@ -63,9 +64,20 @@ def tv(f: Frame, known: Known) -> Tensor:
     fused = []
     for i, table in enumerate(seen.covariance.cpu()):
         weights = nonnegative_least_squares(table[:C, :C], table[:C, C])
+        total = float(weights.sum())
+        if total <= 0:  # no band goes with PAN: nothing to explain
+            fused.append(f.up[i])
+            continue
         constant = float(seen.mean[i, C] - weights @ seen.mean[i, :C].cpu())
-        weights = weights.to(f.ms)
-        fused.append(minimise(f.ms[i], f.pan[i] - constant, weights, f.ratio, ANY, slips=False))
+        weights = (weights / total).to(f.ms)
+        spread = float(seen.spread[i, :C].mean())
+        settings = Settings(
+            alpha=1 + float(weights.square().sum()),  # no smaller step is sure to converge
+            smoothness=_SMOOTHNESS * max(spread, 1e-6) / _AT_SPREAD,
+            iterations=_ITERATIONS,
+        )
+        pan = (f.pan[i] - constant) / total
+        fused.append(minimise(f.ms[i], pan, weights, f.ratio, settings, slips=False))
     return torch.stack(fused)
 
 

@@ -138,28 +138,35 @@ def _power_of_two(bands: int) -> int:
 @torch.inference_mode(False)  # kept for training too, whoever asks first
 def _conjugate_product(size: int) -> Tensor:
     """T[k, i, j]: component k of e_i * conj(e_j)."""
-    basis = torch.eye(size, dtype=torch.float64)
+    component, sign = _products(size)
+    sign = sign * _of_conjugate(size)
     table = torch.zeros(size, size, size, dtype=torch.float64)
-    for i in range(size):
-        for j in range(size):
-            table[:, i, j] = _multiply(basis[i], _conjugate(basis[j]))
-    return table
+    return table.scatter_(0, component[None], sign[None])
 
 
-def _conjugate(a: Tensor) -> Tensor:
-    return torch.cat([a[:1], -a[1:]])
+def _products(size: int) -> tuple[Tensor, Tensor]:
+    """Which component e_i * e_j is, and its sign: (size, size) each.
+
+    Cayley-Dickson doubling in the toolbox's convention: with b and d the conjugates of x's and
+    y's upper halves, (a, b)(c, d) = (a c - d conj(b), conj(a) d + c b).
+    """
+    if size == 1:
+        return torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1, dtype=torch.float64)
+    half = size // 2
+    component, sign = _products(half)
+    s = _of_conjugate(half)
+    # Rows: x in the lower, then the upper half; columns: y.
+    parts = [
+        [sign, s[:, None] * s * sign],
+        [s[:, None] * sign.T, -s * sign.T],
+    ]
+    places = [[component, component + half], [component.T + half, component.T]]
+    component, sign = (torch.cat([torch.cat(row, 1) for row in x]) for x in (places, parts))
+    return component, sign
 
 
-def _multiply(x: Tensor, y: Tensor) -> Tensor:
-    """Cayley-Dickson product in the toolbox's sign convention."""
-    if x.numel() == 1:
-        return x * y
-    half = x.numel() // 2
-    a, b = x[:half], _conjugate(x[half:])
-    c, d = y[:half], _conjugate(y[half:])
-    return torch.cat(
-        [
-            _multiply(a, c) - _multiply(d, _conjugate(b)),
-            _multiply(_conjugate(a), d) + _multiply(c, b),
-        ]
-    )
+def _of_conjugate(size: int) -> Tensor:
+    """Signs that conjugation gives the components."""
+    signs = torch.full((size,), -1.0, dtype=torch.float64)
+    signs[0] = 1
+    return signs

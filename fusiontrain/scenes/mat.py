@@ -6,6 +6,7 @@ NBU: MS_256/X.mat with imgMS or I_MS (h, w, C), PAN_1024/X.mat with imgPAN, I_PA
 Source: Meng et al. 2021, IEEE GRSM 9(1):18-52.
 """
 
+import math
 import zlib
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def _number(path: Path, found: dict[str, Variable], key: str) -> int | None:
 
 def _text(path: Path, found: dict[str, Variable], key: str) -> str:
     """A short char variable, if the file has it, else nothing."""
-    if key not in found or found[key].kind != "char" or max(found[key].shape, default=0) > 64:
+    if key not in found or found[key].kind != "char" or math.prod(found[key].shape) > 64:
         return ""
     if _is_v73(path):
         codes = read_v73(path, [key])[key].ravel()

@@ -25,6 +25,8 @@ from shards.commit import publish, temporary_path
 _BLOCK = 256
 _THUMBNAIL = 512  # pixels a side
 
+_DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Raster:
@@ -127,7 +129,8 @@ def _open(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # who aligns says so
-            return rasterio.open(path)
+            # A VRT names other files, so only what says it is one may be one.
+            return rasterio.open(path, driver=_DRIVERS.get(path.suffix.lower()))
     except (RasterioError, OSError) as error:
         raise SceneError(f"cannot read {path}: {error}") from error
 

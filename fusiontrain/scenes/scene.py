@@ -60,7 +60,7 @@ class Scene:
     """PAN and MS of the same ground, DN. Axes: C bands; H W PAN pixels; h w MS pixels.
 
     `phase` says where MS pixel i lies on the PAN's grid: "aligned" at ratio * i + (ratio - 1) / 2,
-    as in GeoTIFFs; "toolbox" at ratio * i + ratio / 2, as in data simulated by the toolbox.
+    as in GeoTIFFs; "toolbox" at ratio * i + ratio // 2, as in data simulated by the toolbox.
     Raises: SceneError naming what it saw, if the arrays cannot belong together.
     """
 

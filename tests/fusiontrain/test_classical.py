@@ -23,7 +23,7 @@ from shards.sensors import find_sensor
 # These take PAN's spread, or a share of its detail, for the bands' own, which it is not here.
 UNREGRESSED = ("EXP", "GS", "PCA", "PRACS", "AWLP", "MTF-GLP", "MTF-GLP-HPM")
 # The result keeps PAN's units, or weighs DN against a constant.
-UNSCALED = ("Brovey", "PRACS", "TV")
+UNSCALED = ("Brovey", "PRACS")
 
 
 def scene(bands=4, side=24, ratio=4, seed=0) -> tuple[PanBatch, torch.Tensor]:

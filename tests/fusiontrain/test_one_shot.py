@@ -80,7 +80,7 @@ def test_there_is_nothing_to_learn_without_a_truth(net):
 
 
 def test_shared_pixels_are_found_wherever_they_lie():
-    """A crop at an odd place, a thin overlap, and a copy reduced by the ratio."""
+    """A crop at an odd place, thin overlaps, altered copies, and one reduced by the ratio."""
     pan = ground(1, 640)
     whole = scene("whole", pan=pan)
     crop = scene("crop", pan=pan[..., 123:323, 57:297])
@@ -88,7 +88,15 @@ def test_shared_pixels_are_found_wherever_they_lie():
     coarse = scene("coarse", pan=reduce_pan(ground(3, 1600), 4).round())
     fine = scene("fine", pan=ground(3, 1600)[..., :800, :800])
 
-    for other in (crop, scene("thin", pan=thin)):
+    altered = [
+        scene("brighter", pan=pan[..., :400, :400] + 1),
+        scene("stretched", pan=(pan[..., :400, :400] * 0.37).round()),
+        scene("noisy", pan=pan[..., :400, :400] + torch.randn(400, 400)),
+        scene("turned", pan=torch.rot90(pan[..., :400, :480], 1, (-2, -1))),
+        scene("mirrored", pan=pan[..., :400, :400].flip(-1)),
+    ]
+    strip = torch.cat([ground(9, 640)[..., :612], pan[..., :28]], -1)
+    for other in (crop, scene("thin", pan=thin), scene("strip", pan=strip), *altered):
         for pair in ((whole, other), (other, whole)):
             with pytest.raises(SceneError, match="share pixels"):
                 refuse_shared_pixels(*pair)
