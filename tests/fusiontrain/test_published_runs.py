@@ -1,0 +1,81 @@
+"""Published forms through the doors: shards in, weights out, a scene fused."""
+
+import csv
+
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+
+from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.cli import main
+from fusiontrain.models.registry import MODELS
+
+LIGHT = ("pnn",)
+PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
+GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
+
+
+@pytest.fixture(scope="module")
+def three_bands(photos, tmp_path_factory, small_build_of):
+    """Shards of one band count, which is no entry's default."""
+    from simgen.build import run_build
+
+    out = tmp_path_factory.mktemp("build") / "shards"
+    run_build(small_build_of("folder", photos, out, bands=(3,)), workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """PAN 148x92 and MS 37x23: multiples of nothing."""
+    folder, dice = tmp_path_factory.mktemp("scene"), torch.Generator().manual_seed(2)
+    common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
+    for name, bands, scale in (("pan", 1, 1), ("ms", 3, 4)):
+        height, width = 148 // scale, 92 // scale
+        image = torch.rand(bands, height, width, generator=dice) * 900 + 100
+        with rasterio.open(
+            folder / f"{name}.tif",
+            "w",
+            count=bands,
+            height=height,
+            width=width,
+            transform=GRID @ Affine.scale(scale),
+            **common,
+        ) as file:
+            file.write(image.round().numpy().astype("uint16"))
+    return [str(folder / f"{name}.tif") for name in ("pan", "ms")]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [name if name in LIGHT else pytest.param(name, marks=pytest.mark.slow) for name in PUBLISHED],
+)
+def test_it_trains_reloads_and_fuses(model, three_bands, scene, tmp_path):
+    """The band count comes from the shards, and is in the checkpoint."""
+    run, fused = tmp_path / "run", tmp_path / "fused.tif"
+    train = ["pretrain", "--model", model, "--shards", str(three_bands), "--out", str(run)]
+    train += ["--crop", "32", "--batch-size", "2", "--max-steps", "40"]
+
+    assert 0 == main(train)
+    net, info = load_checkpoint(run / "model.safetensors")
+    assert 0 == main(["fuse", *scene, str(fused), "--weights", str(run / "model.safetensors")])
+
+    assert {**MODELS[model].sizes, "bands": 3} == info.sizes
+    assert 3 == net.bands
+    with (run / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0]
+    with rasterio.open(fused) as file:
+        assert (3, 148, 92) == (file.count, *file.shape)
+
+
+def test_shards_of_several_band_counts_are_refused(small_build, tmp_path, capsys):
+    """Which there are, and what to do."""
+    train = ["pretrain", "--model", "pnn", "--shards", str(small_build)]
+
+    assert 2 == main([*train, "--out", str(tmp_path / "run"), "--crop", "32"])
+
+    said = capsys.readouterr().err
+    assert "pnn is built for one band count; the shards have 3, 4" in said
+    assert "train an any-band model" in said
