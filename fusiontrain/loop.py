@@ -184,8 +184,9 @@ def _sizes(entry: ModelEntry, reader: IndexedShards) -> dict[str, int]:
         return entry.sizes
     found = sorted({s.row.bands for group in reader.groups for s in group.shards})
     if len(found) > 1:
+        counts = ", ".join(map(str, found))
         raise TrainingError(
-            f"{entry.name} is built for one band count; the shards have {', '.join(map(str, found))}"
+            f"{entry.name} is built for one band count; the shards have {counts}"
             "\n  do: build shards with one (simgen build --bands), or train an any-band model"
         )
     return {**entry.sizes, "bands": found[0]}
