@@ -29,7 +29,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/simgen build --dataset demo --out $(DEMO)/shards --bands 4 --draws 64 --shard-size 64 --workers $(WORKERS)
+	$(BIN)/simgen build --dataset demo --recipe sensor-clean --out $(DEMO)/shards --bands 4 --draws 64 --shard-size 64 --workers $(WORKERS)
 	$(BIN)/simgen build --dataset demo --source held-out --out $(DEMO)/held-out --like-sensor WorldView-3 --bands 8
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --max-minutes 5

@@ -6,12 +6,13 @@ from simgen.config import Recipe
 from simgen.errors import ConfigError
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
-from simgen.recipes.sensor import sensor, sensor_like
+from simgen.recipes.sensor import sensor, sensor_clean, sensor_like
 from simgen.recipes.wald import WALD, wald
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "sensor": sensor,
+    "sensor-clean": sensor_clean,
     WALD: wald,
     f"{WALD}-x2": lambda: at_ratio(wald(), 2),
     "sensor-x2": lambda: at_ratio(sensor(), 2),
