@@ -243,10 +243,11 @@ def _with_truth(scene: Scene, softness: float | None, convention: Convention | N
     gains = torch.tensor(scene.sensor.gains(scene.bands))
     told = float(gains.mean()) if softness is None else softness
     if scene.phase == "toolbox":
-        knowledge = Knowledge(mtf=gains, softness=torch.full_like(gains, told))
+        knowledge = Knowledge(mtf=gains, softness=torch.full_like(gains, told), sensor=scene.sensor)
         how = "the sensor's MTF"
     else:
-        knowledge = learn(scene, sensor=None, softness=told)
+        # What only classical methods ask of the sensor, PAN's own gain, is known all the same.
+        knowledge = replace(learn(scene, sensor=None, softness=told), sensor=scene.sensor)
         how = "an MTF measured on the pair"
     return Case(
         name=scene.name,
