@@ -5,9 +5,11 @@ Axes: C bands; H W PAN pixels; h w MS pixels, H = ratio * h and W = ratio * w.
 
 import io
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from tokenize import TokenError
 
 import numpy as np
@@ -17,6 +19,7 @@ from shards.errors import ContractError
 
 VERSION = 1
 DTYPE = np.dtype("<u2")
+Buffer = bytes | memoryview
 MAX_BANDS = 256
 MAX_SIDE = 16_384
 KEY_GRAMMAR = re.compile(r"[a-z0-9_-]{1,80}")
@@ -73,9 +76,9 @@ class Facts:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @classmethod
-    def from_json(cls, data: bytes) -> "Facts":
+    def from_json(cls, data: Buffer) -> "Facts":
         try:
-            raw = json.loads(data)
+            raw = json.loads(bytes(data))
             return cls(
                 sensor=str(raw["sensor"]),
                 bits=int(raw["bits"]),
@@ -102,6 +105,15 @@ def check_key(key: str) -> str:
 
 def check_sample(gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, facts: Facts) -> None:
     """ContractError unless dtypes, shapes, ratio and bit depth agree with each other."""
+    check_shapes(gt, ms, pan, facts)
+    top = 2**facts.bits - 1
+    brightest = max(int(gt.max()), int(ms.max()), int(pan.max()))
+    if brightest > top:
+        raise ContractError(f"DN must not exceed {top} at {facts.bits} bits; got {brightest}")
+
+
+def check_shapes(gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, facts: Facts) -> None:
+    """What check_sample checks, but for the pixels: none is looked at."""
     for name, array in (("gt", gt), ("ms", ms), ("pan", pan)):
         if array.dtype != DTYPE or array.ndim != 3:
             raise ContractError(
@@ -121,10 +133,6 @@ def check_sample(gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, facts: Facts) 
             f"gt {gt.shape} must divide by ratio {facts.ratio} and have "
             f"{len(facts.mtf_ms)} bands, one a gain"
         )
-    top = 2**facts.bits - 1
-    brightest = max(int(gt.max()), int(ms.max()), int(pan.max()))
-    if brightest > top:
-        raise ContractError(f"DN must not exceed {top} at {facts.bits} bits; got {brightest}")
 
 
 def encode_array(array: np.ndarray) -> bytes:
@@ -135,9 +143,23 @@ def encode_array(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def decode_array(data: bytes, name: str) -> np.ndarray:
+def decode_array(data: Buffer, name: str) -> np.ndarray:
     """The array, without a copy of its pixels; the header is judged before any allocation."""
-    stream = io.BytesIO(data)
+    view = memoryview(data)
+    length = 10 + int.from_bytes(view[8:10], "little")
+    shape = _shape_told(bytes(view[:length]), name)
+    count = math.prod(shape)
+    if len(view) - length != count * DTYPE.itemsize:
+        raise ContractError(
+            f"{name} must hold {count * DTYPE.itemsize} bytes of pixels for {shape}; "
+            f"got {len(view) - length}"
+        )
+    return np.frombuffer(view, DTYPE, count, length).reshape(shape)
+
+
+@lru_cache(maxsize=1024)  # tiles of a build have the same headers, and numpy is slow to read them
+def _shape_told(header: bytes, name: str) -> tuple[int, int, int]:
+    stream = io.BytesIO(header)
     try:
         version = npy_format.read_magic(stream)
         if version != (1, 0):
@@ -152,17 +174,11 @@ def decode_array(data: bytes, name: str) -> np.ndarray:
         )
     if not (0 < shape[0] <= MAX_BANDS and all(0 < side <= MAX_SIDE for side in shape[1:])):
         raise ContractError(f"{name} must have 1..{MAX_BANDS} bands of 1..{MAX_SIDE}; got {shape}")
-    offset, count = stream.tell(), int(np.prod(shape))
-    if len(data) - offset != count * DTYPE.itemsize:
-        raise ContractError(
-            f"{name} must hold {count * DTYPE.itemsize} bytes of pixels for {shape}; "
-            f"got {len(data) - offset}"
-        )
-    return np.frombuffer(data, DTYPE, count, offset).reshape(shape)
+    return shape
 
 
 def decode_sample(
-    members: Mapping[str, bytes],
+    members: Mapping[str, Buffer],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Facts]:
     """(gt, ms, pan, facts) of one sample; only the contract's members are looked at."""
     strange = sorted(set(members) - set(MEMBER_NAMES))
