@@ -1,4 +1,4 @@
-"""Photographs in, shards out: build, merge, verify, look."""
+"""Photographs in, shards out: build, merge, verify, look; realism beside real scenes."""
 
 import argparse
 import os
@@ -91,6 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--out", type=Path, help="default: FOLDER/look.png")
     look.add_argument("--samples", type=int, default=12)
     look.add_argument("--gallery", type=Path, help="draw every effect of a recipe into this folder")
+
+    real = commands.add_parser("realism", help="how near samples are to real scenes")
+    real.set_defaults(run=_realism)
+    real.add_argument(
+        "shards", nargs="+", metavar="SHARDS", help="builds to rank: FOLDER or NAME=FOLDER"
+    )
+    real.add_argument(
+        "--against", type=Path, required=True, metavar="SCENES", help="NAME_pan.tif, NAME_ms.tif"
+    )
+    real.add_argument("--out", type=Path, help="default: realism/ in the first build")
+    real.add_argument("--limit", type=int, help="at most so many samples of each build")
     return parser
 
 
@@ -181,6 +192,21 @@ def _look(args: argparse.Namespace) -> int:
     out = args.out or args.folder / "look.png"
     contact_sheet(args.folder, out, count=args.samples)
     print(f"simgen: drew {out}")
+    return 0
+
+
+def _realism(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from simgen.realism import rich_table, run_realism, write_report
+
+    found, left_out, first = run_realism(args.shards, args.against, limit=args.limit)
+    out = args.out or first / "realism"
+    files = write_report(found, left_out, out)
+    for one in left_out:
+        print(f"simgen: left out {one.source}: {one.reason}", file=sys.stderr)
+    Console(width=None if sys.stdout.isatty() else 200).print(rich_table(found))
+    print(f"simgen: wrote {len(files)} files into {out}: realism.md, realism.json, realism.png")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Real pairs of PAN and MS GeoTIFFs: NAME_pan.tif, NAME_ms.tif and, if it is there, NAME.json.
 
-The JSON may name `sensor`, `bands`, `bit_depth` and `licence`; what it does not say is the
+The JSON may name `sensor`, `bands`, `bit_depth`, `kind` and `licence`; what it does not say is the
 generic sensor, and the depth that the numbers need.
 """
 
@@ -38,6 +38,7 @@ class Scene:
     bits: int
     sensor: str  # a row of shards/sensors.py
     mtf_ms: tuple[float, ...]
+    reduced: bool  # by Wald's protocol, before we got it
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,7 @@ def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], wish: Wish) ->
         bits=stated if type(stated) is int and needed <= stated <= 16 else needed,
         sensor=row.name,
         mtf_ms=row.gains(C),
+        reduced=_text(facts, "kind").startswith("reduced"),
     )
 
 

@@ -1,0 +1,6 @@
+"""How simulated samples compare with real scenes: measured, not asserted. See docs/REALISM.md."""
+
+from simgen.realism.report import rich_table
+from simgen.realism.run import run_realism, write_report
+
+__all__ = ["rich_table", "run_realism", "write_report"]
