@@ -1,0 +1,112 @@
+"""What every any-band network shares: what it sees of a batch, and the injection it corrects.
+
+Bands are a set with shared weights: (B, C) bands are B * C samples, each with its own images
+and conditions. Everything is in the scene's own statistics. A network turns features on a
+grid SHUFFLE times coarser than the PAN's into a correction of the blur-matched MTF-GLP-FS
+injection, in spreads of each band; as built its last layer is zero, and so is the correction.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusiontrain.batch import PanBatch, Statistics
+from fusiontrain.injection import Injection, inject, local_gains, moments, statistics
+
+SHUFFLE = 4  # PAN pixels per feature pixel, a side
+IMAGES = 6  # that the stem sees of a band
+WINDOWS = (1.0, 2.5)  # sigma, MS pixels, of the local gains
+CONDITIONS = 4  # of a band
+CONDITION_WIDTH = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """A batch in its own statistics, on the PAN's grid. Axes as in batch.py."""
+
+    batch: PanBatch
+    images: Injection
+    stats: Statistics
+    seen: Tensor  # (B * C, IMAGES, H', W'), continued to multiples of SHUFFLE
+    steered: list[Tensor]  # (B, C, H, W): what each window's local gain adds, in spreads
+    conditions: Tensor  # (B, C, CONDITIONS)
+
+
+class Frame(nn.Module):
+    """forward(PanBatch) -> (B, C, H, W) DN, of any bands, size and ratio.
+
+    A member makes its layers between `super().__init__` and `self.head = last_layer(width)`,
+    and says in `body` what they do.
+    """
+
+    head: nn.Module
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(IMAGES * SHUFFLE**2, width, 1)
+        self.trust = nn.Linear(CONDITION_WIDTH, len(WINDOWS))
+        nn.init.zeros_(self.trust.weight)
+        nn.init.zeros_(self.trust.bias)
+        self.condition = nn.Sequential(nn.Linear(CONDITIONS, CONDITION_WIDTH), nn.GELU())
+
+    def forward(self, batch: PanBatch) -> Tensor:
+        look = look_at(batch)
+        B, C, H, W = look.images.up.shape
+        x = F.pixel_unshuffle(look.seen, SHUFFLE)
+        conditions = self.condition(look.conditions.to(x.dtype)).reshape(B * C, -1)
+        trust = self.trust(conditions).reshape(B, C, -1, 1, 1)
+        x = self.body(self.stem(x), conditions, look)
+        correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE)[..., :H, :W]
+        correction = correction.reshape(B, C, H, W).to(look.images.up.dtype)
+        correction = correction + sum(trust[:, :, i] * s for i, s in enumerate(look.steered))
+        stats = look.stats
+        injected = look.images.up + stats.gain[..., None, None] * look.images.detail
+        return injected + stats.ms_std[..., None, None] * correction
+
+    def body(self, x: Tensor, conditions: Tensor, look: Look) -> Tensor:
+        """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) features -> the same."""
+        raise NotImplementedError
+
+
+def last_layer(width: int) -> nn.Conv2d:
+    """Zero as built: a network starts as the injection."""
+    head = nn.Conv2d(width, SHUFFLE**2, 3, padding=1, padding_mode="replicate")
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+    return head
+
+
+def look_at(batch: PanBatch) -> Look:
+    """The images and conditions that networks are given."""
+    # Physics in full precision: bf16 would round DN and cancel variances.
+    with torch.autocast(batch.pan.device.type, enabled=False):
+        images = inject(batch)
+        stats = batch.statistics or statistics(moments(images))
+        local_gain = [local_gains(batch, images, stats, sigma) for sigma in WINDOWS]
+    B, C, H, W = images.up.shape
+    per_band = [s[..., None, None] for s in (stats.ms_mean, stats.ms_std, stats.pan_mean)]
+    ms_mean, ms_std, pan_mean = per_band
+    pan_std, gain = stats.pan_std[..., None, None], stats.gain[..., None, None]
+    local = [g - gain for g in local_gain]
+    steered = [(g * images.detail / ms_std).clamp(-4, 4) for g in local]
+    seen = torch.stack(
+        [
+            (images.up - ms_mean) / ms_std,
+            images.detail / pan_std,
+            (batch.pan - images.pan_soft) / pan_std,
+            (images.pan_low - pan_mean) / pan_std,
+            *steered,
+        ],
+        dim=2,
+    )
+    # Sizes that are no multiple are continued to one, and cut again at the end.
+    seen = seen.reshape(B * C, IMAGES, H, W)
+    seen = F.pad(seen, (0, -W % SHUFFLE, 0, -H % SHUFFLE), mode="replicate")
+    # What PAN explains of the band, as a correlation: the injection gain without units.
+    explained = (stats.gain * stats.pan_std / stats.ms_std).clamp(-2, 2)
+    conditions = torch.stack((batch.mtf, batch.softness, explained, explained.abs()), -1)
+    return Look(
+        batch=batch, images=images, stats=stats, seen=seen, steered=steered, conditions=conditions
+    )
