@@ -1,53 +1,31 @@
 """Shards by their indexes: any batch of the global order, for any rank, worker or start.
 
-The order is order.py's; a batch is read by offsets with a few system calls a sample and
-nothing in between. reader.py reads the same shards through webdataset.
+The order is order.py's, a sample is read by mapped.py; a batch is crops copied once, from the
+page cache to where they lie in it. reader.py reads the same shards through webdataset.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset, Sampler
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from fusiontrain.crops import Example, TrainingBatch, collate, cut_crop
+from fusiontrain.crops import Cuts, Layout, TrainingBatch, pack, unpack
 from fusiontrain.errors import TrainingError
+from fusiontrain.mapped import Listed, read_sample
 from fusiontrain.order import Order
+from fusiontrain.vetting import OnBad, ShardSet, find_bad, list_shards
 from shards.errors import ContractError
-from shards.manifest import Manifest, ShardRow
-from shards.schema import MEMBER_NAMES, decode_sample
+from shards.manifest import Manifest
+
+__all__ = ["Batches", "IndexedShards", "OnBad", "ShardSet", "batches", "find_bad"]
 
 _CROP = 2  # what a dice is for; order.py has the others
-_MAX_INDEX = 2**28  # bytes of an index file
-_OPEN = 256  # shards whose files and indexes are held open
-OnBad = Literal["fail", "skip"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """A shard and the manifest that lists it."""
-
-    folder: Path
-    manifest: Manifest
-    row: ShardRow
-
-    @property
-    def path(self) -> Path:
-        return self.folder / self.row.name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardSet:
-    """A build to train on, and its share of all batches; None: as many as its samples make."""
-
-    folder: Path
-    share: float | None = None
+_PREFETCH = 4  # batches a worker is ahead
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,13 +36,19 @@ class Group:
     begins: tuple[int, ...]  # number of each shard's first sample in the group
     size: int
 
+    def locate(self, number: int) -> tuple[Listed, int]:
+        """The shard of one of the group's samples, and its number there."""
+        shard = int(np.searchsorted(self.begins, number, side="right")) - 1
+        return self.shards[shard], number - self.begins[shard]
+
 
 class IndexedShards(Dataset[TrainingBatch]):
     """`self[k]`: this rank's part of global batch k. The same for any number of workers.
 
     `bad` is what find_bad gave, the same on every rank: such shards are left out of the order.
-    Raises: ContractError if a sample is not as listed. TrainingError if the batch does not
-        divide by the ranks, a crop does not fit, or no sample is left.
+    `turned`: crops in any of the square's eight orientations. Raises: ContractError if a sample
+        is not as listed. TrainingError if the batch does not divide by the ranks, a crop does
+        not fit, or no sample is left.
     """
 
     def __init__(
@@ -77,6 +61,7 @@ class IndexedShards(Dataset[TrainingBatch]):
         rank: int = 0,
         world: int = 1,
         bad: Collection[str] = (),
+        turned: bool = True,
     ) -> None:
         if batch % world:
             raise TrainingError(
@@ -91,31 +76,132 @@ class IndexedShards(Dataset[TrainingBatch]):
                     f"the tile's {manifest.tile}; got {crop}"
                 )
         whole = [
-            [shard for shard in _list(one.folder, manifest) if str(shard.path) not in bad]
+            [shard for shard in list_shards(one.folder, manifest) if str(shard.path) not in bad]
             for one, manifest in zip(sets, self.manifests, strict=True)
         ]
         if not all(whole):
             raise TrainingError("a shard set has no sample to train on; build it again")
         self.groups, shares = _group(whole, [one.share for one in sets])
         self.order = Order([g.size for g in self.groups], batch=batch, seed=seed, shares=shares)
-        self.batch, self.crop, self.seed = batch, crop, seed
+        self.batch, self.crop, self.seed, self.turned = batch, crop, seed, turned
         self.rank, self.world = rank, world
 
     def __getitem__(self, k: int) -> TrainingBatch:
+        block = self.new_block()
+        return unpack(self.read(k, block), block)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the largest batch of a rank."""
+        return max(self._layout(group).nbytes for group in self.groups)
+
+    def new_block(self) -> Tensor:
+        """Memory for any batch of a rank."""
+        return torch.empty(self.nbytes, dtype=torch.uint8)
+
+    def read(self, k: int, block: Tensor) -> Layout:
+        """Fill `block` with this rank's part of global batch k; how it lies there."""
         drawn = self.order[k]
         group = self.groups[drawn.group]
-        part = self.batch // self.world
-        mine = drawn.samples[self.rank * part : (self.rank + 1) * part]
-        examples = []
-        for one in mine:
-            # Keyed by the sample and the pass: the same crop on whatever rank it falls.
-            dice = [self.seed, _CROP, drawn.group, one.number, one.sample]
-            tile = read_sample(*_locate(group, one.sample))
-            examples.append(cut_crop(tile, self.crop, np.random.default_rng(dice)))
-        return collate(examples)
+        layout, part = self._layout(group), self.batch // self.world
+        own = slice(self.rank * part, (self.rank + 1) * part)
+        # One dice for the global batch: its crops are the same however many ranks share it.
+        dice = np.random.default_rng([self.seed, _CROP, k])
+        room = (group.shards[0].manifest.tile - self.crop) // layout.ratio
+        cuts = Cuts.draw(self.batch, room, dice, turned=self.turned)
+        tiles = (read_sample(*group.locate(one.sample)) for one in drawn.samples[own])
+        pack(tiles, cuts.of(own), layout, block)
+        return layout
+
+    def _layout(self, group: Group) -> Layout:
+        first = group.shards[0]
+        return Layout(
+            batch=self.batch // self.world,
+            bands=first.row.bands,
+            side=self.crop,
+            ratio=first.manifest.ratio,
+        )
 
 
-class FromBatch(Sampler[int]):
+class Batches:
+    """From global batch `start` on, in order, for ever; on `device`, the CPU unless told.
+
+    `workers` processes started by spawn read ahead; with none, a batch is read when asked for.
+    Raises while iterated: ContractError.
+    """
+
+    def __init__(
+        self, data: IndexedShards, *, start: int, workers: int, device: torch.device | None = None
+    ) -> None:
+        self.data, self.start, self.workers, self.device = data, start, workers, device
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        if self.workers:
+            yield from self._from_workers()
+        block = self.data.new_block()
+        for k in count(self.start):
+            yield unpack(self.data.read(k, block), block, self.device)
+
+    def _from_workers(self) -> Iterator[TrainingBatch]:
+        loader = DataLoader(
+            _Handing(self.data),
+            batch_size=None,
+            sampler=_From(self.start),
+            num_workers=self.workers,
+            multiprocessing_context="spawn",
+            prefetch_factor=_PREFETCH,
+        )
+        blocks: dict[tuple[int, int], Tensor] = {}
+        try:
+            for handed in loader:
+                if handed.block is not None:
+                    blocks[handed.worker, handed.slot] = handed.block
+                yield unpack(handed.layout, blocks[handed.worker, handed.slot], self.device)
+        except ContractError as error:  # torch puts the worker's traceback before its message
+            raise ContractError(str(error).rpartition("ContractError: ")[2].strip()) from None
+
+
+def batches(
+    data: IndexedShards, *, start: int, workers: int, device: torch.device | None = None
+) -> Batches:
+    """From global batch `start` on; see Batches."""
+    return Batches(data, start=start, workers=workers, device=device)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Handed:
+    """A batch in shared memory, which crosses once and is named by worker and slot after that."""
+
+    layout: Layout
+    worker: int
+    slot: int
+    block: Tensor | None
+
+
+class _Handing(Dataset[_Handed]):
+    """Reads into blocks that are used again: new shared memory costs more than reading a batch."""
+
+    def __init__(self, data: IndexedShards) -> None:
+        self.data, self.turn = data, 0
+        self.blocks: list[Tensor] = []
+
+    def __getitem__(self, k: int) -> _Handed:
+        worker = get_worker_info()
+        # The loader asks a worker for a batch more as it takes one, and we unpack that one first:
+        # so one block more than it may be ahead is enough.
+        slot, self.turn = self.turn % (_PREFETCH + 1), self.turn + 1
+        if fresh := slot == len(self.blocks):
+            self.blocks.append(self.data.new_block().share_memory_())  # type: ignore[no-untyped-call]
+        layout = self.data.read(k, self.blocks[slot])
+        return _Handed(
+            layout=layout,
+            worker=worker.id if worker else 0,
+            slot=slot,
+            block=self.blocks[slot] if fresh else None,
+        )
+
+
+class _From(Sampler[int]):
     """Batch numbers from `start` on, for ever."""
 
     def __init__(self, start: int) -> None:
@@ -123,105 +209,6 @@ class FromBatch(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return count(self.start)
-
-
-def batches(data: IndexedShards, *, start: int, workers: int) -> DataLoader[TrainingBatch]:
-    """From global batch `start` on, in order; `workers` processes started by spawn, or none."""
-    return DataLoader(
-        data,
-        batch_size=None,
-        sampler=FromBatch(start),
-        num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
-
-
-def read_sample(shard: Listed, number: int) -> Example:
-    """One sample of a shard, by offset. Raises: ContractError if it is not as listed."""
-    handle, places = _open(shard.path, shard.row.samples, shard.row.bytes)
-    members, keys = {}, set()
-    for name, (offset, size, key) in places[number].items():
-        data = os.pread(handle, size, offset)
-        if len(data) != size:
-            raise ContractError(f"{shard.path} ends within sample {number}; copy it again")
-        members[name] = data
-        keys.add(key)
-    if len(keys) != 1:
-        raise ContractError(f"{shard.path}: sample {number} mixes {sorted(keys)}; copy it again")
-    gt, ms, pan, facts = decode_sample(members)
-    shard.manifest.check_sample(shard.row, keys.pop(), gt.shape, facts.ratio)
-    return Example(gt=gt, ms=ms, pan=pan, facts=facts)
-
-
-_Places = tuple[dict[str, tuple[int, int, str]], ...]
-
-
-@lru_cache(maxsize=_OPEN)
-def _open(path: Path, samples: int, length: int) -> tuple[int, _Places]:
-    """A file handle for the life of the process, and where each sample's members lie."""
-    index = path.with_suffix(".idx")
-    try:
-        if index.stat().st_size > _MAX_INDEX:
-            raise ContractError(f"{index} is over {_MAX_INDEX} bytes; copy it again")
-        first, *lines = index.read_text(encoding="ascii").splitlines()
-        handle = os.open(path, os.O_RDONLY)
-    except (OSError, ValueError) as error:
-        raise ContractError(f"{path} or its index cannot be read: {error}") from error
-    if first.split() != ["v1.2", str(samples)] or len(lines) != samples:
-        raise ContractError(f"{index} does not list {samples} samples; copy it again")
-    return handle, tuple(_parse(index, line, length) for line in lines)
-
-
-def _parse(index: Path, line: str, length: int) -> dict[str, tuple[int, int, str]]:
-    words = line.split(" ")
-    places = {}
-    for name, offset, size, member in zip(*(words[i::4] for i in range(4)), strict=True):
-        begin, count_ = int(offset), int(size)
-        if name not in MEMBER_NAMES or begin < 0 or count_ < 0 or begin + count_ > length:
-            raise ContractError(f"{index} names {name} at {offset}, {size} bytes: refused")
-        places[name] = (begin, count_, member.split(".", 1)[0])
-    return places
-
-
-def _locate(group: Group, number: int) -> tuple[Listed, int]:
-    shard = int(np.searchsorted(group.begins, number, side="right")) - 1
-    return group.shards[shard], number - group.begins[shard]
-
-
-def find_bad(
-    sets: Sequence[ShardSet], *, hashes: bool, on_bad: OnBad, max_bad: float = 0.05
-) -> dict[str, str]:
-    """Path of each shard that is not as its manifest lists it -> what is wrong with it.
-
-    Raises: ContractError at the first ("fail"), or where more than `max_bad` of the samples lie
-        in such shards ("skip").
-    """
-    found: dict[str, str] = {}
-    total = lost = 0
-    for one in sets:
-        for shard in _list(one.folder, Manifest.load(one.folder)):
-            total += shard.row.samples
-            problems = list(shard.row.problems(shard.folder, hashes=hashes))
-            if problems and on_bad == "fail":
-                raise ContractError(
-                    f"{one.folder}: {'; '.join(problems)}\n  do: copy the shard again, or train "
-                    "without it (--on-bad-shard skip)"
-                )
-            if problems:
-                found[str(shard.path)] = "; ".join(problems)
-                lost += shard.row.samples
-    if lost > max_bad * total:
-        shown = "\n  ".join(list(found.values())[:5])
-        raise ContractError(
-            f"{lost} of {total} samples lie in bad shards, over the budget of {max_bad:.0%}; "
-            f"first:\n  {shown}"
-        )
-    return found
-
-
-def _list(folder: Path, manifest: Manifest) -> list[Listed]:
-    return [Listed(folder=folder, manifest=manifest, row=row) for row in manifest.shards]
 
 
 def _group(

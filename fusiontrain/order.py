@@ -7,7 +7,6 @@ dropped and none comes twice in a pass. Ranks take slices of global batches, so 
 nothing of ranks or workers, and any k is found without walking there.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -61,6 +60,8 @@ class Order:
         total = Fraction(sum(sizes), batch)  # batches that one round over everything takes
         weights = [Fraction(x).limit_denominator(10**6) for x in (shares or sizes)]
         self.quota = tuple(total * w / sum(weights) for w in weights)  # batches a round
+        self._whole = sum(self.quota)
+        self._held: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
 
     def __getitem__(self, k: int) -> GlobalBatch:
         if k < 0:
@@ -69,15 +70,17 @@ class Order:
         sequence, counts = self._mix(number)
         place = k - self.begin(number)
         group = int(sequence[place])
-        before = math.floor(number * self.quota[group]) + int(counts[place])
-        positions = range(before * self.batch, (before + 1) * self.batch)
-        size = self.sizes[group]
-        samples = (Drawn(sample=self._sample(group, p), number=p // size) for p in positions)
+        before = _times(number, self.quota[group]) + int(counts[place])
+        samples, size = [], self.sizes[group]
+        for position in range(before * self.batch, (before + 1) * self.batch):
+            turn, offset = divmod(position, size)
+            drawn = int(self._pass(group, turn)[offset])
+            samples.append(Drawn(sample=drawn, number=turn))
         return GlobalBatch(group=group, samples=tuple(samples))
 
     def round_of(self, k: int) -> int:
         """The round, about one pass over everything, that batch k belongs to."""
-        number = max(0, math.floor(k / sum(self.quota)))
+        number = k * self._whole.denominator // self._whole.numerator
         while self.begin(number) > k:
             number -= 1
         while self.begin(number + 1) <= k:
@@ -86,20 +89,24 @@ class Order:
 
     def begin(self, number: int) -> int:
         """The first batch of a round."""
-        return sum(math.floor(number * quota) for quota in self.quota)
+        return sum(_times(number, quota) for quota in self.quota)
 
-    def _sample(self, group: int, position: int) -> int:
-        size = self.sizes[group]
-        return int(_permutation(self.seed, group, position // size, size)[position % size])
+    def _pass(self, group: int, number: int) -> np.ndarray:
+        """The group's permutation of that pass. Two a group are held: a batch may need both."""
+        place = (group, number % 2)
+        if place not in self._held or self._held[place][0] != number:
+            dice = np.random.default_rng([self.seed, _PASS, group, number])
+            self._held[place] = (number, dice.permutation(self.sizes[group]).astype(np.uint32))
+        return self._held[place][1]
 
     def _mix(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        lengths = tuple(math.floor((number + 1) * q) - math.floor(number * q) for q in self.quota)
+        lengths = tuple(_times(number + 1, q) - _times(number, q) for q in self.quota)
         return _mixture(self.seed, number, lengths)
 
 
-@lru_cache(maxsize=64)
-def _permutation(seed: int, group: int, number: int, size: int) -> np.ndarray:
-    return np.random.default_rng([seed, _PASS, group, number]).permutation(size)
+def _times(number: int, quota: Fraction) -> int:
+    """Rounded down; exact, without the cost of a Fraction."""
+    return number * quota.numerator // quota.denominator
 
 
 @lru_cache(maxsize=4)

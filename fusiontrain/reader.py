@@ -15,9 +15,9 @@ import numpy as np
 import webdataset as wds
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fusiontrain.crops import Example, TrainingBatch, collate, cut_crop
+from fusiontrain.crops import Example, TrainingBatch, collate
 from fusiontrain.errors import TrainingError
-from fusiontrain.indexed import Listed
+from fusiontrain.mapped import Listed
 from shards.errors import ContractError
 from shards.manifest import Manifest
 from shards.schema import MEMBER_NAMES, decode_sample
@@ -70,12 +70,11 @@ class ShardReader(IterableDataset[TrainingBatch]):
         slot, slots = self.rank * workers + index, self.world * workers
         rng = np.random.default_rng([self.seed, slot])
         waiting: dict[tuple[int, int], list[Example]] = defaultdict(list)
-        for sample in _shuffled(self._samples(slot, slots), rng):
-            example = cut_crop(sample, self.crop, rng)
-            group = waiting[example.gt.shape[0], example.facts.ratio]
-            group.append(example)
+        for tile in _shuffled(self._samples(slot, slots), rng):
+            group = waiting[tile.gt.shape[0], tile.facts.ratio]
+            group.append(tile)
             if len(group) == self.batch_size:
-                yield collate(group)
+                yield collate(group, self.crop, rng)
                 group.clear()
 
     def _samples(self, slot: int, slots: int) -> Iterator[Example]:

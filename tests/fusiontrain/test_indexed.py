@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from fusiontrain.errors import TrainingError
-from fusiontrain.indexed import IndexedShards, Listed, ShardSet, batches, find_bad, read_sample
+from fusiontrain.indexed import IndexedShards, ShardSet, batches, find_bad
+from fusiontrain.mapped import Listed, read_sample
 from fusiontrain.pretrain import parse_set
 from fusiontrain.reader import read_shard
+from fusiontrain.vetting import Budget
 from shards.errors import ContractError
 from shards.manifest import Manifest
 
@@ -93,7 +95,7 @@ def test_damage_is_found_before_training(build):
         find_bad(sets, hashes=True, on_bad="fail")
     with pytest.raises(ContractError, match="over the budget"):
         find_bad(sets, hashes=True, on_bad="skip")
-    bad = find_bad(sets, hashes=True, on_bad="skip", max_bad=0.5)
+    bad = find_bad(sets, hashes=True, on_bad="skip", budget=Budget(share=0.5))
     assert [str(tars[0])] == list(bad)
 
     left = data_of(build, bad=bad)

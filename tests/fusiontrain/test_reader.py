@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fusiontrain.errors import TrainingError
-from fusiontrain.reader import Listed, ShardReader, loader, read_shard
+from fusiontrain.mapped import Listed
+from fusiontrain.reader import ShardReader, loader, read_shard
 from shards.errors import ContractError
 from shards.manifest import Manifest
 from shards.schema import decode_sample

@@ -1,0 +1,121 @@
+"""Samples of a shard by offset, as views of the mapped file: what is not looked at is not read."""
+
+import mmap
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from fusiontrain.crops import Example
+from shards.errors import ContractError
+from shards.manifest import Manifest, ShardRow
+from shards.schema import ARRAYS, FACTS, MEMBER_NAMES, Facts, check_shapes, decode_array
+
+_MAX_INDEX = 2**28  # bytes of an index file
+_OPEN = 400  # shards held open a process; systems allow 1024 files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A shard and the manifest that lists it."""
+
+    folder: Path
+    manifest: Manifest
+    row: ShardRow
+
+    @cached_property  # made anew for each sample, paths cost more than small crops
+    def path(self) -> Path:
+        return self.folder / self.row.name
+
+
+class Place(NamedTuple):
+    """A member's bytes in the tar."""
+
+    name: str
+    begin: int
+    size: int
+    key: str
+
+
+def read_sample(shard: Listed, number: int) -> Example:
+    """One sample of a shard, its arrays views of the file. Raises: ContractError if not as listed.
+
+    Only the contract's members are decoded; any other that the index names is refused. That DN
+    fit their bits is the writer's word, which the shard's sha256 keeps.
+    """
+    data, lines = _open(shard.path, shard.row.samples, shard.row.bytes)
+    # A file cut while it is mapped would end the process without a word.
+    if data.size() != shard.row.bytes:
+        raise ContractError(
+            f"{shard.path}: expected {shard.row.bytes} bytes, got {data.size()}; copy it again"
+        )
+    places = parse_line(shard, lines[number + 1])
+    view = memoryview(data)
+    found = {p.name: view[p.begin : p.begin + p.size] for p in places}
+    missing = [name for name in MEMBER_NAMES if name not in found]
+    keys = {p.key for p in places}
+    if missing or len(keys) != 1 or len(found) != len(places):
+        wrong = f"lacks {', '.join(missing)}" if missing else f"mixes {sorted(keys)}"
+        raise ContractError(f"{shard.path}: sample {number} {wrong}; copy it again")
+    key = keys.pop()
+    try:
+        facts = Facts.from_json(found[FACTS])
+        gt, ms, pan = (decode_array(found[m.name], m.name) for m in ARRAYS)
+        check_shapes(gt, ms, pan, facts)
+    except ContractError as error:
+        raise ContractError(f"{shard.path}: sample {key}: {error}") from error
+    shard.manifest.check_sample(shard.row, key, gt.shape, facts.ratio)
+    return Example(gt=gt, ms=ms, pan=pan, facts=facts)
+
+
+@lru_cache(maxsize=_OPEN)
+def _open(path: Path, samples: int, length: int) -> tuple[mmap.mmap, list[str]]:
+    """A mapping for as long as a view of it lives, and the index's lines."""
+    lines = index_lines(path.with_suffix(".idx"), samples)
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ), lines
+    except (OSError, ValueError) as error:  # ValueError: the file is shorter than that
+        raise ContractError(f"{path} cannot be read ({error}); copy it again") from error
+
+
+def forget_open() -> None:
+    """Let go of all shards, so that the next sample opens its file again."""
+    _open.cache_clear()
+
+
+def index_lines(index: Path, samples: int) -> list[str]:
+    """All lines of a DALI index, the header's too. Raises: ContractError."""
+    try:
+        if index.stat().st_size > _MAX_INDEX:
+            raise ContractError(f"{index} is over {_MAX_INDEX} bytes; copy it again")
+        lines = index.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{index} cannot be read: {error}") from error
+    if lines[:1] != [f"v1.2 {samples}"] or len(lines) != samples + 1:
+        raise ContractError(f"{index} does not list {samples} samples as v1.2; copy it again")
+    return lines
+
+
+def parse_line(shard: Listed, line: str) -> list[Place]:
+    """Where the members of a sample lie. Raises: ContractError for any but the contract's."""
+    words = line.split(" ")
+    places = []
+    try:
+        for name, offset, size, member in zip(*(words[i::4] for i in range(4)), strict=True):
+            begin, count = int(offset), int(size)
+            if (
+                name not in MEMBER_NAMES
+                or begin < 0
+                or count < 0
+                or begin + count > shard.row.bytes
+            ):
+                raise ContractError(
+                    f"{shard.path}: its index names {member} at {offset}, {size} bytes: refused; a "
+                    f"sample holds only {', '.join(MEMBER_NAMES)}"
+                )
+            key = member.partition(".")[0]
+            places.append(Place(name=name, begin=begin, size=count, key=key))
+    except ValueError as error:
+        raise ContractError(f"{shard.path}: a line of its index is damaged: {error}") from error
+    return places

@@ -1,0 +1,144 @@
+"""Shards judged before training: what is bad is named, and left out only within a budget."""
+
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fusiontrain.errors import TrainingError
+from fusiontrain.mapped import Listed, index_lines, parse_line
+from shards.errors import ContractError
+from shards.manifest import Manifest
+from shards.schema import MEMBER_NAMES
+
+OnBad = Literal["fail", "skip"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardSet:
+    """A build to train on, and its share of all batches; None: as many as its samples make."""
+
+    folder: Path
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What may be left out: a share of all samples, or a number of shards."""
+
+    share: float | None = None
+    shards: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """`5%` of the samples, or a plain count of shards. Raises: TrainingError."""
+        number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(%?)", text.strip())
+        if number is None or (not number[2] and "." in number[1]):
+            raise TrainingError(
+                f"--max-bad-shards takes a percentage of samples like 5%, or a count; got {text!r}"
+            )
+        if number[2]:
+            return cls(share=float(number[1]) / 100)
+        return cls(shards=int(number[1]))
+
+    def exceeded(self, *, shards: int, lost: int, total: int) -> bool:
+        """By so many shards, that hold `lost` of `total` samples."""
+        if self.shards is not None:
+            return shards > self.shards
+        return lost > (self.share or 0.0) * total
+
+    def __str__(self) -> str:
+        return (
+            f"{self.share or 0:.3%} of the samples"
+            if self.shards is None
+            else f"{self.shards} shards"
+        )
+
+
+FEW = Budget(share=0.05)
+
+
+def list_shards(folder: Path, manifest: Manifest) -> list[Listed]:
+    return [Listed(folder=folder, manifest=manifest, row=row) for row in manifest.shards]
+
+
+def find_bad(
+    sets: Sequence[ShardSet], *, hashes: bool, on_bad: OnBad, budget: Budget = FEW
+) -> dict[str, str]:
+    """Path of each shard that is not as its manifest lists it -> what is wrong with it.
+
+    Raises: ContractError at the first ("fail"), or where more than the budget lies in such shards
+        ("skip").
+    """
+    found: dict[str, str] = {}
+    total = lost = 0
+    for one in sets:
+        keys: set[bytes] = set()
+        for shard in list_shards(one.folder, Manifest.load(one.folder)):
+            total += shard.row.samples
+            problems = list(shard.row.problems(shard.folder, hashes=hashes))
+            problems = problems or list(_problems_within(shard, keys))
+            if problems and on_bad == "fail":
+                raise ContractError(
+                    f"{one.folder}: {'; '.join(problems)}\n  do: copy the shard again, or train "
+                    "without it (--on-bad-shard skip)"
+                )
+            if problems:
+                found[str(shard.path)] = "; ".join(problems)
+                lost += shard.row.samples
+    if budget.exceeded(shards=len(found), lost=lost, total=total):
+        shown = "\n  ".join(list(found.values())[:5])
+        raise ContractError(
+            f"{len(found)} bad shards hold {lost} of {total} samples, over the budget of {budget} "
+            f"(--max-bad-shards); first:\n  {shown}"
+        )
+    return found
+
+
+def _problems_within(shard: Listed, keys: set[bytes]) -> Iterator[str]:
+    """What a shard of the right hash may still have: its maker's mistakes. Adds to `keys`."""
+    end, mine = 0, set[bytes]()
+    try:
+        for number, line in enumerate(
+            index_lines(shard.path.with_suffix(".idx"), shard.row.samples)[1:]
+        ):
+            places = parse_line(shard, line)
+            names = sorted(place.name for place in places)
+            if names != sorted(MEMBER_NAMES) or len({place.key for place in places}) != 1:
+                missing = ", ".join(sorted(set(MEMBER_NAMES) - set(names))) or "none"
+                yield f"{shard.row.name}: sample {number} is none of the contract; lacks {missing}"
+                return
+            key = places[0].key.encode()
+            if key in keys or key in mine:
+                yield f"{shard.row.name}: the key {places[0].key} comes twice in the build"
+                return
+            mine.add(key)
+            for place in sorted(places, key=lambda p: p.begin):
+                if place.begin != end + tarfile.BLOCKSIZE:
+                    yield _unlisted(shard)
+                    return
+                end = place.begin + -(-place.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    except ContractError as error:
+        yield str(error)
+        return
+    with shard.path.open("rb") as file:  # after the last member: an end mark, zeros to a record
+        file.seek(end)
+        tail = file.read(tarfile.RECORDSIZE + 2 * tarfile.BLOCKSIZE + 1)
+    if end + len(tail) != shard.row.bytes or any(tail):
+        yield _unlisted(shard)
+        return
+    keys |= mine
+
+
+def _unlisted(shard: Listed) -> str:
+    """What a tar holds beside its index's members."""
+    try:
+        with tarfile.open(shard.path, mode="r:") as tar:
+            for info in tar:
+                if not info.isfile() or info.name.partition(".")[2] not in MEMBER_NAMES:
+                    return f"{shard.row.name}: refused member {info.name!r}"
+    except tarfile.TarError:
+        pass
+    return f"{shard.row.name}: its index does not say what the tar holds"
