@@ -3,6 +3,7 @@
 import argparse
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -31,11 +32,12 @@ from fusiontrain.protocols import (
     network,
     reduced,
 )
+from fusiontrain.recipes.one_shot import ONE_SHOT
 from fusiontrain.scenes.find import Entry, find_scenes
 from fusiontrain.scenes.geoscene import read_scene
 from fusiontrain.scoreboard import LeftOut, Scoreboard
 from fusiontrain.tables import PROTOCOLS, Row, as_text, sensor_tables
-from fusiontrain.tuning import OneShot, Tuning
+from fusiontrain.tuning import OneShot
 from shards.errors import PanpriorError
 from shards.manifest import file_sha256
 from shards.sensors import GENERIC, Sensor, find_sensor
@@ -66,12 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--one-shot",
-        choices=("full", "freeze"),
+        choices=tuple(ONE_SHOT),
         nargs="+",
         default=[],
         help="also tune the network on one other scene of each scene's sensor",
     )
-    parser.add_argument("--tune-steps", type=int, default=Tuning().steps)
+    parser.add_argument("--tune-steps", type=int, default=ONE_SHOT["full"]().max_steps)
     parser.add_argument("--picture-side", type=int, default=SIDE, help="PAN pixels")
 
 
@@ -221,14 +223,14 @@ def _contenders(
             f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
             f"sha256 {file_sha256(path)[:16]}"
         )
-        tuning = Tuning(steps=args.tune_steps)
         for mode in args.one_shot:
             tuned = f"{name} one-shot {mode}"
             phase = _phase(args.convention)
-            shot = OneShot(net, entry, mode=mode, kin=kin, tuning=tuning, convention=phase)
+            config = replace(ONE_SHOT[mode](), model=entry.name, max_steps=args.tune_steps)
+            shot = OneShot(net, entry, config=config, kin=kin, convention=phase)
             contenders.append(Contender(name=tuned, fuse=shot))
             facts[tuned] = (
-                f"the same, {mode}-tuned for {tuning.steps} steps on one other scene of the "
+                f"the same, {mode}-tuned for {config.max_steps} steps on one other scene of the "
                 "sensor, the next by name that shares no pixel"
             )
     if len({one.name for one in contenders}) < len(contenders):

@@ -10,6 +10,8 @@ from shards.errors import PanpriorError
 # imported, so that fusing needs neither accelerate nor webdataset.
 DOORS = {
     "pretrain": "train a network on shards",
+    "finetune": "tune a trained network on a sensor's shards, or on one scene",
+    "publish": "a run's weights as one file and a model card",
     "fuse": "PAN and MS GeoTIFF -> fused GeoTIFF",
     "benchmark": "a network against classical methods on a real pair",
     "export": "a sample of a shard as GeoTIFFs",
@@ -17,6 +19,7 @@ DOORS = {
 }
 EXTRAS = {  # which extra holds a package that the base install lacks
     "accelerate": "train",
+    "huggingface_hub": "train",
     "webdataset": "train",
     "tensorboard": "train",
     "PIL": "train",

@@ -1,6 +1,7 @@
 """Arrays to pictures for reports. The only Pillow import of fusiontrain."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import torch.nn.functional as F
@@ -90,3 +91,13 @@ def _webp(picture: Image.Image, quality: int) -> bytes:
     file = io.BytesIO()
     picture.save(file, format="WEBP", quality=quality, method=4)
     return file.getvalue()
+
+
+def beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one height in a row."""
+    row = Image.new("RGB", (sum(p.width for p in pictures), pictures[0].height))
+    left = 0
+    for picture in pictures:
+        row.paste(picture, (left, 0))
+        left += picture.width
+    return row

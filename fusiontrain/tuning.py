@@ -5,67 +5,44 @@ stop, no other scene. Freeze-tuning trains only what the model's entry says.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from fusiontrain.batch import Convention, PanBatch
+from fusiontrain.config import TrainConfig
 from fusiontrain.errors import SceneError
 from fusiontrain.fusing import fuse_scene
 from fusiontrain.leakage import refuse_shared_pixels
-from fusiontrain.losses import relative_l1
+from fusiontrain.losses import LOSSES
 from fusiontrain.models.registry import ModelEntry
 from fusiontrain.protocols import Case, reduced
 from fusiontrain.scenes.find import Entry
-
-Mode = Literal["full", "freeze"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tuning:
-    """Of crops of one pair. Cost: 0.3 s a step on 2 CPU cores."""
-
-    steps: int = 100
-    learning_rate: float = 5e-4  # of full tuning
-    frozen_rate: float = 1e-3  # of the few parameters that freeze-tuning trains
-    batch_size: int = 4
-    crop: int = 96  # PAN pixels of the degraded pair, at most
-    clip_norm: float = 1.0
-    seed: int = 0
+from fusiontrain.training.optimizer import make_optimizer
+from fusiontrain.training.schedule import learning_rate
 
 
-def tune(
-    net: nn.Module, entry: ModelEntry, case: Case, *, mode: Mode, tuning: Tuning | None = None
-) -> nn.Module:
+def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> nn.Module:
     """A tuned copy of `net`; `net` itself is not touched. `case` must have a truth.
 
+    `config`: recipes.one_shot or one_shot_freeze, or as they are but for their numbers.
     Raises: SceneError without a truth, or where a crop does not fit.
     """
-    tuning = tuning or Tuning()
     if case.truth is None:
         raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
     tuned = copy.deepcopy(net).train()
-    chosen = [
-        parameter
-        for name, parameter in tuned.named_parameters()
-        if mode == "full" or name.startswith(entry.tuned_when_frozen)
-    ]
-    for parameter in tuned.parameters():
-        parameter.requires_grad_(False)
-    for parameter in chosen:
-        parameter.requires_grad_(True)
-    rate = tuning.learning_rate if mode == "full" else tuning.frozen_rate
-    optimizer = torch.optim.AdamW(chosen, lr=rate, betas=(0.9, 0.999), weight_decay=0.0)
-    for step, (batch, truth) in enumerate(_crops(case, tuning)):
+    optimizer = make_optimizer(tuned, config, entry.tuned_when_frozen)
+    chosen = [p for p in tuned.parameters() if p.requires_grad]
+    for step, (batch, truth) in enumerate(_crops(case, config)):
         for group in optimizer.param_groups:
-            group["lr"] = rate * (1 - step / tuning.steps)
-        loss = relative_l1(tuned(batch), truth, batch.ms)
+            group["lr"] = learning_rate(config, step, step / config.max_steps)
+        loss = LOSSES[config.loss](tuned(batch), truth, batch.ms)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(chosen, tuning.clip_norm)
+        torch.nn.utils.clip_grad_norm_(chosen, config.clip_norm or math.inf)
         optimizer.step()
     return tuned.eval()
 
@@ -78,15 +55,14 @@ class OneShot:
         net: nn.Module,
         entry: ModelEntry,
         *,
-        mode: Mode,
+        config: TrainConfig,
         kin: Mapping[str, Sequence[Entry]],
-        tuning: Tuning | None = None,
         convention: Convention | None = None,
     ) -> None:
         """`kin`: known sensor's name -> its scenes, what is to be judged among them too."""
-        self.net, self.entry, self.mode = net, entry, mode
+        self.net, self.entry, self.config = net, entry, config
         self.convention: Convention | None = convention
-        self.kin, self.tuning = kin, tuning or Tuning()
+        self.kin = kin
         self.tuned: dict[str, nn.Module] = {}  # by the teacher's name
         self.teachers: dict[str, str] = {}  # judged scene -> teacher
 
@@ -119,26 +95,24 @@ class OneShot:
                 continue
             self.teachers[case.name] = teacher.name
             if teacher.name not in self.tuned:
-                self.tuned[teacher.name] = tune(
-                    self.net, self.entry, lesson, mode=self.mode, tuning=self.tuning
-                )
+                self.tuned[teacher.name] = tune(self.net, self.entry, lesson, self.config)
             return self.tuned[teacher.name]
         return None
 
 
-def _crops(case: Case, tuning: Tuning) -> Iterator[tuple[PanBatch, Tensor]]:
+def _crops(case: Case, config: TrainConfig) -> Iterator[tuple[PanBatch, Tensor]]:
     """Random crops, flipped and turned; the whole pair where it is smaller."""
     whole_truth = case.truth
     scene, ratio = case.scene, case.scene.ratio
     h, w = scene.shape
-    side = min(tuning.crop // ratio, h, w)
+    side = min(config.crop // ratio, h, w)
     if whole_truth is None or side < 8:
         raise SceneError(f"{case.name}: too small to tune on, {h}x{w} MS pixels")
-    dice = torch.Generator().manual_seed(tuning.seed)
+    dice = torch.Generator().manual_seed(config.seed)
     whole = case.batch
-    for _ in range(tuning.steps):
+    for _ in range(config.max_steps):
         parts: list[list[Tensor]] = []
-        for _ in range(tuning.batch_size):
+        for _ in range(config.batch_size):
             top, left = (int(torch.randint(n - side + 1, (), generator=dice)) for n in (h, w))
             turns, mirrored = torch.randint(4, (2,), generator=dice).tolist()
             low = (slice(top, top + side), slice(left, left + side))

@@ -1,1 +1,28 @@
-"""Whole runs as functions that return frozen configurations."""
+"""Whole runs as functions that return frozen data. A table, not a registry."""
+
+from collections.abc import Callable
+
+from fusiontrain.config import TrainConfig
+from fusiontrain.errors import TrainingError
+from fusiontrain.recipes.finetune import finetune_freeze, finetune_full
+from fusiontrain.recipes.one_shot import one_shot, one_shot_freeze
+from fusiontrain.recipes.pretrain import pretrain, pretrain_paper
+
+PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
+    "pretrain": pretrain,
+    "pretrain_paper": pretrain_paper,
+}
+FINETUNE: dict[str, Callable[[], TrainConfig]] = {
+    "finetune_full": finetune_full,
+    "finetune_freeze": finetune_freeze,
+    "one_shot": one_shot,
+    "one_shot_freeze": one_shot_freeze,
+}
+RECIPES = PRETRAIN | FINETUNE
+
+
+def find_recipe(name: str) -> TrainConfig:
+    """Raises: TrainingError naming those there are."""
+    if name not in RECIPES:
+        raise TrainingError(f"no recipe {name!r}; have: {', '.join(RECIPES)} ({__name__})")
+    return RECIPES[name]()

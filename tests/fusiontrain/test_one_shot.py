@@ -14,11 +14,13 @@ from fusiontrain.leakage import refuse_shared_pixels
 from fusiontrain.losses import relative_l1
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.protocols import full, reduced
+from fusiontrain.recipes.one_shot import ONE_SHOT
 from fusiontrain.scenes.find import Entry, find_scenes
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.tuning import OneShot, Tuning, tune
+from fusiontrain.tuning import OneShot, tune
 
-QUICK = Tuning(steps=8, batch_size=2, crop=48)
+QUICK = replace(ONE_SHOT["full"](), max_steps=8, batch_size=2, crop=48)
+QUICK_FREEZE = replace(QUICK, trained="freeze", learning_rate=1e-3)
 
 
 def ground(seed, side=400):
@@ -46,9 +48,9 @@ def test_tuning_learns_the_pair_and_leaves_the_network_alone(net, mode):
     entry = MODELS["anyband"]
     before = {name: value.clone() for name, value in net.named_parameters()}
     case = reduced(scene(), softness=0.5)
-    quickly = replace(QUICK, steps=40, learning_rate=1e-2, frozen_rate=1e-2)
+    config = replace(ONE_SHOT[mode](), max_steps=40, batch_size=2, crop=48, learning_rate=1e-2)
 
-    tuned = tune(net, entry, case, mode=mode, tuning=quickly)
+    tuned = tune(net, entry, case, config)
 
     def error(one):
         with torch.no_grad():
@@ -68,7 +70,7 @@ def test_tuning_learns_the_pair_and_leaves_the_network_alone(net, mode):
 def test_the_same_tuning_gives_the_same_network(net):
     case = reduced(scene(), softness=0.5)
 
-    one, two = (tune(net, MODELS["anyband"], case, mode="full", tuning=QUICK) for _ in range(2))
+    one, two = (tune(net, MODELS["anyband"], case, QUICK) for _ in range(2))
 
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
@@ -76,7 +78,7 @@ def test_the_same_tuning_gives_the_same_network(net):
 
 def test_there_is_nothing_to_learn_without_a_truth(net):
     with pytest.raises(SceneError, match="needs a truth"):
-        tune(net, MODELS["anyband"], full(scene()), mode="full", tuning=QUICK)
+        tune(net, MODELS["anyband"], full(scene()), QUICK)
 
 
 def test_shared_pixels_are_found_wherever_they_lie():
@@ -135,14 +137,14 @@ def test_each_scene_is_judged_by_a_network_that_saw_one_other(net):
     """The next by name around the circle; a scene alone of its kind is not judged."""
     scenes = [scene("a", 1), scene("b", 2), scene("c", 3)]
     entries = [Entry(name=s.name, load=lambda s=s: s) for s in scenes]
-    shot = OneShot(net, MODELS["anyband"], mode="freeze", kin={"generic": entries}, tuning=QUICK)
+    shot = OneShot(net, MODELS["anyband"], config=QUICK_FREEZE, kin={"generic": entries})
 
     with torch.inference_mode():
         for one in scenes:
             assert shot(reduced(one, softness=0.5)).shape == (3, 100, 100)
 
     assert {"a": "b", "b": "c", "c": "a"} == shot.teachers
-    alone = OneShot(net, MODELS["anyband"], mode="full", kin={"generic": entries[:1]})
+    alone = OneShot(net, MODELS["anyband"], config=QUICK, kin={"generic": entries[:1]})
     assert alone(reduced(scenes[0], softness=0.5)) is None
 
 
@@ -155,7 +157,7 @@ def test_a_teacher_never_shares_pixels_with_what_it_teaches(net):
         scene("c", 7),
     ]
     entries = [Entry(name=s.name, load=lambda s=s: s) for s in scenes]
-    shot = OneShot(net, MODELS["anyband"], mode="freeze", kin={"generic": entries}, tuning=QUICK)
+    shot = OneShot(net, MODELS["anyband"], config=QUICK_FREEZE, kin={"generic": entries})
 
     with torch.inference_mode():
         shot(reduced(scenes[0], softness=0.5))

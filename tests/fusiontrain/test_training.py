@@ -14,9 +14,9 @@ from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.config import TrainConfig
 from fusiontrain.errors import TrainingError
 from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.loop import learning_rate
 from fusiontrain.losses import relative_l1
 from fusiontrain.models.registry import build_model
+from fusiontrain.training.schedule import learning_rate
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -1,0 +1,1 @@
+"""The parts of a training run; loop.py puts them together."""

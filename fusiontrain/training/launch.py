@@ -1,0 +1,90 @@
+"""How a run was started: what would train apart, or not at all, is refused before it begins."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from fusiontrain.errors import TrainingError
+
+LOCK_NAME = ".lock"
+# What torchrun, Slurm's and other MPIs call the number of processes.
+_WORLDS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def asked_processes(environment: Mapping[str, str]) -> int | None:
+    """What the launcher told: so many processes; None where none did."""
+    told = [environment[name] for name in _WORLDS if environment.get(name, "").isdigit()]
+    return int(told[0]) if told else None
+
+
+def refuse_split_launch(environment: Mapping[str, str], *, gpus: bool) -> None:
+    """Raises: TrainingError for a launch that would run one process, or several unrelated ones."""
+    asked = asked_processes(environment)
+    on_cpu = environment.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    if (asked or 1) > 1 and not gpus and not on_cpu:
+        raise TrainingError(
+            f"launched as {asked} processes without GPUs, and accelerate is not told so\n"
+            "  do: set ACCELERATE_USE_CPU=true before torchrun"
+        )
+    # For several processes accelerate launch sets an address and, without GPUs, starts one.
+    launched = "ACCELERATE_MIXED_PRECISION" in environment
+    if asked is None and launched and environment.get("MASTER_ADDR"):
+        raise TrainingError(
+            "accelerate launch was asked for several processes (or MASTER_ADDR is set) and has "
+            "started one\n  do: ACCELERATE_USE_CPU=true torchrun --nproc-per-node N "
+            "fusiontrain/pretrain.py ..., or --num_processes 1 without MASTER_ADDR"
+        )
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if asked is None and tasks.isdigit() and int(tasks) > 1:
+        raise TrainingError(
+            f"srun started {tasks} tasks that know nothing of each other\n"
+            "  do: one task a node, and torchrun or accelerate launch in each (docs/TRAINING.md)"
+        )
+
+
+def refuse_lost_processes(environment: Mapping[str, str], found: int) -> None:
+    """Raises: TrainingError where the launcher's count and the processes that met differ."""
+    asked = asked_processes(environment)
+    if asked is not None and asked != found:
+        raise TrainingError(
+            f"launched as {asked} processes, but {found} found each other\n"
+            "  do: start all with one torchrun or accelerate launch (docs/TRAINING.md)"
+        )
+
+
+@contextmanager
+def hold_folder(out: Path) -> Iterator[None]:
+    """The run's folder, made if need be, for this run alone while the block runs.
+
+    Raises: TrainingError if it cannot be written to, or another process is at work in it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not os.access(out, os.W_OK):
+            raise PermissionError(13, "not writable")
+        handle = os.open(out / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise TrainingError(f"cannot write to {out.absolute()}: {error.strerror}") from error
+    try:
+        _lock(handle, out)
+        yield
+    finally:
+        os.close(handle)  # the file stays: taking it away would free a name that others wait on
+
+
+def _lock(handle: int, out: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise TrainingError(
+            f"another process is training in {out}\n"
+            "  do: wait for it, or give --out another folder; several processes of one run need "
+            "one launcher (docs/TRAINING.md)"
+        ) from error
+    except OSError:  # a file system without locks is borne
+        return

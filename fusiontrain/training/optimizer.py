@@ -1,0 +1,25 @@
+"""Which parameters are trained, and by what."""
+
+import torch
+from torch import nn
+
+from fusiontrain.config import TrainConfig
+
+
+def make_optimizer(
+    net: nn.Module, config: TrainConfig, frozen: tuple[str, ...]
+) -> torch.optim.Optimizer:
+    """Over all parameters, or over those whose names begin as in `frozen`; the rest stay.
+
+    Under freeze-tuning `requires_grad` of the others is switched off.
+    """
+    chosen = []
+    for name, parameter in net.named_parameters():
+        trained = config.trained == "all" or name.startswith(frozen)
+        parameter.requires_grad_(trained)
+        if trained:
+            chosen.append(parameter)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(
+        chosen, lr=config.learning_rate, betas=(0.9, 0.999), weight_decay=config.weight_decay
+    )

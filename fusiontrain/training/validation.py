@@ -1,0 +1,167 @@
+"""Measuring while training, on what is never trained on: held builds, and real scenes.
+
+Held tiles are drawn once from each build; the loss and ERGAS are means over them. Real
+scenes are judged by Wald's protocol, and their figure is ERGAS over that of the best of a few
+classical methods on the same scene, so that hard scenes weigh as easy ones do. The ranks share
+the work. Nothing here draws a number or touches the network in training.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fusiontrain.batch import PanBatch, Statistics
+from fusiontrain.errors import SceneError, TrainingError
+from fusiontrain.indexed import IndexedShards, ShardSet
+from fusiontrain.losses import LOSSES
+from fusiontrain.metrics import ergas
+from fusiontrain.models.registry import ModelEntry
+from fusiontrain.protocols import RIM, Case, classical, judge, network, reduced
+from fusiontrain.scenes.find import find_scenes
+from shards.manifest import Manifest
+
+HELD_TILES = 32  # of each build
+RIVALS = ("EXP", "GSA", "GSA soft", "MTF-GLP-FS", "MTF-GLP-FS soft")
+HELD_LOSS, HELD_ERGAS, SCENES_RATIO = "held_loss", "held_ergas", "scenes_ergas_ratio"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A real scene one level down, and what the best of the rivals reaches on it."""
+
+    case: Case
+    rival: float  # ERGAS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Whole tiles of a build, by number."""
+
+    data: IndexedShards
+    numbers: tuple[int, ...]
+
+
+class OnDevice(nn.Module):
+    """A network that takes batches of the CPU and gives back to it, wherever it lies itself."""
+
+    def __init__(self, net: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.net, self.device = net, device
+
+    def forward(self, batch: PanBatch) -> Tensor:
+        stats = batch.statistics
+        if stats is not None:
+            moved = {n: getattr(stats, n).to(self.device) for n in stats.__dataclass_fields__}
+            stats = Statistics(**moved)
+        return self.net(replace(batch.to(self.device), statistics=stats)).float().cpu()
+
+
+class Validation:
+    """Everything to measure on, read once; `share` is this rank's."""
+
+    def __init__(
+        self,
+        builds: Sequence[Path],
+        scenes: Sequence[Path],
+        *,
+        entry: ModelEntry,
+        bands: int | None,
+        loss: str,
+        say: Callable[[str], None],
+    ) -> None:
+        """`bands`: what a network of a fixed count takes; None: any.
+
+        Raises: TrainingError, ContractError or SceneError where there is nothing to measure on.
+        """
+        self.entry, self.loss = entry, loss
+        self.held = [hold(folder, bands, HELD_TILES) for folder in builds]
+        self.scenes: list[Judged] = []
+        for found in find_scenes(scenes) if scenes else []:
+            try:
+                case = reduced(found.load())
+                if bands not in (None, case.scene.bands):
+                    raise SceneError(f"{case.scene.bands} bands; the network takes {bands}")
+                rivals = [r.indices["ERGAS"] for r in judge(case, classical(RIVALS))]
+            except SceneError as error:
+                say(f"not validated on {found.name}: {error}")
+                continue
+            rival = min((x for x in rivals if math.isfinite(x)), default=math.nan)
+            if math.isfinite(rival) and rival > 0:
+                self.scenes.append(Judged(case=case, rival=rival))
+        if scenes and not self.scenes:
+            raise TrainingError("--scenes: no scene can be measured on by Wald's protocol")
+
+    @property
+    def goes_by(self) -> str:
+        """The figure that tells the best weights: a held build's, where there is one.
+
+        Real scenes should stay unseen by any choice as long as that can be helped.
+        """
+        return HELD_LOSS if self.held else SCENES_RATIO
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        means = (HELD_LOSS, HELD_ERGAS) if self.held else ()
+        scenes = (SCENES_RATIO, *(f"ergas {s.case.name}" for s in self.scenes))
+        return ("step", *means, *(scenes if self.scenes else ()))
+
+    def share(
+        self, net: nn.Module, *, rank: int, world: int, beat: Callable[[], None]
+    ) -> list[tuple[str, float]]:
+        """This rank's figures, by name; `combine` makes the means of all ranks' lists."""
+        jobs: list[Callable[[], list[tuple[str, float]]]] = [
+            *(partial(self._on_tile, net, held, k) for held in self.held for k in held.numbers),
+            *(partial(self._on_scene, net, scene) for scene in self.scenes),
+        ]
+        figures: list[tuple[str, float]] = []
+        with torch.no_grad():
+            for job in jobs[rank::world]:
+                figures += job()
+                beat()
+        return figures
+
+    def combine(self, figures: Sequence[tuple[str, float]]) -> dict[str, float]:
+        """Means by name, the same for any number of ranks: summed exactly, then rounded once."""
+        found: dict[str, list[float]] = {}
+        for name, value in figures:
+            found.setdefault(name, []).append(value)
+        return {name: math.fsum(values) / len(values) for name, values in found.items()}
+
+    def _on_tile(self, net: nn.Module, held: Held, k: int) -> list[tuple[str, float]]:
+        batch = held.data[k]
+        fused = net(batch.seen)
+        loss = LOSSES[self.loss](fused, batch.gt, batch.seen.ms)
+        rim = slice(RIM, -RIM)
+        index = ergas(
+            batch.gt[0, :, rim, rim].double(),
+            fused[0, :, rim, rim].double(),
+            ratio=batch.seen.ratio,
+        )
+        return [(HELD_LOSS, float(loss)), (HELD_ERGAS, float(index))]
+
+    def _on_scene(self, net: nn.Module, scene: Judged) -> list[tuple[str, float]]:
+        (result,) = judge(scene.case, [network(net, self.entry.halo)])
+        value = result.indices["ERGAS"]
+        return [(f"ergas {scene.case.name}", value), (SCENES_RATIO, value / scene.rival)]
+
+
+def hold(folder: Path, bands: int | None, count: int) -> Held:
+    """Up to `count` tiles of a build, none twice, the same at every call.
+
+    Raises: TrainingError where no tile has that many bands; ContractError.
+    """
+    tile = Manifest.load(folder).tile
+    data = IndexedShards([ShardSet(folder=folder)], batch=1, crop=tile, seed=0, turned=False)
+    fitting = [
+        k
+        for k in range(sum(group.size for group in data.groups))
+        if bands in (None, data.groups[data.order[k].group].shards[0].row.bands)
+    ]
+    if not fitting:
+        raise TrainingError(f"--validate {folder}: no tile has {bands} bands, as the network does")
+    return Held(data=data, numbers=tuple(fitting[:count]))
