@@ -139,8 +139,8 @@ def encode_array(array: np.ndarray) -> bytes:
     """`.npy` bytes, format 1.0, C order, little-endian uint16."""
     buffer = io.BytesIO()
     plain = np.ascontiguousarray(array, dtype=DTYPE)
-    npy_format.write_array(buffer, plain, version=(1, 0), allow_pickle=False)
-    return buffer.getvalue()
+    npy_format.write_array_header_1_0(buffer, npy_format.header_data_from_array_1_0(plain))
+    return b"".join((buffer.getvalue(), plain.data))
 
 
 def decode_array(data: Buffer, name: str) -> np.ndarray:

@@ -1,16 +1,17 @@
 """The simulation in numpy, fast: what the CPU computes after decoding, and every device at the end.
 
-float32 throughout. Blur and decimation are products of banded matrices, in blocks, so that
-only the band is multiplied; a photograph of 8 bits is turned into light by a table. The slow
-and clear form of all this is twin.py, which tests hold it to.
+float32 throughout. A photograph of 8 bits is turned into light by a table; bands are mixed
+before the crop is mirrored to the scene's size, which blur and decimation then do on their way
+(physics/banded.py). The slow and clear form of all this is twin.py, which tests hold it to.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from simgen.config import Recipe
 from simgen.draws import Draw, draw_displacements, draw_noise, draw_texture
+from simgen.physics.banded import observe_blocks
 from simgen.physics.geometry import move_objects, warp
 from simgen.physics.noise import add_noise, striped
 from simgen.physics.photo import colour_jitter, high_pass, to_light
@@ -18,7 +19,6 @@ from simgen.physics.radiometry import compressed, quantise
 from simgen.physics.spectral import FLOOR
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
-_BLOCK = 16  # coarse pixels a block at most
 
 
 def make(crop_HWF: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
@@ -33,21 +33,27 @@ def make(crop_HWF: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
 def observe_scene(crop_HWF: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
     """What the optics pass on, before noise and numbers: float32, 1.0 is full scale."""
     size = recipe.tile * recipe.oversample
-    bands, pan_scene = _bands(_light(crop_HWF, draw, size), draw)
+    bands, pan_scene = _bands(_light(crop_HWF, draw), draw)
+    place = _Place.of(bands.shape[1:], draw, size)
+    pan_place = place
+    if draw.movers or draw.pan_texture or draw.local_shift:
+        pan_scene, pan_place = place.laid_out(pan_scene[None])[0], _Place.whole(size)
     if draw.movers:
         pan_scene = move_objects(pan_scene[None], draw.movers)[0]
-        bands[draw.moved_C] = move_objects(bands[draw.moved_C], draw.movers)
+        if draw.moved_C.any():
+            bands, place = place.laid_out(bands), _Place.whole(size)
+            bands[draw.moved_C] = move_objects(bands[draw.moved_C], draw.movers)
     if draw.pan_texture:
         pan_scene += draw_texture(draw, size)
     if draw.local_shift:
         pan_scene = warp(pan_scene, *draw_displacements(draw, size))
     optics, fine, ratio = draw.optics, recipe.oversample, recipe.ratio
-    gt = observe_blocks(bands, optics.gt, step=fine)
+    gt = place.observe(bands, optics.gt, step=fine)
     if optics.physical:
-        ms = observe_blocks(bands, optics.ms, step=fine * ratio)
+        ms = place.observe(bands, optics.ms, step=fine * ratio)
     else:
         ms = observe_blocks(gt, optics.ms, step=ratio)
-    return gt, ms, observe_blocks(pan_scene[None], optics.pan, step=fine)
+    return gt, ms, pan_place.observe(pan_scene[None], optics.pan, step=fine)
 
 
 def finish(gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
@@ -72,30 +78,24 @@ def _striped(image: np.ndarray, lines: tuple[np.ndarray, np.ndarray], *, down: b
     return striped(image.transpose(0, 2, 1), *lines).transpose(0, 2, 1)
 
 
-def _light(crop_HWF: np.ndarray, draw: Draw, size: int) -> np.ndarray:
-    """The features of the scene's light, as many as any row needs, and ones: float32."""
-    image = retouched(crop_HWF, draw)
-    if image.dtype == np.uint8:
-        encoded = np.arange(256, dtype=np.float32) / np.float32(255)
-        image = to_light(encoded, draw.gamma).take(image)
-    elif draw.gamma != 1:
-        image = to_light(image, draw.gamma)
-    planar = image.transpose(2, 0, 1)
-    colours = planar.shape[0]
+def _light(crop_HWF: np.ndarray, draw: Draw) -> np.ndarray:
+    """The features of the crop's light, as many as any row needs, and ones: planes of float32."""
+    planar = retouched(crop_HWF, draw).transpose(2, 0, 1)
+    colours, *sides = planar.shape
     indices = colours == 3 and draw.rows_DF[:, 3:].any()
-    scene = np.empty((colours + (3 if indices else 1), size, size), np.float32)
-    scene[-1] = 1
-    rows, columns = (
-        _mirrored(*geometry, size)
-        for geometry in zip(planar.shape[1:], draw.corner, draw.flip, strict=True)
-    )
-    for to_row, from_row in rows:
-        for to_column, from_column in columns:
-            scene[:colours, to_row, to_column] = planar[:, from_row, from_column]
+    light = np.empty((colours + (3 if indices else 1), *sides), np.float32)
+    light[-1] = 1
+    if planar.dtype == np.uint8:
+        encoded = np.arange(256, dtype=np.float32) / np.float32(255)
+        # clip: no index of 8 bits lies outside, and numpy then writes without a second buffer.
+        table = to_light(encoded, draw.gamma)
+        table.take(np.ascontiguousarray(planar), out=light[:colours], mode="clip")
+    else:
+        light[:colours] = to_light(planar, draw.gamma) if draw.gamma != 1 else planar
     if indices:
-        _index(scene[3], scene[1], (scene[0] + scene[2]) * np.float32(0.5), scene[1] + scene[0])
-        _index(scene[4], scene[2], scene[0], scene[2] + scene[0])
-    return scene
+        _index(light[3], light[1], (light[0] + light[2]) * np.float32(0.5), light[1] + light[0])
+        _index(light[4], light[2], light[0], light[2] + light[0])
+    return light
 
 
 def _index(out: np.ndarray, more: np.ndarray, less: np.ndarray, total: np.ndarray) -> None:
@@ -120,22 +120,39 @@ def retouched(crop_HWF: np.ndarray, draw: Draw) -> np.ndarray:
     return np.rint(image * np.float32(255)).astype(np.uint8) if eight_bit else image
 
 
-def _mirrored(side: int, start: int, flip: bool, size: int) -> list[tuple[slice, slice]]:
-    """`size` pixels of a side's mirror-extension from `start`: pieces of the scene and the crop."""
-    straight = max(0, min(side - start, size))
-    back = 2 * side - 1 - (start + straight)  # where the mirrored piece begins, going down
-    stop = back - (size - straight)
-    pieces = [
-        (slice(0, straight), slice(start, start + straight)),
-        (slice(straight, size), slice(back, stop if stop >= 0 else None, -1)),
-    ]
-    if flip:
-        pieces = [(slice(size - to.start - 1, _end(size - to.stop), -1), at) for to, at in pieces]
-    return [(to, at) for to, at in pieces if at.start != at.stop]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """Where the scene's rows and columns lie in the crop: place() of physics/geometry.py."""
+
+    down: np.ndarray
+    along: np.ndarray
+
+    @classmethod
+    def of(cls, sides: tuple[int, ...], draw: Draw, size: int) -> "_Place":
+        down, along = (
+            _mirrored(*geometry, size)
+            for geometry in zip(sides, draw.corner, draw.flip, strict=True)
+        )
+        return cls(down=down, along=along)
+
+    @classmethod
+    def whole(cls, size: int) -> "_Place":
+        return cls(down=np.arange(size), along=np.arange(size))
+
+    def laid_out(self, img_CHW: np.ndarray) -> np.ndarray:
+        """The scene itself, a copy."""
+        wide = img_CHW.take(self.along, axis=2, mode="clip")
+        return wide.take(self.down, axis=1, mode="clip")
+
+    def observe(self, img_CHW: np.ndarray, kernels_CR2K: np.ndarray, *, step: int) -> np.ndarray:
+        return observe_blocks(img_CHW, kernels_CR2K, step=step, down=self.down, along=self.along)
 
 
-def _end(stop: int) -> int | None:
-    return stop - 1 if stop > 0 else None
+def _mirrored(side: int, start: int, flip: bool, size: int) -> np.ndarray:
+    """`size` pixels of a side's mirror-extension from `start`: which pixel of the crop each is."""
+    at = np.arange(start, start + size)
+    at = np.minimum(at, 2 * side - 1 - at)
+    return at[::-1] if flip else at
 
 
 def _bands(light_FHW: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
@@ -147,65 +164,5 @@ def _bands(light_FHW: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
     pan = draw.pan_rows_1D @ mixed
     pan += np.float32(draw.pan_offset)
     np.maximum(pan, 0, out=pan)
-    size = light_FHW.shape[1]
-    return mixed[: draw.bands].reshape(-1, size, size), pan.reshape(size, size)
-
-
-def observe_blocks(img_CHW: np.ndarray, kernels_CR2K: np.ndarray, *, step: int) -> np.ndarray:
-    """observe_kernels() of physics/mtf.py as products of banded matrices; same shapes, border."""
-    C, H, W = img_CHW.shape
-    out = np.empty((C, H // step, W // step), np.float32)
-    rows, seen = np.empty((H // step, W), np.float32), np.empty(out.shape[1:], np.float32)
-    for c, (band, terms) in enumerate(zip(img_CHW, kernels_CR2K, strict=True)):
-        first = True
-        for down, along in terms:
-            if not down.any():
-                continue  # padding to the terms of another band
-            for to, at, block in _banded(down, H, step):
-                np.matmul(block, band[at], out=rows[to])
-            target = out[c] if first else seen
-            for to, at, block in _banded(along, W, step):
-                target[:, to] = rows[:, at] @ block.T
-            if not first:
-                out[c] += seen
-            first = False
-    return out
-
-
-def _banded(taps: np.ndarray, size: int, step: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Blocks of the matrix that blurs and decimates: coarse rows, fine rows they need, weights."""
-    taps = np.trim_zeros(taps) if taps[0] == 0 == taps[-1] and _symmetric(taps) else taps
-    coarse, reach = size // step, (taps.size - step) // 2
-    side = next(n for n in range(min(_BLOCK, coarse), 0, -1) if coarse % n == 0)
-    inner = np.zeros((side, (side - 1) * step + taps.size), np.float32)
-    for i in range(side):
-        inner[i, i * step : i * step + taps.size] = taps
-    for top in range(0, coarse, side):
-        low = top * step - reach
-        high = low + inner.shape[1]
-        if low >= 0 and high <= size:
-            yield slice(top, top + side), slice(low, high), inner
-        else:
-            block, at = _folded(inner, low, size)
-            yield slice(top, top + side), at, block
-
-
-def _symmetric(taps: np.ndarray) -> bool:
-    used = np.flatnonzero(taps)
-    return bool(used.size) and used[0] == taps.size - 1 - used[-1]
-
-
-def _folded(block: np.ndarray, low: int, size: int) -> tuple[np.ndarray, slice]:
-    """The block and its columns when what reaches over the rims is laid back by mirroring."""
-    before, after = max(0, -low), max(0, low + block.shape[1] - size)
-    inside = block[:, before : block.shape[1] - after].copy()
-    if max(before, after) > inside.shape[1]:  # a kernel wider than the image: mirrored twice
-        at = np.arange(low, low + block.shape[1]) % (2 * size)
-        whole = np.zeros((size, block.shape[0]), np.float32)
-        np.add.at(whole, np.minimum(at, 2 * size - 1 - at), block.T)
-        return np.ascontiguousarray(whole.T), slice(0, size)
-    if before:
-        inside[:, :before] += block[:, before - 1 :: -1]
-    if after:
-        inside[:, inside.shape[1] - after :] += block[:, : -after - 1 : -1]
-    return inside, slice(low + before, low + block.shape[1] - after)
+    sides = light_FHW.shape[1:]
+    return mixed[: draw.bands].reshape(-1, *sides), pan.reshape(sides)

@@ -11,6 +11,7 @@ from shards.schema import VERSION
 from simgen.config import Build, digest
 from simgen.sources import Photo, Source
 
+ENGINE = 2  # rises when equal dice give other bytes
 _LIBRARIES = ("panprior", "numpy", "nvidia-dali-cuda130", "pillow")
 
 
@@ -129,4 +130,5 @@ class Task:
 
 
 def library_versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return versions | {"simgen engine": str(ENGINE)}

@@ -1,8 +1,8 @@
 """One shard of a plan, from photographs to a committed tar: the work of one process."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from shards.manifest import Rejected
 from shards.schema import Facts, check_sample, encode_array
 from simgen.config import Build
 from simgen.draws import Draw, draw_sample
@@ -15,43 +15,55 @@ from simgen.wald import wald_sample
 from simgen.writer import Sidecar, write_shard
 
 Sample = tuple[Arrays, Facts]
+_AT_ONCE = 64  # samples made together, and held in memory
 _BANDS_AT_ONCE = 8  # crops of many bands that are held in memory together
+_KEPT = 1 << 27  # bytes of images kept for further draws of them in the same shard
 
 
 def build_shard(task: Task) -> Sidecar:
     """Make and commit one shard. Unusable images are left out and named in the sidecar."""
-    make = _reduced if task.build.recipe.name == WALD else _simulated
-    made, reasons = make(task)
-    return write_shard(
-        task,
-        [(planned.key, _members(*made[planned.number]))
-         for planned in task.samples if planned.number in made],
-        rejected=tuple(Rejected(source=key, reason=reasons[key]) for key in sorted(reasons)),
-    )  # fmt: skip
-
-
-def _reduced(task: Task) -> tuple[dict[int, Sample], dict[str, str]]:
-    """Samples by number, and reasons by tile, of real scenes."""
-    build = task.build
-    made: dict[int, Sample] = {}
     reasons: dict[str, str] = {}
+    make = _reduced if task.build.recipe.name == WALD else _simulated
+    samples = ((key, _members(arrays, facts)) for key, (arrays, facts) in make(task, reasons))
+    return write_shard(task, samples, reasons=reasons)
+
+
+def _reduced(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]]:
+    """Samples by key of real scenes; into `reasons` why a tile gives none."""
+    build = task.build
     for planned in task.samples:
         try:
-            made[planned.number] = wald_sample(
+            made = wald_sample(
                 planned.photo, source=planned.dice, recipe=build.recipe.name, seed=build.seed
             )
         except SourceError as error:
             reasons[planned.photo.key] = str(error)
-    return made, reasons
+        else:
+            yield planned.key, made
 
 
-def _simulated(task: Task) -> tuple[dict[int, Sample], dict[str, str]]:
-    """Samples by number, and reasons by image, of photographs and many-banded images."""
-    build = task.build
+def _simulated(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]]:
+    """Samples by key of photographs and many-banded images, some dozens at a time."""
     seen: dict[str, Encoded | Measured] = {}
+    for first in range(0, len(task.samples), _AT_ONCE):
+        some = task.samples[first : first + _AT_ONCE]
+        made, refused = _simulated_together(task, some, seen)
+        reasons |= refused
+        for planned in some:
+            if planned.number in made:
+                yield planned.key, made.pop(planned.number)
+        if sum(len(f.data) for f in seen.values() if isinstance(f, Encoded)) > _KEPT:
+            seen.clear()
+
+
+def _simulated_together(
+    task: Task, some: Sequence[Planned], seen: dict[str, Encoded | Measured]
+) -> tuple[dict[int, Sample], dict[str, str]]:
+    """Samples by number, and reasons by image. `seen` are images examined already."""
+    build = task.build
     photographs: list[tuple[Planned, Job]] = []
     banded: list[tuple[Planned, Measured, Draw]] = []
-    for planned in task.samples:
+    for planned in some:
         photo = planned.photo
         if photo.key not in seen:
             seen[photo.key] = examine(

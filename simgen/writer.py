@@ -5,14 +5,16 @@ The sidecar is the commit mark. A tar without one, or with one that disagrees, i
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from shards.commit import whole_file
 from shards.errors import ContractError
 from shards.index import dali_index
-from shards.manifest import Rejected, ShardRow, file_sha256
+from shards.manifest import Rejected, ShardRow
 from shards.tar import write_samples
 from simgen.plan import Task
 
@@ -45,29 +47,51 @@ def sidecar_path(folder: Path, stem: str) -> Path:
     return folder / f"{stem}.json"
 
 
+class _Hashed:
+    """A file and the sha256 of what went into it: a tar need not be read again for it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._sha256, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes, /) -> int:
+        self._sha256.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    @property
+    def hexdigest(self) -> str:
+        return self._sha256.hexdigest()
+
+
 def write_shard(
     task: Task,
-    samples: Sequence[tuple[str, dict[str, bytes]]],
+    samples: Iterator[tuple[str, dict[str, bytes]]],
     *,
-    rejected: tuple[Rejected, ...],
+    reasons: Mapping[str, str],
 ) -> Sidecar:
-    """Commit a shard of (key, members) samples; an empty one leaves a sidecar only."""
+    """Commit a shard of (key, members) samples; an empty one leaves a sidecar only.
+
+    `reasons`, by image, is read once the samples are at an end: making them fills it.
+    """
     folder, stem, row = task.build.out, task.stem, None
-    if samples:
+    first = next(samples, None)
+    if first is not None:
         tar = folder / f"{stem}.tar"
         with whole_file(tar) as file:
-            places = write_samples(file, samples)
+            hashed = _Hashed(file)
+            places = write_samples(hashed, chain([first], samples))
         index = dali_index(places)
         with whole_file(folder / f"{stem}.idx") as file:
             file.write(index)
         row = ShardRow(
             name=tar.name,
-            samples=len(samples),
-            bytes=tar.stat().st_size,
-            sha256=file_sha256(tar),
+            samples=len(places),
+            bytes=hashed.size,
+            sha256=hashed.hexdigest,
             index_sha256=hashlib.sha256(index).hexdigest(),
             bands=task.bands,
         )
+    rejected = tuple(Rejected(source=key, reason=reasons[key]) for key in sorted(reasons))
     sidecar = Sidecar(plan=task.plan, row=row, rejected=rejected)
     with whole_file(sidecar_path(folder, stem)) as file:
         file.write(sidecar.to_json())

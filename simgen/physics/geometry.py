@@ -8,6 +8,7 @@ from simgen.errors import DegradationError
 
 _LOBES = 3
 _PHASES = 256  # of the interpolation's table: a 512th of a pixel at most off
+_STRIP = 32  # rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,17 +91,22 @@ def _shift_along(img_HW: np.ndarray, by_HW: np.ndarray) -> np.ndarray:
     H, W = img_HW.shape
     reach = int(np.ceil(np.abs(by_HW).max())) + _LOBES + 1
     padded = np.pad(img_HW, ((0, 0), (reach, reach)), mode="symmetric")
-    steps = np.rint(by_HW * _PHASES).astype(np.int32)
-    whole, phase = steps >> 8, steps & (_PHASES - 1)
-    first = (
-        whole
-        + np.arange(reach - _LOBES + 1, reach - _LOBES + 1 + W, dtype=np.int32)
-        + np.arange(H, dtype=np.int32)[:, None] * np.int32(padded.shape[1])
-    )
+    steps = np.rint(by_HW * _PHASES).astype(np.intp)
+    across = np.arange(reach - _LOBES + 1, reach - _LOBES + 1 + W)
+    down = np.arange(H)[:, None] * padded.shape[1]
     flat, table = padded.ravel(), _lanczos_table()
     out = np.zeros(img_HW.shape, np.float32)
-    for tap in range(2 * _LOBES):
-        out += table[tap].take(phase) * flat.take(first + np.int32(tap))
+    weight, value = np.empty((2, _STRIP, W), np.float32)
+    for top in range(0, H, _STRIP):  # what stays in the cache
+        rows = slice(top, top + _STRIP)
+        first, phase = (steps[rows] >> 8) + across + down[rows], steps[rows] & (_PHASES - 1)
+        part, weight, value = out[rows], weight[: len(first)], value[: len(first)]
+        for tap in range(2 * _LOBES):
+            # clip: all indices are inside, and numpy then writes without a second buffer.
+            table[tap].take(phase, out=weight, mode="clip")
+            flat[tap:].take(first, out=value, mode="clip")
+            np.multiply(weight, value, out=weight)
+            part += weight
     return out
 
 

@@ -1,5 +1,7 @@
 """What a sensor's optics and detector do: blur, then sample. Suffixes: C bands; H W pixels."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -36,7 +38,7 @@ def gauss_taps(gain: float, step: int, count: int, shift: float = 0.0) -> np.nda
     if not 0 < gain < 1:
         raise DegradationError(f"an MTF gain lies in (0, 1); got {gain}")
     sigma = _sigma(gain, step)
-    t = np.arange(count) - (count - 1) / 2 - shift
+    t = _offsets(count) - shift
     if sigma < _CRISP:
         centre = np.sinc(t) * np.sinc(t / _LOBES) * (np.abs(t) < _LOBES)
         centre /= centre.sum()
@@ -62,8 +64,23 @@ def paper_taps() -> np.ndarray:
 
 def response(taps: np.ndarray, step: int) -> float:
     """Gain of taps at the Nyquist frequency of a grid `step` times coarser, wherever centred."""
-    t = np.arange(taps.size) - (taps.size - 1) / 2
-    return float(abs(taps.astype(np.float64) @ np.exp(-1j * np.pi * t / step)))
+    return float(abs(taps.astype(np.float64) @ wave(taps.size, step)))
+
+
+@lru_cache
+def wave(count: int, step: int) -> np.ndarray:
+    """exp(-i pi t / step) on `count` pixels about their centre: taps @ wave is their response."""
+    return _kept(np.exp(-1j * np.pi * _offsets(count) / step))
+
+
+@lru_cache
+def _offsets(count: int) -> np.ndarray:
+    return _kept(np.arange(count) - (count - 1) / 2)
+
+
+def _kept(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False  # many callers share it
+    return array
 
 
 def observe(img_CHW: np.ndarray, taps_CK: np.ndarray, *, step: int) -> np.ndarray:

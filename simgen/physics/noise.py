@@ -28,9 +28,17 @@ def grained(white_CHW: np.ndarray, weight: float) -> np.ndarray:
     """
     a, centre = (np.float32(v / np.sqrt(1 + 2 * weight**2)) for v in (weight, 1.0))
     for axis in (1, 2):
-        white_CHW = centre * white_CHW + a * (
-            np.roll(white_CHW, 1, axis) + np.roll(white_CHW, -1, axis)
+        first, last = (np.take(white_CHW, [end], axis) for end in (0, -1))
+        wrapped = np.concatenate([last, white_CHW, first], axis)
+        size = white_CHW.shape[axis]
+        before, after = (
+            wrapped[:, start : start + size] if axis == 1 else wrapped[:, :, start : start + size]
+            for start in (0, 2)
         )
+        both = before + after
+        both *= a
+        white_CHW = centre * white_CHW
+        white_CHW += both
     return white_CHW
 
 

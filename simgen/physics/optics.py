@@ -8,7 +8,7 @@ import numpy as np
 
 from simgen.config import Decimation
 from simgen.errors import DegradationError
-from simgen.physics.mtf import gauss_taps, mtf_taps, response
+from simgen.physics.mtf import gauss_taps, mtf_taps, response, wave
 
 _NO_MORE_BLUR = 0.995  # a gain beyond which a further Gaussian would do nothing
 DEFOCUS_TERMS = 3  # a disk of up to 4 pixels less its first three singular terms: under 3 %
@@ -113,10 +113,9 @@ def sharpened(kernel_R2K: np.ndarray, amount: float, step: int) -> np.ndarray:
 def kernel_gain(kernel_R2K: np.ndarray, step: int) -> float:
     """Gain at the coarse Nyquist, as applied: geometric mean of down and along the rows."""
     kernel = kernel_R2K.astype(np.float64)
-    t = np.arange(kernel.shape[-1]) - (kernel.shape[-1] - 1) / 2
-    wave, flat = np.exp(-1j * np.pi * t / step), np.ones_like(t)
-    down = abs(((kernel[:, 0] @ wave) * (kernel[:, 1] @ flat)).sum())
-    along = abs(((kernel[:, 0] @ flat) * (kernel[:, 1] @ wave)).sum())
+    ripple, flat = wave(kernel.shape[-1], step), np.ones(kernel.shape[-1])
+    down = abs(((kernel[:, 0] @ ripple) * (kernel[:, 1] @ flat)).sum())
+    along = abs(((kernel[:, 0] @ flat) * (kernel[:, 1] @ ripple)).sum())
     return float(np.sqrt(down * along))
 
 
