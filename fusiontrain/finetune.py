@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from fusiontrain.loop import train  # accelerate and all that; one scene needs none of it
 
-    outcome = train(
-        config, [parse_set(text) for text in args.shards], args.out, running(args, args.weights)
-    )
+    outcome = train(config, find_sets(args), args.out, running(args, args.weights))
     verb = "found, already tuned," if outcome.reused else "tuned"
     print(f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})")
     return 0
