@@ -57,6 +57,12 @@ def add_flags(
         help="builds, and their shares",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where shards of URLs are kept; default: the user's",
+    )
     parser.add_argument("--recipe", choices=list(recipes), default=default)
     for name, (kind, what) in (_CONFIG | _RUNNING).items():
         flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
