@@ -29,10 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     one = args.recipe.startswith("one_shot")
     if one == bool(args.shards) or one != (args.learn_from is not None):
-        raise TrainingError(
-            f"--recipe {args.recipe} learns from {'--learn-from, one scene' if one else '--shards'}; "
-            f"give that, and not {'--shards' if one else '--learn-from'}"
-        )
+        wanted, other = ("--learn-from", "--shards") if one else ("--shards", "--learn-from")
+        raise TrainingError(f"--recipe {args.recipe} takes {wanted}, and no {other}")
     info = load_checkpoint(args.weights)[1]
     config = configure(
         find_recipe(args.recipe), args, model=info.model, initial=file_sha256(args.weights)
@@ -52,7 +50,7 @@ def _on_one_scene(args: argparse.Namespace, config: TrainConfig) -> None:
     found = find_scenes([args.learn_from])
     if len(found) != 1:
         raise TrainingError(
-            f"--learn-from {args.learn_from} holds {len(found)} scenes; one-shot learns from exactly one"
+            f"--learn-from {args.learn_from} holds {len(found)} scenes; one-shot learns from one"
         )
     path = args.out / "model.safetensors"
     if path.exists():

@@ -1,0 +1,54 @@
+"""Starts runs by fork, so that twenty of them import torch once. A process of its own: no tests.
+
+Reads a line of JSON for each process to start: {"argv": [...], "env": {...}, "log": file};
+answers with its pid. A line {"wait": pid, "seconds": s} is answered with the exit code, negative
+for a signal, or null while it runs.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+
+import fusiontrain.loop  # noqa: F401 - imported here, once
+from fusiontrain.cli import main
+
+
+def start(argv, env, log):
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        os.environ.update(env)
+        handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        code = main(argv)
+    except BaseException:  # noqa: BLE001 - the forked process must end here
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def wait(pid, seconds):
+    end = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.002)
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "wait" in asked:
+        answer = wait(asked["wait"], asked["seconds"])
+    else:
+        answer = start(asked["argv"], asked["env"], asked["log"])
+    print(json.dumps(answer), flush=True)

@@ -1,0 +1,149 @@
+"""Kill -9 at any step, twice in a row, between passes, one process or two: the same run.
+
+Kills come from outside, when log.csv shows that a step is done. The runs are forks of one
+process that has imported everything (starter.py), which is all that makes it affordable.
+"""
+
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.resume import FOLDER
+
+ROOT = Path(__file__).parents[2]
+STEPS, EPOCH = 36, 6  # steps of the run, and of one pass over the build's 24 samples
+SAVED = 4  # steps between states: some lie on the end of a pass (12, 24), others within one
+KILLS = 10  # for each number of processes
+
+
+class Starter:
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "starter.py")],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    def ask(self, **what):
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def starter():
+    one = Starter()
+    yield one
+    one.close()
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def begin(starter, build, out, world, *more):
+    """The pids of a run's ranks."""
+    argv = ["pretrain", "--shards", str(build), "--out", str(out), "--crop", "16"]
+    argv += ["--batch-size", "4", "--max-steps", str(STEPS), "--save-steps", str(SAVED)]
+    argv += ["--log-steps", "1", "--ema-decay", "0.9", "--tracker", "none", *more]
+    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world)}
+    env["ACCELERATE_USE_CPU"] = "true"
+    pids = []
+    for rank in range(world):
+        mine = {"RANK": str(rank), "LOCAL_RANK": str(rank)} | env if world > 1 else {}
+        pids.append(starter.ask(argv=argv, env=mine, log=f"{out}.txt"))
+    return pids
+
+
+def finish(starter, build, out, world, *more):
+    pids = begin(starter, build, out, world, *more)
+    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+    assert [0] * world == codes, Path(f"{out}.txt").read_text()[-3000:]
+
+
+def last_step(out):
+    """The newest step in log.csv; 0 without one."""
+    try:
+        text = (out / "log.csv").read_text()
+    except OSError:
+        return 0
+    rows = [line.split(",")[0] for line in text.splitlines()[1:]]
+    return max((int(row) for row in rows if row.isdigit()), default=0)
+
+
+def newest_state(out):
+    found = [int(p.name.removeprefix("step-")) for p in (out / FOLDER).glob("step-*")]
+    return max(found, default=0)
+
+
+def kill_at(starter, build, out, world, steps_on, rank):
+    """Start or go on; kill -9 that rank (all, where none is named) when so many steps are done."""
+    log, standing = out / "log.csv", newest_state(out)
+    before = log.stat().st_ino if log.exists() else None
+    pids = begin(starter, build, out, world)
+    target, end = min(standing + steps_on, STEPS - 3), time.monotonic() + 60
+    # A run that goes on writes the table anew, without the rows of after its state.
+    while not log.exists() or log.stat().st_ino == before or last_step(out) < target:
+        assert time.monotonic() < end, Path(f"{out}.txt").read_text()[-3000:]
+        time.sleep(0.001)
+    for pid in pids if rank is None else [pids[rank]]:
+        os.kill(pid, signal.SIGKILL)
+    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+    assert not {0, None} & set(codes)
+    assert not (out / "model.safetensors").exists()
+    return target, newest_state(out)
+
+
+def columns(out, *names):
+    head, *rows = [line.split(",") for line in (out / "log.csv").read_text().splitlines()]
+    return [[row[head.index(name)] for name in names] for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_run_killed_ten_times_is_the_undisturbed_run(small_build, starter, tmp_path, world):
+    """Every step's loss and every weight, bit for bit; twenty kills over both cases."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finish(starter, small_build, whole, world)
+    rng = random.Random(6)
+    kills = []
+
+    for number in range(KILLS):
+        # One rank or the other dies, or both at once.
+        rank = [None, 0, 1][number % 3] if world > 1 else None
+        on = EPOCH if number == 0 else rng.randint(1, SAVED + 3)
+        kills.append(kill_at(starter, small_build, broken, world, on, rank))
+    finish(starter, small_build, broken, world)
+
+    targets, states = zip(*kills, strict=True)
+    assert any(step % EPOCH == 0 for step in targets), targets
+    assert any(step % EPOCH for step in targets), targets
+    assert any(a == b for a, b in itertools.pairwise(states)), "never twice without a state between"
+    losses = columns(whole, "step", "step_loss", "loss", "gradient_norm", "learning_rate")
+    assert [str(k) for k in range(1, STEPS + 1)] == [row[0] for row in losses]
+    assert losses == columns(broken, "step", "step_loss", "loss", "gradient_norm", "learning_rate")
+    nets = [load_checkpoint(out / "model.safetensors")[0].state_dict() for out in (whole, broken)]
+    for name, tensor in nets[0].items():
+        assert torch.equal(tensor, nets[1][name]), name
+    assert not (broken / FOLDER).exists()
