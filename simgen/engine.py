@@ -44,7 +44,7 @@ def observe_scene(crop_HWF: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
             bands, place = place.laid_out(bands), _Place.whole(size)
             bands[draw.moved_C] = move_objects(bands[draw.moved_C], draw.movers)
     if draw.pan_texture:
-        pan_scene += draw_texture(draw, size)
+        pan_scene += draw_texture(draw, size) * pan_scene.std()
     if draw.local_shift:
         pan_scene = warp(pan_scene, *draw_displacements(draw, size))
     optics, fine, ratio = draw.optics, recipe.oversample, recipe.ratio

@@ -256,7 +256,8 @@ def _graph(
     planes = fn.transpose(mixed, perm=[2, 0, 1])
     frames = fn.reinterpret(planes[:bands] if hidden else planes, layout="FHW")
     pan_frames = fn.reinterpret(pan_scene, shape=[1, fine, fine], layout="FHW")
-    pan_frames = pan_frames + fn.reinterpret(move(x["texture"]), layout="FHW")
+    contrast = fn.reductions.std_dev(pan_frames, fn.reductions.mean(pan_frames))
+    pan_frames = pan_frames + fn.reinterpret(move(x["texture"]), layout="FHW") * contrast
     gt = _observe(frames, move(x["gt"]), shapes[0], fine, recipe.oversample)
     if physical:
         ms = _observe(frames, move(x["ms"]), shapes[1], fine, recipe.oversample * recipe.ratio)

@@ -54,7 +54,8 @@ def _optics(light_FHW: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
     bands = mixed[: draw.bands]
     later = move_objects(bands, draw.movers)
     bands = np.where(draw.moved_C[:, None, None], later, bands)
-    pan_scene = move_objects(pan_scene, draw.movers) + draw_texture(draw, size)
+    pan_scene = move_objects(pan_scene, draw.movers)
+    pan_scene = pan_scene + draw_texture(draw, size) * pan_scene.std()
     if draw.local_shift:
         pan_scene = warp(pan_scene[0], *draw_displacements(draw, size))[None]
     gt = observe_kernels(bands, optics.gt, step=recipe.oversample)

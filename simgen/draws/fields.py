@@ -11,7 +11,7 @@ from simgen.physics.spectral import smooth_texture
 
 
 def draw_texture(draw: Draw, size: int) -> np.ndarray:
-    """PAN's unexplained texture on the scene grid: (size, size) float32, full scale."""
+    """PAN's unexplained texture on the scene grid: (size, size) float32, of PAN's spread."""
     rng = stream(draw.entropy, TEXTURE)
     nodes = rng.standard_normal((draw.texture_nodes, draw.texture_nodes), dtype=np.float32)
     return smooth_texture(nodes, size) * np.float32(draw.pan_texture)

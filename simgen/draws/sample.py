@@ -24,8 +24,6 @@ from simgen.draws.optics import Optics, draw_optics
 from simgen.physics.geometry import Mover
 from simgen.physics.photo import jitter_matrix
 
-_TYPICAL_SPREAD = 0.2  # of a photograph's band in 0..1; sets the scale of unexplained texture
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draw:
@@ -45,7 +43,7 @@ class Draw:
     offset_D: np.ndarray
     pan_rows_1D: np.ndarray
     pan_offset: float
-    pan_texture: float  # amplitude of unexplained texture, full scale
+    pan_texture: float  # amplitude of unexplained texture, of PAN's own spread
     texture_nodes: int
     movers: tuple[Mover, ...]  # PAN sees them moved
     moved_C: np.ndarray  # bands that see them moved too
@@ -87,7 +85,6 @@ def draw_sample(
     texture = maybe(rng, recipe.pan_unexplained_chance, recipe.pan_unexplained)
     texture_nodes, pan_offset = int(2 ** rng.uniform(2, 7)), uniform(rng, recipe.pan_offset)
     rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
-    gain = float(pan_rows[0] @ np.abs(rows[:, :3]).sum(1))
     movers = _draw_movers(recipe, place)
     moved = np.zeros(bands, bool)
     if movers and place.random() < 0.5:
@@ -109,7 +106,7 @@ def draw_sample(
         offset_D=offset,
         pan_rows_1D=pan_rows,
         pan_offset=pan_offset,
-        pan_texture=texture * _TYPICAL_SPREAD * gain,
+        pan_texture=texture,
         texture_nodes=texture_nodes,
         movers=movers,
         moved_C=moved,
