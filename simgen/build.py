@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
+
 from shards.manifest import Manifest
 from simgen.budget import Budget
 from simgen.config import Build
@@ -134,7 +136,8 @@ class _Bench:
     budget: Budget
     report: Callable[[Progress], None]
     found: dict[int, Sidecar] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    met: np.ndarray = field(init=False)  # by image: a byte each, for there may be millions
+    seen: int = 0
     bad: dict[str, str] = field(default_factory=dict)  # first reasons first
     reused: int = 0
     samples: int = 0
@@ -143,14 +146,18 @@ class _Bench:
     bytes_reused: int = 0
     began: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.met = np.zeros(len(self.plan.source.photos), bool)
+
     @property
     def missing(self) -> list[Task]:
         return [task for task in self.tasks if task.shard not in self.found]
 
     def find_committed(self) -> None:
         """What an earlier call left whole is not made again, but counts against the budget."""
-        for rejected in self.plan.source.rejected:
-            self.seen.add(rejected.source)
+        refused = self.plan.source.rejected
+        self.seen = len({rejected.source for rejected in refused})
+        for rejected in refused:
             self.bad.setdefault(rejected.source, rejected.reason)
         for task in self.tasks:
             sidecar = committed(task)
@@ -169,7 +176,9 @@ class _Bench:
 
     def _count(self, task: Task, sidecar: Sidecar) -> None:
         self.found[task.shard] = sidecar
-        self.seen.update(planned.photo.key for planned in task.samples)
+        images = np.unique(task.samples.photos)
+        self.seen += int((~self.met[images]).sum())
+        self.met[images] = True
         for rejected in sidecar.rejected:
             self.bad.setdefault(rejected.source, rejected.reason)
         if sidecar.row is not None:
@@ -184,7 +193,7 @@ class _Bench:
                 samples=self.samples,
                 bytes=self.bytes,
                 reused=self.reused,
-                seen=len(self.seen),
+                seen=self.seen,
                 rejected=len(self.bad),
                 seconds=time.monotonic() - self.began,
                 samples_made=self.samples - self.samples_reused,
@@ -194,7 +203,7 @@ class _Bench:
 
     def judge(self, *, finished: bool = False) -> None:
         """Raises: BudgetSpent if too many images were unusable."""
-        seen, bad = len(self.seen), len(self.bad)
+        seen, bad = self.seen, len(self.bad)
         if self.budget.exceeded(seen=seen, bad=bad, finished=finished):
             shown = "\n  ".join(f"{key}: {why}" for key, why in [*self.bad.items()][:5])
             raise BudgetSpent(

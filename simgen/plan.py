@@ -35,7 +35,7 @@ class Planned:
 class Samples(Sequence[Planned]):
     """A shard's samples, made when asked for: five million at once would take gigabytes.
 
-    Pickled, for a worker, they are a plain tuple: the listing stays here.
+    Pickled, for a worker, they take their own images along: the listing stays here.
     """
 
     __slots__ = ("_draws", "_first", "_pairs", "_photos")
@@ -60,8 +60,19 @@ class Samples(Sequence[Planned]):
         photo, draw = divmod(int(self._pairs[i]), self._draws)
         return Planned(number=self._first + i, photo=self._photos[photo], draw=draw)
 
+    @property
+    def photos(self) -> np.ndarray:
+        """Which images of the source these are of."""
+        return self._pairs // self._draws
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return tuple, (tuple(self),)
+        photos = tuple(self._photos[i] for i in self.photos)
+        pairs = np.arange(len(photos)) * self._draws + self._pairs % self._draws
+        return _samples, (photos, pairs, self._draws, self._first)
+
+
+def _samples(photos: tuple[Photo, ...], pairs: np.ndarray, draws: int, first: int) -> Samples:
+    return Samples(photos, pairs, draws=draws, first=first)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +133,7 @@ class Task:
     plan: str  # digest of the plan
     shard: int
     bands: int
-    samples: Sequence[Planned]
+    samples: Samples
 
     @property
     def stem(self) -> str:

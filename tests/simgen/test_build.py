@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from shards.errors import ContractError
 from shards.manifest import NAME, Manifest
 from shards.schema import decode_sample
 from shards.tar import read_samples
@@ -282,3 +283,22 @@ def test_look_draws_a_sheet(small_build, tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "s.png"))
     assert 3 == sheet.shape[2]
     assert sheet.std() > 40
+
+
+def test_a_key_in_two_shards_is_found_out(small_build, tmp_path):
+    """Each shard is as listed, hash and all; together they name two samples alike."""
+    from shards.manifest import ShardRow, file_sha256
+
+    for path in small_build.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw = json.loads((tmp_path / NAME).read_text())
+    first, third = (ShardRow(**raw["shards"][i]) for i in (0, 2))
+    for ending in ("tar", "idx"):
+        copy = (tmp_path / first.name).with_suffix(f".{ending}").read_bytes()
+        (tmp_path / third.name).with_suffix(f".{ending}").write_bytes(copy)
+    assert file_sha256(tmp_path / third.name) == first.sha256
+    raw["shards"][2] = raw["shards"][0] | {"name": third.name}
+    (tmp_path / NAME).write_text(json.dumps(raw))
+
+    with pytest.raises(ContractError, match=rf"{third.name}: key 0000000\d\d appears twice"):
+        verify(tmp_path)
