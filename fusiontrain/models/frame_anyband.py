@@ -33,6 +33,17 @@ class Look:
     steered: list[Tensor]  # (B, C, H, W): what each window's local gain adds, in spreads
     conditions: Tensor  # (B, C, CONDITIONS)
 
+    @property
+    def bands(self) -> int:
+        return self.batch.ms.shape[1]
+
+    @property
+    def pan(self) -> Tensor:
+        """(B, SHUFFLE^2, H' / SHUFFLE, W' / SHUFFLE): the PAN alone, for streams of its own."""
+        mean, spread = (s[:, :1, None, None] for s in (self.stats.pan_mean, self.stats.pan_std))
+        pan = continued((self.batch.pan - mean) / spread)
+        return F.pixel_unshuffle(pan, SHUFFLE)
+
 
 class Frame(nn.Module):
     """forward(PanBatch) -> (B, C, H, W) DN, of any bands, size and ratio.
@@ -54,20 +65,64 @@ class Frame(nn.Module):
     def forward(self, batch: PanBatch) -> Tensor:
         look = look_at(batch)
         B, C, H, W = look.images.up.shape
-        x = F.pixel_unshuffle(look.seen, SHUFFLE)
+        x = F.pixel_unshuffle(self.sees(look), SHUFFLE)
         conditions = self.condition(look.conditions.to(x.dtype)).reshape(B * C, -1)
         trust = self.trust(conditions).reshape(B, C, -1, 1, 1)
-        x = self.body(self.stem(x), conditions, look)
-        correction = F.pixel_shuffle(self.head(F.gelu(x)), SHUFFLE)[..., :H, :W]
+        x = self.correct(self.stem(x), conditions, look)
+        correction = F.pixel_shuffle(x, SHUFFLE)[..., :H, :W]
         correction = correction.reshape(B, C, H, W).to(look.images.up.dtype)
         correction = correction + sum(trust[:, :, i] * s for i, s in enumerate(look.steered))
         stats = look.stats
         injected = look.images.up + stats.gain[..., None, None] * look.images.detail
         return injected + stats.ms_std[..., None, None] * correction
 
+    def sees(self, look: Look) -> Tensor:
+        """The images that the stem is given, (B * C, IMAGES, H', W')."""
+        return look.seen
+
+    def correct(self, x: Tensor, conditions: Tensor, look: Look) -> Tensor:
+        """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) -> the same with SHUFFLE^2 channels."""
+        corrected: Tensor = self.head(F.gelu(self.body(x, conditions, look)))
+        return corrected
+
     def body(self, x: Tensor, conditions: Tensor, look: Look) -> Tensor:
         """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) features -> the same."""
         raise NotImplementedError
+
+
+class Film(nn.Module):
+    """What a band's conditions make of its features: a scale and a shift each."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.film = nn.Linear(CONDITION_WIDTH, 2 * width)
+
+    def forward(self, x: Tensor, conditions: Tensor) -> Tensor:
+        scale, shift = self.film(conditions)[..., None, None].chunk(2, dim=1)
+        return x * (1 + scale) + shift
+
+
+def near(inputs: int, outputs: int, *, groups: int = 1, apart: int = 1) -> nn.Conv2d:
+    """3 x 3, `apart` pixels apart; the border's pixels repeated, so that flat stays flat."""
+    return nn.Conv2d(
+        inputs,
+        outputs,
+        3,
+        padding=apart,
+        dilation=apart,
+        groups=groups,
+        padding_mode="replicate",
+    )
+
+
+def over_bands(x: Tensor, bands: int) -> Tensor:
+    """(B * C, ...) -> (B, ...): the mean of each sample's bands."""
+    return x.reshape(-1, bands, *x.shape[1:]).mean(1)
+
+
+def to_bands(x: Tensor, bands: int) -> Tensor:
+    """(B, ...) -> (B * C, ...): the same for every band."""
+    return x.repeat_interleave(bands, 0)
 
 
 def last_layer(width: int) -> nn.Conv2d:
@@ -101,12 +156,16 @@ def look_at(batch: PanBatch) -> Look:
         ],
         dim=2,
     )
-    # Sizes that are no multiple are continued to one, and cut again at the end.
-    seen = seen.reshape(B * C, IMAGES, H, W)
-    seen = F.pad(seen, (0, -W % SHUFFLE, 0, -H % SHUFFLE), mode="replicate")
+    seen = continued(seen.reshape(B * C, IMAGES, H, W))
     # What PAN explains of the band, as a correlation: the injection gain without units.
     explained = (stats.gain * stats.pan_std / stats.ms_std).clamp(-2, 2)
     conditions = torch.stack((batch.mtf, batch.softness, explained, explained.abs()), -1)
     return Look(
         batch=batch, images=images, stats=stats, seen=seen, steered=steered, conditions=conditions
     )
+
+
+def continued(image: Tensor) -> Tensor:
+    """Sizes that are no multiple of SHUFFLE are continued to one; the frame cuts them again."""
+    H, W = image.shape[-2:]
+    return F.pad(image, (0, -W % SHUFFLE, 0, -H % SHUFFLE), mode="replicate")

@@ -3,7 +3,8 @@
     h_t = exp(dt_t A) h_(t-1) + dt_t B_t x_t        y_t = C_t h_t + D x_t
 
 Source: Gu and Dao 2023, arXiv:2312.00752, section 3. Axes: B batch; L tokens; D features;
-N states a feature.
+N states a feature. Every state has a decay of its own there, so that nothing of it is a matrix
+product; Mamba-2's form, where all states of a head share one, is in ssd.py.
 """
 
 import importlib
@@ -18,6 +19,7 @@ from torch.autograd import Function
 from torch.utils.checkpoint import checkpoint
 
 SEGMENT = 4096  # tokens whose states are held at once
+_KERNEL = ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
 
 
 def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -30,7 +32,8 @@ def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
     kind, least = x.dtype, torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         x, dt, A, B, C, D = (tensor.to(least) for tensor in (x, dt, A, B, C, D))
-        if x.is_cuda and least == torch.float32 and (kernel := _fused_kernel()) is not None:
+        kernel = fused_kernel(*_KERNEL) if x.is_cuda and least == torch.float32 else None
+        if kernel is not None:
             # Not run by this project's tests where there is no GPU; there `gpu` marks the one.
             wide = (tensor.transpose(1, 2).contiguous() for tensor in (x, dt))
             narrow = (tensor.transpose(1, 2).contiguous() for tensor in (B, C))
@@ -112,10 +115,9 @@ def _recur(a: Tensor, u: Tensor, state: Tensor) -> Tensor:
 
 
 @cache
-def _fused_kernel() -> Callable[..., Tensor] | None:
+def fused_kernel(module: str, name: str) -> Callable[..., Tensor] | None:
     """mamba-ssm's, or None; looked for when a tensor on a GPU first asks, and not at import."""
     try:
-        module = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
+        return getattr(importlib.import_module(module), name, None)
     except (ImportError, OSError, RuntimeError):  # absent, or built for another torch
         return None
-    return getattr(module, "selective_scan_fn", None)

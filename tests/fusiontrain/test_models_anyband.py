@@ -1,0 +1,156 @@
+"""Any-band members: they learn, come back as they were saved, and go through the doors."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+import rasterio
+import torch
+from rasterio.transform import Affine
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from fusiontrain.cli import main
+from fusiontrain.injection import inject
+from fusiontrain.losses import relative_l1
+from fusiontrain.models.frame_anyband import look_at
+from fusiontrain.models.registry import MODELS, build_model
+
+MEMBERS = sorted(name for name in MODELS if MODELS[name].any_band)
+# One of each family in every run; the others differ from these in their layers alone.
+DOORS = ("anyband-pannet", "anyband-restormer", "anyband-fusionmamba", "anyband-gppnn")
+GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
+
+
+def batch_of(bands=4, h=5, w=4, ratio=4, size=2) -> PanBatch:
+    dice = torch.Generator().manual_seed(3)
+    pan = torch.rand(size, 1, h * ratio, w * ratio, generator=dice) * 900 + 100
+    ms = torch.rand(size, bands, h, w, generator=dice) * 700 + 80
+    gains = torch.full((size, bands), 0.3)
+    return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small cost more to share than to compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_every_family_has_its_members():
+    """As many of each as the issue of any-band networks asks for, besides the default."""
+    families = [MODELS[name].family for name in MEMBERS]
+
+    for family, least in (("cnn", 2), ("transformer", 2), ("mamba", 2), ("unfolding", 1)):
+        assert families.count(family) >= least
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_it_learns(name):
+    """Pairs by heart: a truth that is the injection and half of the PAN's finest detail more.
+
+    The injection's own error is the first loss: the network starts as it.
+    """
+    torch.manual_seed(0)
+    net, batch = build_model(name), batch_of()
+    images = inject(batch)
+    stats = look_at(batch).stats
+    injected = images.up + stats.gain[..., None, None] * images.detail
+    truth = injected + 0.5 * (batch.pan - images.pan_soft)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+
+    losses = []
+    for _ in range(40):
+        loss = relative_l1(net(batch), truth, batch.ms)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+
+    assert losses[0] == pytest.approx(float(relative_l1(injected, truth, batch.ms)), rel=1e-5)
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_gradients_reach_every_parameter(name):
+    """Nothing is built that nothing uses; the last layer must have left zero."""
+    torch.manual_seed(0)
+    net = build_model(name)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+
+    net(batch_of()).square().mean().backward()
+
+    assert [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_checkpoints_bring_back_bits(name, tmp_path):
+    """From the sizes a checkpoint records, and nothing else."""
+    torch.manual_seed(0)
+    net, batch = build_model(name, **MODELS[name].sizes).eval(), batch_of(3)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape))
+    info = CheckpointInfo(model=name, sizes=MODELS[name].sizes, training={})
+
+    save_checkpoint(tmp_path / "w.safetensors", net, info)
+    loaded, found = load_checkpoint(tmp_path / "w.safetensors")
+
+    assert info == found
+    with torch.no_grad():
+        assert torch.equal(net(batch), loaded(batch))
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_both_phases_are_taken(name):
+    """Where MS pixels lie is the batch's word; another phase, another picture."""
+    torch.manual_seed(0)
+    net, batch = build_model(name).eval(), batch_of()
+
+    with torch.no_grad():
+        aligned, toolbox = (net(replace(batch, phase=p)) for p in ("aligned", "toolbox"))
+
+    assert torch.isfinite(toolbox).all()
+    assert not torch.allclose(aligned, toolbox)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """PAN 148 x 92 and MS 37 x 23, five bands: multiples of nothing, a count never trained on."""
+    folder, dice = tmp_path_factory.mktemp("scene"), torch.Generator().manual_seed(2)
+    common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
+    for name, bands, scale in (("pan", 1, 1), ("ms", 5, 4)):
+        height, width = 148 // scale, 92 // scale
+        image = torch.rand(bands, height, width, generator=dice) * 900 + 100
+        with rasterio.open(
+            folder / f"{name}.tif",
+            "w",
+            count=bands,
+            height=height,
+            width=width,
+            transform=GRID @ Affine.scale(scale),
+            **common,
+        ) as file:
+            file.write(image.round().numpy().astype("uint16"))
+    return [str(folder / f"{name}.tif") for name in ("pan", "ms")]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_it_goes_through_the_doors(name, small_build, scene, tmp_path):
+    """Shards of 3 and 4 bands in, weights out, a scene of 5 fused."""
+    run, fused = tmp_path / "run", tmp_path / "fused.tif"
+    train = ["pretrain", "--model", name, "--shards", str(small_build), "--out", str(run)]
+    train += ["--crop", "32", "--batch-size", "4", "--max-steps", "60"]
+
+    assert 0 == main(train)
+    assert 0 == main(["fuse", *scene, str(fused), "--weights", str(run / "model.safetensors")])
+
+    with (run / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0]
+    with rasterio.open(fused) as file:
+        assert (5, 148, 92) == (file.count, *file.shape)
