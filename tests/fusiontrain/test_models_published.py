@@ -33,7 +33,7 @@ COUNTS = [
     ("fusionnet", 8, 79_000, 0.006, "76-79 k, from the same"),
     ("fusionnet", 4, 76_000, 0.006, "76-79 k, from the same"),
     ("lagconv", 8, 150_000, 0.01, "54-150 k, from the same"),
-    ("panformer", 4, 1_530_300, 0.004, "1.5303 M from memory, not checked; 5,120 of them are masks"),
+    ("panformer", 4, 1_530_300, 0.004, "1.5303 M from memory, not checked; 5,120 are masks"),
     ("panmamba", 4, 480_000, 0.05, "0.48 M; ours lacks 6 k that nothing uses, see its docstring"),
     ("gppnn", 4, 119_800, 0.001, "0.1198 M at 4 bands, from memory, not checked"),
 ]
