@@ -34,7 +34,7 @@ demo: $(READY)
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --max-minutes 5
 	$(BIN)/fusiontrain export $(DEMO)/held-out $(DEMO)/scene
-	$(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) $(DEMO)/fused.tif --weights $(WEIGHTS) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
+	$(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) $(DEMO)/fused.tif --assume-aligned --weights $(WEIGHTS) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 	$(BIN)/fusiontrain report --weights $(WEIGHTS) --shards $(DEMO)/held-out $(REAL) --out $(DEMO)/report
 	@echo
 	@echo "made: $(DEMO)/shards               training shards (look: $(BIN)/simgen look $(DEMO)/shards)"
@@ -50,6 +50,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/indices.py
+	$(BIN)/python bench/simulation.py --only rivals workers memory writing
 
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \

@@ -6,7 +6,7 @@ from pathlib import Path
 from fusiontrain.crops import Example
 from fusiontrain.errors import SceneError
 from fusiontrain.mapped import Listed, read_sample
-from fusiontrain.scenes.geotiff import write_placed
+from fusiontrain.scenes.output import write_placed
 from shards.manifest import Manifest
 
 

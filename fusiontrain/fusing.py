@@ -1,7 +1,9 @@
 """A network over a whole scene: statistics in a first pass, then window by window, no seams."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,13 @@ from fusiontrain.errors import SceneError
 from fusiontrain.injection import Moments, inject, moments, statistics
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.scenes.scene import Part, Windows
-from fusiontrain.tiles import Box, Tile, grid_step, tile_scene
+from fusiontrain.tiles import Box, Tile, around, grid_step, tile_scene
 
 CORE = 1024  # PAN pixels a side of what a window writes
 MULTIPLE_OF = 4  # PAN pixels; windows start where every network's own grid starts
+AHEAD = 1  # windows read before their turn
+SAMPLE = 2**24  # PAN pixels; scenes up to this size give their statistics from all of them
+SAMPLE_SIDE, SAMPLE_COUNT = 512, 8  # larger ones from so many windows an axis, PAN pixels a side
 STATISTICS_HALO = 12  # MS pixels: reach of blur and interpolation
 
 
@@ -38,18 +43,64 @@ def scene_tiles(scene: Windows, *, halo: int, core: int = CORE) -> list[Tile]:
 def scene_statistics(
     scene: Windows, knowledge: Knowledge, advance: Callable[[], None] = lambda: None
 ) -> Statistics:
-    """Statistics of the whole scene, as one pass over all pixels would give them."""
+    """Statistics of the scene, the same for all its windows, so that none shows its edge.
+
+    Of every pixel of scenes up to SAMPLE; of larger ones, of windows spread evenly over them,
+    or of every pixel after all where most of those windows are empty.
+    """
     total: Moments | None = None
-    for tile in scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio):
-        part = scene.read(tile.seen)
-        images = inject(window_batch(scene, part, knowledge))
-        rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
-        sums = moments(images.cut(rows, columns), part.valid[rows, columns])
-        total = sums if total is None else total + sums
-        advance()
+    for tiles in (_sampled(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
+        total = None
+        for tile, part in read_ahead(scene, tiles):
+            images = inject(window_batch(scene, part, knowledge))
+            rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
+            sums = moments(images.cut(rows, columns), part.valid[rows, columns])
+            total = sums if total is None else total + sums
+            advance()
+        if total is not None and total.count > SAMPLE // 8:
+            break
     if total is None or total.count == 0:
         raise SceneError("no pixel has data in both PAN and MS; look at their nodata values")
     return statistics(total)
+
+
+def _sampled(scene: Windows) -> list[Tile]:
+    """Windows that stand for a large scene; none for one that is looked at whole."""
+    (h, w), ratio = scene.shape, scene.ratio
+    step = grid_step(ratio, MULTIPLE_OF)
+    side = SAMPLE_SIDE // ratio // step * step
+    if h * w * ratio**2 <= SAMPLE or min(h, w) < side:
+        return []
+    return [
+        reached
+        for top in _spaced(h, side, step)
+        for left in _spaced(w, side, step)
+        if (reached := around(top, left, side, scene.shape, halo=STATISTICS_HALO, step=step))
+    ]
+
+
+def _spaced(size: int, side: int, step: int) -> list[int]:
+    """Starts of up to SAMPLE_COUNT windows, from edge to edge."""
+    last = (size - side) // step
+    return sorted({round(i * last / (SAMPLE_COUNT - 1)) * step for i in range(SAMPLE_COUNT)})
+
+
+def read_ahead(scene: Windows, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Part]]:
+    """Every tile and its pixels, read by a thread of its own while the last one is worked on."""
+    with ThreadPoolExecutor(1, "reading") as reader:
+        waiting: deque[tuple[Tile, Future[Part]]] = deque()
+        try:
+            for tile in tiles:
+                waiting.append((tile, reader.submit(scene.read, tile.seen)))
+                if len(waiting) > AHEAD:
+                    first, part = waiting.popleft()
+                    yield first, part.result()
+            while waiting:
+                first, part = waiting.popleft()
+                yield first, part.result()
+        finally:
+            for _, part in waiting:
+                part.cancel()
 
 
 @torch.inference_mode()
@@ -61,14 +112,25 @@ def fuse_windows(
     halo: int,
     statistics: Statistics,
     core: int = CORE,
+    device: torch.device | None = None,
+    bf16: bool = False,
 ) -> Iterator[FusedPart]:
     """Every window of the scene, fused; `halo` is the network's reach in PAN pixels."""
-    for tile in scene_tiles(scene, halo=halo, core=core):
-        part = scene.read(tile.seen)
-        fused = net(window_batch(scene, part, knowledge, statistics))[0]
+    device = device or torch.device("cpu")
+    told = replace(
+        statistics,
+        **{f.name: getattr(statistics, f.name).to(device) for f in fields(statistics)},
+    )
+    tiles = scene_tiles(scene, halo=halo, core=core)
+    for tile, part in read_ahead(scene, tiles):
+        batch = window_batch(scene, part, knowledge, told).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            fused = net(batch)[0]
         rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
         yield FusedPart(
-            core=tile.core, fused=fused[:, rows, columns], valid=part.valid[rows, columns]
+            core=tile.core,
+            fused=fused[:, rows, columns].float().cpu(),
+            valid=part.valid[rows, columns],
         )
 
 

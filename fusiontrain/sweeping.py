@@ -18,7 +18,7 @@ from fusiontrain.classical.frame import (
 from fusiontrain.classical.method import Method, softened
 from fusiontrain.classical.moments import Moments
 from fusiontrain.errors import SceneError
-from fusiontrain.fusing import CORE, FusedPart, assemble, scene_tiles, window_batch
+from fusiontrain.fusing import CORE, FusedPart, assemble, read_ahead, scene_tiles, window_batch
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.scenes.scene import Part, Windows
 from fusiontrain.tiles import Box
@@ -53,7 +53,9 @@ def collect(scene: Windows, method: Method, knowledge: Knowledge) -> Collected:
 
 
 @torch.inference_mode()
-def sweep(scene: Windows, method: Method, knowledge: Knowledge) -> Iterator[FusedPart]:
+def sweep(
+    scene: Windows, method: Method, knowledge: Knowledge, *, core: int = CORE
+) -> Iterator[FusedPart]:
     """Every window of the scene, fused by a classical method that knows the whole scene.
 
     The same pixels as in one piece, save for methods with a `window`, which solve for each
@@ -62,7 +64,7 @@ def sweep(scene: Windows, method: Method, knowledge: Knowledge) -> Iterator[Fuse
     if scene.phase != "aligned":
         raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
     collected = collect(scene, method, knowledge)
-    core = CORE if method.window is None else method.window * scene.ratio
+    core = core if method.window is None else method.window * scene.ratio
     for window in _windows(scene, method, knowledge, collected, core=core):
         fused = method.on(window.known.frame, window.known)[0].float()
         yield FusedPart(
@@ -106,8 +108,8 @@ class _Window:
 def _windows(
     scene: Windows, method: Method, knowledge: Knowledge, collected: Collected, *, core: int
 ) -> Iterator[_Window]:
-    for tile in scene_tiles(scene, halo=method.reach * scene.ratio, core=core):
-        part = scene.read(tile.seen)
+    tiles = scene_tiles(scene, halo=method.reach * scene.ratio, core=core)
+    for tile, part in read_ahead(scene, tiles):
         batch = window_batch(scene, part, knowledge)
         frame = Frame(softened(batch) if method.soft else batch, knowledge.sensor)
         yield _Window(

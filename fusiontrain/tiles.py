@@ -57,13 +57,18 @@ def tile_scene(height: int, width: int, *, side: int, halo: int, step: int) -> I
     side, halo = max(1, -(-side // step)) * step, -(-halo // step) * step
     for top in range(0, height, side):
         for left in range(0, width, side):
-            core = Box(
-                top=top, left=left, bottom=min(top + side, height), right=min(left + side, width)
-            )
-            seen = Box(
-                top=max(0, core.top - halo),
-                left=max(0, core.left - halo),
-                bottom=min(height, core.bottom + halo),
-                right=min(width, core.right + halo),
-            )
-            yield Tile(core=core, seen=seen)
+            yield around(top, left, side, (height, width), halo=halo, step=step)
+
+
+def around(top: int, left: int, side: int, shape: tuple[int, int], *, halo: int, step: int) -> Tile:
+    """The tile of one core of `side` at (top, left) of a scene of `shape`."""
+    height, width = shape
+    halo = -(-halo // step) * step
+    core = Box(top=top, left=left, bottom=min(top + side, height), right=min(left + side, width))
+    seen = Box(
+        top=max(0, top - halo),
+        left=max(0, left - halo),
+        bottom=min(height, core.bottom + halo),
+        right=min(width, core.right + halo),
+    )
+    return Tile(core=core, seen=seen)

@@ -14,7 +14,8 @@ from fusiontrain.scenes.facts import (
     check_size,
     read_sidecar,
 )
-from fusiontrain.scenes.geotiff import GeoPair, open_pair
+from fusiontrain.scenes.geopair import GeoPair
+from fusiontrain.scenes.geotiff import open_pair
 from fusiontrain.scenes.raster import open_raster
 from fusiontrain.scenes.scene import Geo, Scene
 from fusiontrain.tiles import Box

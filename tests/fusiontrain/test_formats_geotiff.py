@@ -13,7 +13,8 @@ from rasterio.vrt import WarpedVRT
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.geoscene import read_scene
-from fusiontrain.scenes.geotiff import create_fused, open_pair
+from fusiontrain.scenes.geotiff import open_pair
+from fusiontrain.scenes.output import Output, create_fused
 from fusiontrain.scenes.shift import cubic_taps
 from fusiontrain.tiles import Box
 from shards.sensors import find_sensor
@@ -140,7 +141,7 @@ def test_single_bands_are_stacked_in_order(single, tmp_path):
 
     with open_pair(pan, paths) as pair:
         part = pair.read(Box(top=0, left=0, bottom=10, right=12))
-        with create_fused(tmp_path / "out.tif", pair, {}) as out:
+        with create_fused(Output(path=tmp_path / "out.tif"), pair) as out:
             fused = torch.full((3, 40, 48), 7.0)
             out.write(Box(top=0, left=0, bottom=10, right=12), fused, part.valid)
 

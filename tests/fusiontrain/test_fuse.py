@@ -236,22 +236,15 @@ def test_the_network_is_told_what_the_methods_are(small_build):
     torch.testing.assert_close(case.batch.softness[0], torch.tensor(sample.facts.softness))
 
 
-def test_missing_pixels_leave_no_seam(pair, weights, tmp_path, monkeypatch):
+def test_missing_pixels_leave_no_seam(pair, weights, tmp_path):
     """A hole is filled the same way in every window, so the data beside it does not change."""
-    from fusiontrain import fuse as door
-    from fusiontrain import fusing
-
     with rasterio.open(pair[1], "r+") as file:
         data = (file.read() + 20 * np.arange(100, dtype="uint16")).astype("uint16")
         data[:, 30:38] = 0
         file.write(data)
-    main(["fuse", *map(str, pair), str(tmp_path / "whole.tif"), "--weights", str(weights)])
-
-    def small(*args, **kwargs):
-        return fusing.fuse_windows(*args, **kwargs, core=64)
-
-    monkeypatch.setattr(door, "fuse_windows", small)
-    main(["fuse", *map(str, pair), str(tmp_path / "tiled.tif"), "--weights", str(weights)])
+    for name, window in (("whole", "2048"), ("tiled", "64")):
+        out = str(tmp_path / f"{name}.tif")
+        main(["fuse", *map(str, pair), out, "--weights", str(weights), "--window", window])
 
     with rasterio.open(tmp_path / "whole.tif") as a, rasterio.open(tmp_path / "tiled.tif") as b:
         assert np.abs(a.read().astype(int) - b.read().astype(int)).max() <= 1

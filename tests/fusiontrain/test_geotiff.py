@@ -5,7 +5,8 @@ import torch
 from rasterio.transform import Affine
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.geotiff import create_fused, open_pair, to_dtype
+from fusiontrain.scenes.geotiff import open_pair
+from fusiontrain.scenes.output import Output, create_fused, to_dtype
 from fusiontrain.tiles import Box
 
 PAN_GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
@@ -82,12 +83,15 @@ def test_only_the_overlap_is_fused(files, shift, h, w, ms_origin, pan_origin, sh
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"ratio": 3.7}, "whole number"),
-        ({"ratio": 1}, "whole number"),
-        ({"ratio": 12, "h": 8, "w": 8}, "whole number"),
+        ({"ratio": 1}, r"1.5 to 8 PAN pixels wide; got 1:"),
+        ({"ratio": 1.4}, r"1.5 to 8 PAN pixels wide; got 1.4:"),
+        ({"ratio": 8.2}, r"1.5 to 8 PAN pixels wide; got 8.2:"),
+        ({"ratio": 12, "h": 8, "w": 8}, r"1.5 to 8 PAN pixels wide; got 12:"),
         ({"shift": (5000, 0)}, "do not overlap"),
         ({"shift": (0, -5000)}, "do not overlap"),
-        ({"crs": "EPSG:4326"}, "one CRS"),
+        ({"crs": "EPSG:4326"}, "no way from EPSG:4326 to EPSG:32633"),
+        ({"crs": "EPSG:32634"}, "do not overlap"),
+        ({"crs": None}, "the one without a CRS"),
         ({"dtype": "complex64"}, "one integer or float dtype"),
         ({"h": 6, "w": 6}, "at least 8"),
     ],
@@ -170,7 +174,7 @@ def test_the_output_is_whole_or_absent(files, tmp_path):
     out.write_bytes(b"before")
 
     def fail_halfway():
-        with open_pair(pan_path, ms_path) as pair, create_fused(out, pair, {}):
+        with open_pair(pan_path, ms_path) as pair, create_fused(Output(path=out), pair):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -187,7 +191,7 @@ def test_the_output_is_never_an_input(files):
     with (
         pytest.raises(SceneError, match="one of the inputs"),
         open_pair(pan_path, ms_path) as pair,
-        create_fused(ms_path.parent / "." / "ms.tif", pair, {}),
+        create_fused(Output(path=ms_path.parent / "." / "ms.tif"), pair),
     ):
         pass
 

@@ -1,0 +1,247 @@
+"""What fuses: a network with its weights, or a classical method; told of the sensor alike."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.classical import METHODS
+from fusiontrain.classical.method import SOFT, Method
+from fusiontrain.errors import SceneError
+from fusiontrain.fusing import FusedPart, fuse_windows, scene_statistics, scene_tiles
+from fusiontrain.knowledge import Knowledge, learn
+from fusiontrain.models.registry import find_model
+from fusiontrain.scenes.facts import guess_sensor
+from fusiontrain.scenes.scene import Windows
+from fusiontrain.sweeping import sweep
+from shards.manifest import file_sha256
+from shards.sensors import Sensor, find_sensor, match_sensor
+
+NETWORK = "net"
+MEMORY = 2.0  # GiB that windows may take
+_CORES = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)  # PAN pixels a side
+# Measured with bench/fuse.py: peak bytes a PAN pixel and band, and Mpix a second, core and band.
+_BYTES = {NETWORK: 140, "classical": 90}
+_SPEED = {NETWORK: 1.0, "classical": 8.0}
+_FIXED = 0.45  # GiB: torch, GDAL and its cache
+_TELLING = re.compile(r"SAT|SENSOR|PLATFORM|SPACECRAFT|MISSION|INSTRUMENT", re.IGNORECASE)
+
+
+def method_names() -> dict[str, str]:
+    """What --method takes -> the method's name in tables; "-soft" where PAN is softened first."""
+    names = {}
+    for name in METHODS:
+        plain = name.removesuffix(SOFT).lower()
+        soft = "-soft" if name.endswith(SOFT) else ""
+        names[plain.removeprefix("mtf-") + soft] = name
+        names[plain + soft] = name
+    return names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """How to fuse, as asked for; checked early."""
+
+    method: str = NETWORK
+    weights: Path | None = None
+    model: str | None = None  # refuse weights of any other
+    sensor: str = "auto"
+    softness: float | None = None  # None: as the MS itself
+    device: str = "auto"
+    bf16: bool = False
+    memory: float = MEMORY
+    core: int | None = None  # PAN pixels a side of a window; None: by memory
+
+    def __post_init__(self) -> None:
+        if self.method != NETWORK and self.method not in method_names():
+            raise SceneError(
+                f"no method {self.method!r}; have: {NETWORK}, {', '.join(sorted(method_names()))}"
+            )
+        if self.method == NETWORK and self.weights is None:
+            raise SceneError(
+                f"--method {NETWORK} needs --weights, a .safetensors checkpoint; "
+                "or ask for a classical method: --method glp-fs-soft"
+            )
+        if self.softness is not None and not 0.05 <= self.softness <= 0.95:
+            raise SceneError(
+                f"--softness is auto or a number from 0.05 to 0.95; got {self.softness}"
+            )
+        if self.core is not None and self.core < 64:
+            raise SceneError(f"a window is at least 64 PAN pixels a side; got {self.core}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a scene is cut, and what that takes; an estimate."""
+
+    core: int  # PAN pixels a side that a window writes
+    halo: int  # PAN pixels around them that it reads
+    windows: int
+    megapixels: float
+    memory: float  # GiB
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fuser:
+    """Ready to fuse any number of scenes."""
+
+    choice: Choice
+    name: str
+    net: nn.Module | None = field(default=None, repr=False)
+    method: Method | None = None
+    halo_of: Callable[[int], int]
+    digest: str = ""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    sensor: Sensor | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What an output says of how it was made."""
+        own = {"PANPRIOR_METHOD": self.name}
+        if self.net is not None:
+            own |= {"PANPRIOR_MODEL": self.name, "PANPRIOR_WEIGHTS_SHA256": self.digest}
+        return own
+
+    def learn(
+        self, scene: Windows, *, told: dict[str, str], name: str, picked: Sequence[int] = ()
+    ) -> tuple[Knowledge, str]:
+        """What the method is told of the scene, and where that comes from.
+
+        `told`: the tags of its files; `name`: theirs; `picked`: bands of a product, from 1.
+        """
+        if self.sensor is not None:
+            row = self.sensor
+            if picked and max(picked) <= len(row.mtf_ms):
+                row = replace(
+                    row,
+                    bands=tuple(row.bands[i - 1] for i in picked),
+                    mtf_ms=tuple(row.mtf_ms[i - 1] for i in picked),
+                )
+            known = learn(scene, sensor=row, softness=self.choice.softness)
+            return known, f"sensor {row.name}, as asked"
+        known = learn(scene, sensor=None, softness=self.choice.softness)
+        seen, where = _seen_in(told, name)
+        if seen is None:
+            return known, "sensor unknown, MTF measured on the scene"
+        if seen.ratio != scene.ratio:
+            return known, (
+                f"{where} says {seen.name}, whose ratio is {seen.ratio}, not {scene.ratio}: "
+                "MTF measured on the scene"
+            )
+        said = f"sensor {seen.name} ({where}), MTF measured on the scene"
+        return replace(known, sensor=seen), said
+
+    def plan(self, scene: Windows, threads: int = 1) -> Plan:
+        kind = NETWORK if self.net is not None else "classical"
+        h, w = (side * scene.ratio for side in scene.shape)
+        halo = self.halo_of(scene.ratio)
+        core = self._core(scene, halo, _BYTES[kind] * scene.bands)
+        seen = min(h, core + 2 * halo) * min(w, core + 2 * halo)
+        read = sum(
+            tile.seen.shape[0] * tile.seen.shape[1]
+            for tile in scene_tiles(scene, halo=halo, core=core)
+        )
+        passes = 1.3 if self.method is None else 1 + len(self.method.stacks)
+        work = read * scene.ratio**2 * scene.bands * passes / 1e6
+        return Plan(
+            core=core,
+            halo=halo,
+            windows=len(scene_tiles(scene, halo=0, core=core)),
+            megapixels=h * w / 1e6,
+            memory=_FIXED + seen * _BYTES[kind] * scene.bands / 2**30,
+            seconds=work / _SPEED[kind] / max(1, threads),
+        )
+
+    def parts(
+        self,
+        scene: Windows,
+        knowledge: Knowledge,
+        plan: Plan,
+        *,
+        advance: Callable[[], None] = lambda: None,
+    ) -> Iterator[FusedPart]:
+        """The scene, window by window. `advance` is called as the first pass goes on."""
+        if self.net is None:
+            if self.method is None:
+                raise SceneError("nothing to fuse with")
+            yield from sweep(scene, self.method, knowledge, core=plan.core)
+            return
+        stats = scene_statistics(scene, knowledge, advance)
+        yield from fuse_windows(
+            scene,
+            self.net,
+            knowledge,
+            halo=plan.halo,
+            statistics=stats,
+            core=plan.core,
+            device=self.device,
+            bf16=self.choice.bf16,
+        )
+
+    def _core(self, scene: Windows, halo: int, bytes_a_pixel: int) -> int:
+        if self.choice.core is not None:
+            return self.choice.core
+        most = self.choice.memory * 2**30 / bytes_a_pixel
+        for core in _CORES:
+            if (core + 2 * halo) ** 2 <= most:
+                return core
+        raise SceneError(
+            f"--memory {self.choice.memory:g} GiB is too little for a window of {scene.bands} "
+            f"bands; expected at least {(_CORES[-1] + 2 * halo) ** 2 * bytes_a_pixel / 2**30:.2g}"
+        )
+
+
+def make_fuser(choice: Choice) -> Fuser:
+    """Raises: CheckpointError, SceneError, ContractError if the choice names what is not there."""
+    sensor = None if choice.sensor == "auto" else find_sensor(choice.sensor)
+    if choice.method != NETWORK:
+        method = METHODS[method_names()[choice.method]]
+        return Fuser(
+            choice=choice,
+            name=method.name,
+            method=method,
+            halo_of=lambda ratio: method.reach * ratio,
+            sensor=sensor,
+        )
+    if choice.weights is None:
+        raise SceneError(f"--method {NETWORK} needs --weights")
+    net, info = load_checkpoint(choice.weights, expect=choice.model)
+    device = find_device(choice.device)
+    entry = find_model(info.model)
+    return Fuser(
+        choice=choice,
+        name=info.model,
+        net=net.to(device),
+        halo_of=entry.halo,
+        digest=file_sha256(choice.weights),
+        device=device,
+        sensor=sensor,
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """auto: a GPU if there is one. Raises: SceneError if there is no such device."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SceneError(f"--device {name}: {reason}; expected auto, cpu or cuda") from error
+    return device
+
+
+def _seen_in(tags: dict[str, str], name: str) -> tuple[Sensor | None, str]:
+    """The sensor that tags, else the file's name, speak of; and where."""
+    for key, value in tags.items():
+        if _TELLING.search(key) and len(value) < 80:
+            row = match_sensor(value) or guess_sensor(value)
+            if row is not None:
+                return row, f"tag {key}"
+    return guess_sensor(name), "by its name"
