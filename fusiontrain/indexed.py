@@ -4,10 +4,13 @@ The order is order.py's, a sample is read by mapped.py; a batch is crops copied 
 page cache to where they lie in it. reader.py reads the same shards through webdataset.
 """
 
+import multiprocessing
+import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from multiprocessing.context import ForkServerContext
 
 import numpy as np
 import torch
@@ -126,7 +129,7 @@ class IndexedShards(Dataset[TrainingBatch]):
 class Batches:
     """From global batch `start` on, in order, for ever; on `device`, the CPU unless told.
 
-    `workers` processes started by spawn read ahead; with none, a batch is read when asked for.
+    `workers` processes read ahead; with none, a batch is read when asked for.
     Raises while iterated: ContractError.
     """
 
@@ -148,7 +151,8 @@ class Batches:
             batch_size=None,
             sampler=_From(self.start),
             num_workers=self.workers,
-            multiprocessing_context="spawn",
+            multiprocessing_context=_clean_start(),
+            worker_init_fn=_outlive_signals,
             prefetch_factor=_PREFETCH,
         )
         blocks: dict[tuple[int, int], Tensor] = {}
@@ -199,6 +203,19 @@ class _Handing(Dataset[_Handed]):
             slot=slot,
             block=self.blocks[slot] if fresh else None,
         )
+
+
+def _clean_start() -> ForkServerContext:
+    """Workers forked from a process that has imported this file, and has no threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _outlive_signals(_: int) -> None:
+    """Slurm tells every process of a job to stop. The loop stops; it ends us once it has saved."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _From(Sampler[int]):

@@ -1,27 +1,24 @@
-"""Batches by number: the same for any rank, worker and start; what is bad is named."""
+"""Batches by number: the same for any rank, worker and start."""
 
+import hashlib
+import multiprocessing
+import os
+import signal
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
+from fusiontrain.crops import Cuts, Layout, pack, unpack
 from fusiontrain.errors import TrainingError
-from fusiontrain.indexed import IndexedShards, ShardSet, batches, find_bad
+from fusiontrain.indexed import IndexedShards, ShardSet, batches
 from fusiontrain.mapped import Listed, read_sample
-from fusiontrain.pretrain import parse_set
+from fusiontrain.places import find_set
 from fusiontrain.reader import read_shard
-from fusiontrain.vetting import Budget
-from shards.errors import ContractError
 from shards.manifest import Manifest
 
-
-@pytest.fixture
-def build(small_build, tmp_path):
-    """A copy that a test may damage."""
-    for path in small_build.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
+NUMBER = 14  # batches: over two passes of the 24 samples
 
 
 def data_of(folder, **changes) -> IndexedShards:
@@ -29,8 +26,17 @@ def data_of(folder, **changes) -> IndexedShards:
     return IndexedShards([ShardSet(folder=folder)], **options)
 
 
-def equal(a, b) -> bool:
-    return torch.equal(a.gt, b.gt) and torch.equal(a.seen.pan, b.seen.pan)
+def tensors(batch):
+    seen = batch.seen
+    return batch.gt, seen.ms, seen.pan, seen.mtf, seen.softness
+
+
+def digest(parts) -> str:
+    """Of a global batch, put together from its ranks' parts."""
+    hasher = hashlib.sha256()
+    for pieces in zip(*(tensors(part) for part in parts), strict=True):
+        hasher.update(torch.cat(pieces).numpy().tobytes())
+    return hasher.hexdigest()
 
 
 def test_offsets_lead_to_what_webdataset_reads(small_build):
@@ -46,27 +52,93 @@ def test_offsets_lead_to_what_webdataset_reads(small_build):
             assert theirs.facts == ours.facts
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_ranks_share_out_the_same_global_batches(small_build, world):
-    """One rank's batch is the others' put together, crops and all."""
-    alone = data_of(small_build)
-    ranks = [data_of(small_build, rank=rank, world=world) for rank in range(world)]
-
-    for k in range(12):
-        parts = [rank[k] for rank in ranks]
-        assert torch.equal(alone[k].gt, torch.cat([part.gt for part in parts]))
-        assert torch.equal(alone[k].seen.ms, torch.cat([part.seen.ms for part in parts]))
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_workers_and_starts_change_nothing(small_build, workers):
-    """Batch k is batch k, whether reached from 0 or begun at, by one process or two."""
+@pytest.fixture(scope="module")
+def expected(small_build):
+    """Hash of every global batch, read by one process without workers."""
     data = data_of(small_build)
-    expected = [data[k] for k in range(5, 9)]
+    hashes = [digest([data[k]]) for k in range(NUMBER)]
+    assert NUMBER == len(set(hashes))
+    return hashes
 
-    seen = list(islice(batches(data, start=5, workers=workers), 4))
 
-    assert all(equal(a, b) for a, b in zip(expected, seen, strict=True))
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_global_batches_are_the_same_for_any_ranks_and_workers(
+    small_build, expected, world, workers
+):
+    """Every batch, by its hash; 4 ranks of 3 workers are thrice as many readers as shards."""
+    ranks = [
+        islice(batches(data_of(small_build, rank=r, world=world), start=0, workers=workers), NUMBER)
+        for r in range(world)
+    ]
+    found = [digest(parts) for parts in zip(*ranks, strict=True)]
+
+    assert expected == found
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_any_start_is_a_place_in_the_same_order(small_build, expected, workers):
+    """Batch k is batch k, whether reached from 0 or begun at."""
+    feed = batches(data_of(small_build), start=5, workers=workers)
+
+    assert expected[5:] == [digest([batch]) for batch in islice(feed, NUMBER - 5)]
+
+
+def test_batches_that_were_given_stay_as_they_were(small_build):
+    """Blocks are used again by workers; what was made of them is not."""
+    feed = batches(data_of(small_build), start=0, workers=1)
+    kept, hashes = [], []
+    for batch in islice(feed, NUMBER):
+        kept.append(batch)
+        hashes.append(digest([batch]))
+
+    assert hashes == [digest([batch]) for batch in kept]
+
+
+def test_workers_outlive_the_signals_that_stop_a_run(small_build, expected):
+    """Slurm sends them to every process of a job; who saves still wants batches."""
+    feed = iter(batches(data_of(small_build), start=0, workers=1))
+    found = [digest([next(feed)])]
+    (worker,) = (p for p in multiprocessing.active_children() if p.name.startswith("ForkServer"))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        os.kill(worker.pid, number)
+    found += [digest([batch]) for batch in islice(feed, NUMBER - 1)]
+
+    assert expected == found
+
+
+@pytest.mark.parametrize("mirrored", [0, 1])
+@pytest.mark.parametrize("turns", range(4))
+def test_crops_are_turned_as_numpy_turns_them(small_build, turns, mirrored):
+    """Each of the eight orientations, GT, MS and PAN alike, from where it was asked."""
+    manifest = Manifest.load(small_build)
+    tile = read_sample(Listed(folder=small_build, manifest=manifest, row=manifest.shards[0]), 0)
+    layout = Layout(batch=1, bands=4, side=32, ratio=4)
+    block = torch.empty(layout.nbytes, dtype=torch.uint8)
+    one = {"y": 3, "x": 7, "turns": turns, "mirrored": mirrored}
+    pack([tile], Cuts(**{name: np.array([value]) for name, value in one.items()}), layout, block)
+
+    batch = unpack(layout, block)
+
+    def slowly(image, step):
+        part = np.rot90(image[:, 3 * step :, 7 * step :][:, : 8 * step, : 8 * step], turns, (1, 2))
+        return (np.flip(part, 1) if mirrored else part).astype(np.float32)[None]
+
+    np.testing.assert_array_equal(slowly(tile.gt, 4), batch.gt)
+    np.testing.assert_array_equal(slowly(tile.ms, 1), batch.seen.ms)
+    np.testing.assert_array_equal(slowly(tile.pan, 4), batch.seen.pan)
+    np.testing.assert_array_equal(np.float32([tile.facts.mtf_ms]), batch.seen.mtf)
+    np.testing.assert_array_equal(np.float32([tile.facts.softness]), batch.seen.softness)
+
+
+def test_dn_of_sixteen_bits_stay_positive():
+    """65535 is no -1."""
+    layout = Layout(batch=1, bands=1, side=4, ratio=2)
+    block = torch.zeros(layout.nbytes, dtype=torch.uint8)
+    layout.parts(block)["gt"].fill_(65535)
+
+    assert 65535.0 == unpack(layout, block).gt.min()
 
 
 def test_a_pass_sees_every_tile_once(small_build):
@@ -82,50 +154,15 @@ def test_a_batch_must_divide_by_the_ranks(small_build):
         data_of(small_build, batch=5, world=2)
 
 
-def test_damage_is_found_before_training(build):
-    """By size, by hash, by absence; skipping needs a budget."""
-    sets = [ShardSet(folder=build)]
-    assert {} == find_bad(sets, hashes=True, on_bad="fail")
-    tars = sorted(build.glob("*.tar"))
-    data = bytearray(tars[0].read_bytes())
-    data[3000] ^= 1
-    tars[0].write_bytes(data)
-
-    with pytest.raises(ContractError, match="sha256"):
-        find_bad(sets, hashes=True, on_bad="fail")
-    with pytest.raises(ContractError, match="over the budget"):
-        find_bad(sets, hashes=True, on_bad="skip")
-    bad = find_bad(sets, hashes=True, on_bad="skip", budget=Budget(share=0.5))
-    assert [str(tars[0])] == list(bad)
-
-    left = data_of(build, bad=bad)
-    assert all(shard.path != tars[0] for group in left.groups for shard in group.shards)
-    assert 18 == sum(group.size for group in left.groups)
-
-
-def test_an_index_cannot_lead_out_of_its_tar(build):
-    """Offsets are the file's word: checked before anything is read."""
-    index = min(build.glob("*.idx"))
-    text = index.read_text()
-    first = text.splitlines()[1].split(" ")
-    first[1] = "999999999"
-    index.write_text(text.replace(text.splitlines()[1], " ".join(first)))
-    manifest = Manifest.load(build)
-    row = next(r for r in manifest.shards if r.index_name == index.name)
-
-    with pytest.raises(ContractError, match="refused"):
-        read_sample(Listed(folder=build, manifest=manifest, row=row), 0)
-
-
 def test_shares_are_parsed_and_shared_out(small_build, tmp_path):
     """DIR:0.3 as the issue writes it; a colon in a folder's name is no share."""
     odd = tmp_path / "a:b"
     odd.mkdir()
 
-    assert ShardSet(folder=odd) == parse_set(str(odd))
-    assert ShardSet(folder=small_build, share=0.25) == parse_set(f"{small_build}:0.25")
+    assert ShardSet(folder=odd) == find_set(str(odd))
+    assert ShardSet(folder=small_build, share=0.25) == find_set(f"{small_build}:0.25")
     with pytest.raises(TrainingError, match="above 0"):
-        parse_set(f"{small_build}:0")
+        find_set(f"{small_build}:0")
     sets = [ShardSet(folder=small_build, share=0.75), ShardSet(folder=small_build, share=0.25)]
     data = IndexedShards(sets, batch=4, crop=32, seed=0)
     first = sum(data.order[k].group < 2 for k in range(data.order.begin(10)))
