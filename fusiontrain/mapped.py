@@ -9,7 +9,17 @@ from typing import NamedTuple
 from fusiontrain.crops import Example
 from shards.errors import ContractError
 from shards.manifest import Manifest, ShardRow
-from shards.schema import ARRAYS, FACTS, MEMBER_NAMES, Facts, check_shapes, decode_array
+from shards.schema import (
+    ALL_NAMES,
+    ARRAYS,
+    FACTS,
+    MEMBER_NAMES,
+    Facts,
+    check_shapes,
+    decode_array,
+    names_of,
+    plain_members,
+)
 
 _MAX_INDEX = 2**28  # bytes of an index file
 _OPEN = 400  # shards held open a process; systems allow 1024 files
@@ -52,15 +62,16 @@ def read_sample(shard: Listed, number: int) -> Example:
     places = parse_line(shard, lines[number + 1])
     view = memoryview(data)
     found = {p.name: view[p.begin : p.begin + p.size] for p in places}
-    missing = [name for name in MEMBER_NAMES if name not in found]
+    missing = [name for name in names_of(found) if name not in found]
     keys = {p.key for p in places}
     if missing or len(keys) != 1 or len(found) != len(places):
         wrong = f"lacks {', '.join(missing)}" if missing else f"mixes {sorted(keys)}"
         raise ContractError(f"{shard.path}: sample {number} {wrong}; copy it again")
     key = keys.pop()
     try:
-        facts = Facts.from_json(found[FACTS])
-        gt, ms, pan = (decode_array(found[m.name], m.name) for m in ARRAYS)
+        plain = plain_members(found, largest=shard.manifest.largest_array(shard.row))
+        facts = Facts.from_json(plain[FACTS])
+        gt, ms, pan = (decode_array(plain[m.name], m.name) for m in ARRAYS)
         check_shapes(gt, ms, pan, facts)
     except ContractError as error:
         raise ContractError(f"{shard.path}: sample {key}: {error}") from error
@@ -104,12 +115,7 @@ def parse_line(shard: Listed, line: str) -> list[Place]:
     try:
         for name, offset, size, member in zip(*(words[i::4] for i in range(4)), strict=True):
             begin, count = int(offset), int(size)
-            if (
-                name not in MEMBER_NAMES
-                or begin < 0
-                or count < 0
-                or begin + count > shard.row.bytes
-            ):
+            if name not in ALL_NAMES or begin < 0 or count < 0 or begin + count > shard.row.bytes:
                 raise ContractError(
                     f"{shard.path}: its index names {member} at {offset}, {size} bytes: refused; a "
                     f"sample holds only {', '.join(MEMBER_NAMES)}"

@@ -20,7 +20,7 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.mapped import Listed
 from shards.errors import ContractError
 from shards.manifest import Manifest
-from shards.schema import MEMBER_NAMES, decode_sample
+from shards.schema import ALL_NAMES, MEMBER_NAMES, decode_sample
 
 SHUFFLE_BUFFER = 64  # tiles; 45 MB at 4 bands and 256 pixels
 _BLOCK, _MAGIC = 512, slice(257, 262)  # of a tar header
@@ -112,7 +112,8 @@ def _checked(shard: Listed, raws: Iterator[dict[str, Any]]) -> Iterator[Example]
     # webdataset ends a truncated tar without an error, so samples are counted.
     seen = 0
     for raw in raws:
-        gt, ms, pan, facts = decode_sample(_members(shard.path, raw))
+        largest = shard.manifest.largest_array(shard.row)
+        gt, ms, pan, facts = decode_sample(_members(shard.path, raw), largest=largest)
         shard.manifest.check_sample(shard.row, raw["__key__"], gt.shape, facts.ratio)
         seen += 1
         yield Example(gt=gt, ms=ms, pan=pan, facts=facts)
@@ -137,7 +138,7 @@ def loader(reader: ShardReader, *, workers: int) -> DataLoader[TrainingBatch]:
 def _members(path: Path, raw: dict[str, Any]) -> dict[str, bytes]:
     members = {name: data for name, data in raw.items() if name not in _SET_BY_WEBDATASET}
     for name in members:
-        if name not in MEMBER_NAMES:
+        if name not in ALL_NAMES:
             raise ContractError(
                 f"{path}: refused member {raw['__key__']}.{name}; "
                 f"a sample holds only {', '.join(MEMBER_NAMES)}"

@@ -11,7 +11,7 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.mapped import Listed, index_lines, parse_line
 from shards.errors import ContractError
 from shards.manifest import Manifest
-from shards.schema import MEMBER_NAMES
+from shards.schema import ALL_NAMES, names_of
 
 OnBad = Literal["fail", "skip"]
 
@@ -106,8 +106,9 @@ def _problems_within(shard: Listed, keys: set[bytes]) -> Iterator[str]:
         ):
             places = parse_line(shard, line)
             names = sorted(place.name for place in places)
-            if names != sorted(MEMBER_NAMES) or len({place.key for place in places}) != 1:
-                missing = ", ".join(sorted(set(MEMBER_NAMES) - set(names))) or "none"
+            whole = names_of(names)
+            if names != sorted(whole) or len({place.key for place in places}) != 1:
+                missing = ", ".join(sorted(set(whole) - set(names))) or "none"
                 yield f"{shard.row.name}: sample {number} is none of the contract; lacks {missing}"
                 return
             key = places[0].key.encode()
@@ -137,7 +138,7 @@ def _unlisted(shard: Listed) -> str:
     try:
         with tarfile.open(shard.path, mode="r:") as tar:
             for info in tar:
-                if not info.isfile() or info.name.partition(".")[2] not in MEMBER_NAMES:
+                if not info.isfile() or info.name.partition(".")[2] not in ALL_NAMES:
                     return f"{shard.row.name}: refused member {info.name!r}"
     except tarfile.TarError:
         pass

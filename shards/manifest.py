@@ -10,7 +10,8 @@ from typing import Any
 
 from shards.commit import whole_file
 from shards.errors import ContractError
-from shards.schema import KEY_GRAMMAR, VERSION
+from shards.packing import Compression
+from shards.schema import KEY_GRAMMAR, PACKED_VERSION, VERSION, largest_array
 
 NAME = "manifest.json"
 
@@ -79,9 +80,16 @@ class Manifest:
     shards: tuple[ShardRow, ...]
     rejected: tuple[Rejected, ...] = ()
     contract_version: int = VERSION
+    compression: Compression = ""  # of the arrays; stated in version 2 alone
 
     def __post_init__(self) -> None:
         _check_types(self)
+        expected = {VERSION: [""], PACKED_VERSION: ["blosc2"]}.get(self.contract_version, [])
+        if self.compression not in expected:
+            raise ContractError(
+                f"a manifest of version {self.contract_version} states compression {expected}; "
+                f"got {self.compression!r}"
+            )
         if len({row.name for row in self.shards}) != len(self.shards):
             raise ContractError("a manifest lists each shard once; got one name twice")
 
@@ -90,7 +98,10 @@ class Manifest:
         return sum(row.samples for row in self.shards)
 
     def to_json(self) -> bytes:
-        return (json.dumps(asdict(self), indent=1, sort_keys=True) + "\n").encode()
+        data = asdict(self)
+        if not self.compression:  # what version 1 never had
+            del data["compression"]
+        return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
 
     @property
     def digest(self) -> str:
@@ -124,9 +135,10 @@ class Manifest:
             raise ContractError(
                 f"{where} is not a manifest: {error!r}; rebuild or re-copy it"
             ) from error
-        if version != VERSION:
+        if version not in (VERSION, PACKED_VERSION):
             raise ContractError(
-                f"{where} has contract version {version}; this panprior reads version {VERSION}"
+                f"{where} has contract version {version}; this panprior reads versions {VERSION} "
+                f"and {PACKED_VERSION}"
             )
         try:
             raw["shards"] = tuple(ShardRow(**row) for row in raw["shards"])
@@ -134,6 +146,10 @@ class Manifest:
             return cls(**raw)
         except (KeyError, TypeError) as error:
             raise ContractError(f"{where} lacks a field or has a strange one: {error}") from error
+
+    def largest_array(self, row: ShardRow) -> int:
+        """Bytes of the longest member in a shard, unpacked."""
+        return largest_array(row.bands, self.tile)
 
     def check_sample(self, row: ShardRow, key: str, shape: tuple[int, ...], ratio: int) -> None:
         """ContractError unless a sample's gt shape and ratio are those of its shard and build."""

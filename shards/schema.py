@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from tokenize import TokenError
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from shards.errors import ContractError
+from shards.packing import ENDING, pack, unpack
 
 VERSION = 1
+PACKED_VERSION = 2  # of builds whose arrays are compressed; else all is as in version 1
 DTYPE = np.dtype("<u2")
 Buffer = bytes | memoryview
 MAX_BANDS = 256
@@ -41,6 +43,9 @@ ARRAYS = (
 )
 FACTS = "json"
 MEMBER_NAMES = (*(m.name for m in ARRAYS), FACTS)
+PACKED_NAMES = (*(m.name + ENDING for m in ARRAYS), FACTS)
+ALL_NAMES = frozenset({*MEMBER_NAMES, *PACKED_NAMES})
+_LARGEST = 1 << 28  # bytes of an array that comes without a manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,18 +182,50 @@ def _shape_told(header: bytes, name: str) -> tuple[int, int, int]:
     return shape
 
 
-def decode_sample(
-    members: Mapping[str, Buffer],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, Facts]:
-    """(gt, ms, pan, facts) of one sample; only the contract's members are looked at."""
-    strange = sorted(set(members) - set(MEMBER_NAMES))
-    missing = sorted(set(MEMBER_NAMES) - set(members))
+def largest_array(bands: int, tile: int) -> int:
+    """Bytes of the longest member that a sample of this size can have."""
+    return bands * tile * tile * DTYPE.itemsize + 4096
+
+
+def names_of(found: Collection[str]) -> tuple[str, ...]:
+    """The names that these members should be all of: packed if one of them is."""
+    return PACKED_NAMES if any(name.endswith(ENDING) for name in found) else MEMBER_NAMES
+
+
+def packed_members(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same sample with its arrays compressed."""
+    return {
+        name if name == FACTS else name + ENDING: data if name == FACTS else pack(data)
+        for name, data in members.items()
+    }
+
+
+def plain_members(members: Mapping[str, Buffer], *, largest: int = _LARGEST) -> dict[str, Buffer]:
+    """The same sample under the names of MEMBER_NAMES. ContractError if one lacks or is strange."""
+    names = names_of(members)
+    strange, missing = sorted(set(members) - set(names)), sorted(set(names) - set(members))
     if strange or missing:
         raise ContractError(
-            f"a sample has the members {', '.join(MEMBER_NAMES)}; "
+            f"a sample has the members {', '.join(names)}; "
             f"missing {missing or 'none'}, refused {strange or 'none'}"
         )
-    gt, ms, pan = (decode_array(members[m.name], m.name) for m in ARRAYS)
-    facts = Facts.from_json(members[FACTS])
+    if names is MEMBER_NAMES:
+        return dict(members)
+    arrays: dict[str, Buffer] = {
+        m.name: unpack(members[m.name + ENDING], m.name, largest=largest) for m in ARRAYS
+    }
+    return {**arrays, FACTS: members[FACTS]}
+
+
+def decode_sample(
+    members: Mapping[str, bytes], *, largest: int = _LARGEST
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Facts]:
+    """(gt, ms, pan, facts) of one sample; only the contract's members are looked at.
+
+    `largest`: bytes of an array, so that a compressed one cannot fill the memory.
+    """
+    plain = plain_members(members, largest=largest)
+    gt, ms, pan = (decode_array(plain[m.name], m.name) for m in ARRAYS)
+    facts = Facts.from_json(plain[FACTS])
     check_sample(gt, ms, pan, facts)
     return gt, ms, pan, facts

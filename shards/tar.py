@@ -10,7 +10,7 @@ from typing import Protocol
 
 from shards.errors import ContractError
 from shards.index import Place
-from shards.schema import MEMBER_NAMES, check_key
+from shards.schema import ALL_NAMES, MEMBER_NAMES, check_key, names_of
 
 MAX_MEMBER = 2**31
 
@@ -26,7 +26,7 @@ def write_samples(file: Sink, samples: Iterable[tuple[str, dict[str, bytes]]]) -
     for key, members in samples:
         check_key(key)
         places.append([])
-        for extension in MEMBER_NAMES:
+        for extension in names_of(members):
             data = members[extension]
             info = tarfile.TarInfo(f"{key}.{extension}")
             info.size, info.mode = len(data), 0o644
@@ -54,7 +54,7 @@ def read_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
         with tarfile.open(path, mode="r:") as tar:
             for info in tar:
                 stem, _, extension = info.name.partition(".")
-                if not info.isfile() or extension not in MEMBER_NAMES:
+                if not info.isfile() or extension not in ALL_NAMES:
                     raise ContractError(
                         f"{path.name}: refused member {info.name!r}; "
                         f"a shard holds only {', '.join(MEMBER_NAMES)}"
@@ -78,7 +78,10 @@ def read_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 
 def _whole(path: Path, key: str, members: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
-    missing = [name for name in MEMBER_NAMES if name not in members]
+    names = names_of(members)
+    missing = [name for name in names if name not in members]
     if missing:
         raise ContractError(f"{path.name}: sample {key} lacks {', '.join(missing)}; truncated?")
+    if len(members) > len(names):
+        raise ContractError(f"{path.name}: sample {key} has arrays both packed and plain")
     return key, members

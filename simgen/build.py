@@ -17,6 +17,7 @@ from itertools import islice
 import numpy as np
 
 from shards.manifest import Manifest
+from shards.packing import check_installed
 from simgen.budget import Budget
 from simgen.config import Build
 from simgen.errors import BudgetSpent, BuildError, ConfigError
@@ -114,6 +115,8 @@ def _open(build: Build) -> Source:
             f"--dataset scene goes with --recipe {WALD}, and only it; "
             f"got --dataset {build.dataset} --recipe {build.recipe.name}"
         )
+    if build.compression:
+        check_installed()
     if build.recipe.name == WALD and build.draws != 1:
         raise ConfigError(f"a scene's tile is one sample, without dice; got --draws {build.draws}")
     return open_source(

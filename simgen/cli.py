@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--shard-size", type=int, default=128, help="samples a shard")
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    build.add_argument(
+        "--compress",
+        choices=["blosc2"],
+        default="",
+        help="arrays in the tars; default: plain",
+    )
     build.add_argument("--workers", type=int, default=1, help="processes")
     build.add_argument(
         "--max-bad", metavar="N|P%", help="stop once more images are unusable; default: never"
@@ -121,6 +127,7 @@ def _build(args: argparse.Namespace) -> int:
         shard_size=args.shard_size,
         seed=args.seed,
         device=args.device,
+        compression=args.compress,
     )
     share = find_share(args.task_index, args.task_count, os.environ)
     budget = Budget() if args.max_bad is None else Budget.parse(args.max_bad)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from shards.packing import Compression
 from shards.schema import MAX_BANDS, MAX_SIDE
 from shards.sensors import SENSORS
 from simgen.errors import ConfigError
@@ -96,6 +97,7 @@ class Recipe:
     shuffle: float = 1.0  # chance that the bands come in random order
     pan_unexplained: Range = (0.0, 0.25)  # of PAN's spread: texture no band has
     pan_unexplained_chance: float = 0.7
+    pan_sees: float = 0.0  # least share of the MS's bands that PAN sees; two bands at least
     pan_hidden: Range = (0.0, 0.0)  # share of PAN's weights on a band outside the MS's
     pan_hidden_chance: float = 0.0
     pan_gain: Range = (1.0, 1.0)  # sum of PAN's band weights
@@ -156,7 +158,8 @@ class Recipe:
             if not 0 < low <= high <= 1:
                 raise ConfigError(f"{name} must be a range inside (0, 1]; got {(low, high)}")
         chances = (f.name for f in fields(self) if f.name.endswith("_chance"))
-        for name in (*chances, "keep_rgb", "spectral", "nir", "signed_rows", "shuffle", "physical"):
+        shares = ("pan_sees", "keep_rgb", "spectral", "nir", "signed_rows", "shuffle", "physical")
+        for name in (*chances, *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is a chance in 0..1; got {getattr(self, name)}")
 
@@ -191,6 +194,7 @@ class Build:
     shard_size: int = 128  # samples planned a shard
     seed: int = 0
     device: Literal["cpu", "gpu"] = "cpu"
+    compression: Compression = ""  # of the arrays in the tars
     max_pixels: int = 100_000_000  # a larger image is rejected undecoded
     max_bytes: int = 256_000_000  # a larger file is rejected unread
 

@@ -31,7 +31,7 @@ def contact_sheet(folder: Path, out: Path, *, count: int) -> None:
         raise ContractError(f"no samples to draw: {count} asked, {manifest.samples} in {folder}")
     a_shard = -(-count // len(manifest.shards))
     decoded = [
-        decode_sample(members)
+        decode_sample(members, largest=manifest.largest_array(row))
         for row in manifest.shards
         for _, members in islice(read_samples(folder / row.name), a_shard)
     ][:count]

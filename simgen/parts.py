@@ -74,6 +74,8 @@ def manifest_of(
         source=plan["dataset"],
         licence=licence,
         libraries=plan["libraries"],
+        contract_version=plan["contract_version"],
+        compression=plan["compression"],
         shards=tuple(row for row in rows if row is not None),
         rejected=tuple(sorted(set(rejected), key=lambda r: (r.source, r.reason))),
     )

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from shards.schema import VERSION
+from shards.schema import PACKED_VERSION, VERSION
 from simgen.config import Build, digest
 from simgen.sources import Photo, Source
 
@@ -86,7 +86,8 @@ class Plan:
     def data(self) -> dict[str, Any]:
         build = self.build
         return {
-            "contract_version": VERSION,
+            "contract_version": PACKED_VERSION if build.compression else VERSION,
+            "compression": build.compression,
             "dataset": self.source.name,
             "source": self.source.digest,
             "recipe": build.recipe.as_data(),
@@ -98,7 +99,7 @@ class Plan:
             "device": build.device,
             "max_pixels": build.max_pixels,
             "max_bytes": build.max_bytes,
-            "libraries": library_versions(),
+            "libraries": library_versions(*(["blosc2"] if build.compression else [])),
         }
 
     @property
@@ -140,6 +141,6 @@ class Task:
         return f"shard-{self.shard:06d}"
 
 
-def library_versions() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+def library_versions(*more: str) -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in (*_LIBRARIES, *more)}
     return versions | {"simgen engine": str(ENGINE)}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from shards.schema import Facts, check_sample, encode_array
+from shards.schema import Facts, check_sample, encode_array, packed_members
 from simgen.config import Build
 from simgen.draws import Draw, draw_sample
 from simgen.errors import BuildError, SourceError
@@ -24,7 +24,8 @@ def build_shard(task: Task) -> Sidecar:
     """Make and commit one shard. Unusable images are left out and named in the sidecar."""
     reasons: dict[str, str] = {}
     make = _reduced if task.build.recipe.name == WALD else _simulated
-    samples = ((key, _members(arrays, facts)) for key, (arrays, facts) in make(task, reasons))
+    packed = bool(task.build.compression)
+    samples = ((key, _members(*sample, packed=packed)) for key, sample in make(task, reasons))
     return write_shard(task, samples, reasons=reasons)
 
 
@@ -153,12 +154,13 @@ def _facts(planned: Planned, job: Job, build: Build) -> Facts:
     )
 
 
-def _members(arrays: Arrays, facts: Facts) -> dict[str, bytes]:
+def _members(arrays: Arrays, facts: Facts, *, packed: bool) -> dict[str, bytes]:
     gt, ms, pan = arrays
     check_sample(gt, ms, pan, facts)
-    return {
+    members = {
         "gt.npy": encode_array(gt),
         "ms.npy": encode_array(ms),
         "pan.npy": encode_array(pan),
         "json": facts.to_json(),
     }
+    return packed_members(members) if packed else members

@@ -7,6 +7,7 @@ import numpy as np
 
 from shards.errors import ContractError
 from shards.manifest import Manifest
+from shards.packing import ENDING
 from shards.schema import decode_sample
 from shards.tar import read_samples
 
@@ -22,7 +23,12 @@ def verify(folder: Path) -> Manifest:
     for row in manifest.shards:
         here: set[str] = set()
         for key, members in read_samples(folder / row.name):
-            gt, _, _, facts = decode_sample(members)
+            gt, _, _, facts = decode_sample(members, largest=manifest.largest_array(row))
+            if (ENDING in "".join(members)) != bool(manifest.compression):
+                raise ContractError(
+                    f"{row.name}: {key} has {', '.join(members)}; the manifest's compression is "
+                    f"{manifest.compression or 'none'}"
+                )
             manifest.check_sample(row, key, gt.shape, facts.ratio)
             if key in here:
                 raise ContractError(f"{row.name}: key {key} appears twice in this build")
