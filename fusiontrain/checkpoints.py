@@ -42,7 +42,19 @@ def save_checkpoint(path: Path, net: nn.Module, info: CheckpointInfo) -> None:
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
     with whole_file(path) as file:
-        file.write(save(tensors, metadata))
+        file.write(_ordered(save(tensors, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its header sorted, so that equal weights are equal bytes.
+
+    safetensors writes metadata in an order of chance. Offsets count from the header's end.
+    """
+    size = int.from_bytes(data[:8], "little")
+    told = json.loads(data[8 : 8 + size])
+    header = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module, CheckpointInfo]:

@@ -131,7 +131,7 @@ def _train(
             watchdog=watchdog,
         )
         steps = Steps(parts, state.progress if state else None)
-        with _signals() as signals:
+        with _signals() as signals, _compiling(running.compiled, entry.name):
             facts = steps.go(signals)
         ranks.on_main(lambda: _finish(out, steps.weights(), info(facts)))
     return Outcome(weights=out / WEIGHTS_NAME, steps=facts["steps"], loss=facts["loss"])
@@ -142,6 +142,20 @@ def _finish(out: Path, net: nn.Module, info: CheckpointInfo) -> None:
     with whole_file(out / RUN_NAME) as file:
         file.write(json.dumps(info.training, indent=1, sort_keys=True).encode() + b"\n")
     drop_states(out)
+
+
+@contextmanager
+def _compiling(compiled: bool, name: str) -> Iterator[None]:
+    """Raises: TrainingError where torch's compiler fails on the network, in a line of its own."""
+    try:
+        yield
+    except Exception as error:
+        if compiled and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise TrainingError(
+                f"torch.compile fails on {name}: {str(error).strip().splitlines()[0]}\n"
+                "  do: leave out --compile, or try another version of torch"
+            ) from error
+        raise
 
 
 @contextmanager

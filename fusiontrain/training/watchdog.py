@@ -16,6 +16,7 @@ from pathlib import Path
 HUNG = 75  # EX_TEMPFAIL of sysexits.h: try again, from the last state
 _GRACE = 60.0  # seconds after which the timer below the interpreter takes over
 _OFTEN = 20  # looks within one limit
+_STDERR = 2  # the file descriptor: whatever sys.stderr has become
 
 
 class Watchdog:
@@ -47,7 +48,7 @@ class Watchdog:
         # Arming starts a thread of C: once in a while is enough.
         if self._last - self._armed > self.seconds / _OFTEN:
             self._armed = self._last
-            faulthandler.dump_traceback_later(self.seconds + _GRACE, exit=True)
+            faulthandler.dump_traceback_later(self.seconds + _GRACE, exit=True, file=_STDERR)
 
     def _watch(self) -> None:
         while not self._over.wait(self.seconds / _OFTEN):

@@ -11,7 +11,9 @@ import sys
 import time
 import traceback
 
-import fusiontrain.loop  # noqa: F401 - imported here, once
+import torch._dynamo  # noqa: F401 - optimisers want it; imported here, once
+
+import fusiontrain.loop  # noqa: F401
 from fusiontrain.cli import main
 
 

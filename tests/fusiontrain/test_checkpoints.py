@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.errors import CheckpointError
@@ -31,6 +31,17 @@ def test_weights_come_back_bit_for_bit(weights):
     assert not net.training
     for name, tensor in net.state_dict().items():
         assert torch.equal(expected[name], tensor)
+
+
+def test_equal_weights_are_equal_bytes(weights, tmp_path):
+    """Whatever order safetensors gives the header; other libraries still read it."""
+    net, info = load_checkpoint(weights)
+    for number in range(5):
+        save_checkpoint(tmp_path / f"{number}.safetensors", net, info)
+        assert weights.read_bytes() == (tmp_path / f"{number}.safetensors").read_bytes()
+
+    for name, tensor in load_file(weights).items():
+        assert torch.equal(tensor, net.state_dict()[name])
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])

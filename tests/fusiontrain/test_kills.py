@@ -20,6 +20,7 @@ import torch
 
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.resume import FOLDER
+from fusiontrain.training.watchdog import HUNG
 
 ROOT = Path(__file__).parents[2]
 STEPS, EPOCH = 36, 6  # steps of the run, and of one pass over the build's 24 samples
@@ -118,6 +119,48 @@ def kill_at(starter, build, out, world, steps_on, rank):
 def columns(out, *names):
     head, *rows = [line.split(",") for line in (out / "log.csv").read_text().splitlines()]
     return [[row[head.index(name)] for name in names] for row in rows]
+
+
+@pytest.mark.slow
+def test_ranks_and_pieces_share_one_batch(small_build, starter, tmp_path):
+    """Two processes of two micro-batches each: the losses of one process, up to rounding."""
+    short = ["--max-steps", "8", "--save-steps", "0"]
+    finish(starter, small_build, tmp_path / "one", 1, *short)
+    finish(starter, small_build, tmp_path / "four", 2, *short, "--accumulate", "2")
+
+    found = [
+        [[float(x) for x in row] for row in columns(out, "step_loss", "gradient_norm")]
+        for out in (tmp_path / "one", tmp_path / "four")
+    ]
+    assert 8 == len(found[0])
+    for one, four in zip(*found, strict=True):
+        assert pytest.approx(one, rel=2e-3) == four
+    assert pytest.approx(found[0][0], rel=1e-5) == found[1][0]
+
+
+@pytest.mark.slow
+def test_a_hung_collective_is_ended(small_build, starter, tmp_path):
+    """One rank stands still: the other waits no longer than it was told, and says where."""
+    out = tmp_path / "run"
+    long = ["--max-steps", "100000", "--hang-minutes", "0.15"]
+    pids = begin(starter, small_build, out, 2, *long)
+    end = time.monotonic() + 60
+    while last_step(out) < 3:
+        assert time.monotonic() < end, Path(f"{out}.txt").read_text()[-3000:]
+        time.sleep(0.01)
+
+    os.kill(pids[1], signal.SIGSTOP)
+    code = starter.ask(wait=pids[0], seconds=120)
+    os.kill(pids[1], signal.SIGKILL)
+    starter.ask(wait=pids[1], seconds=60)
+
+    said = Path(f"{out}.txt").read_text()
+    assert HUNG == code, said[-3000:]
+    assert "no step for" in said
+    assert (
+        "in _agree" in (out / "hang-rank-0.txt").read_text()
+        or "in _learn" in (out / "hang-rank-0.txt").read_text()
+    )
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.cli import main
 from fusiontrain.errors import TrainingError
 from fusiontrain.resume import FOLDER, KEPT, Progress, drop_states, load_state, save_state
+from fusiontrain.training.average import Average
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--crop", "32", "--batch-size", "4", "--max-steps"]
@@ -22,10 +24,6 @@ SMALL = ["--crop", "32", "--batch-size", "4", "--max-steps"]
 def command_of(build, out, steps, *more):
     door = [sys.executable, "-m", "fusiontrain", "pretrain", "--shards", str(build)]
     return [*door, "--out", str(out), *SMALL, str(steps), *more]
-
-
-def weights_of(out):
-    return load_checkpoint(out / "model.safetensors")[0].state_dict()
 
 
 def toy():
@@ -85,6 +83,87 @@ def test_a_damaged_state_is_passed_over_and_said(tmp_path):
     assert load_state(tmp_path, net, optimizer, {"digest": "d"}, print) is None
 
 
+def states_of(tmp_path, steps=(10, 20)):
+    """Two states of a toy with averaged weights; the newest's folder."""
+    net, optimizer = toy()
+    average = Average(net, 0.9)
+    for step in steps:
+        train_toy(net, optimizer, [step])
+        average.update(net)
+        now = Progress(step=step, seconds=0.0, loss=1.0, best=0.5, best_step=step)
+        folder = save_state(tmp_path, net, optimizer, now, {"digest": "d"}, average)
+    return folder, average
+
+
+FILES = (
+    "weights.safetensors",
+    "optimizer.safetensors",
+    "average.safetensors",
+    "state.json",
+    "DONE",
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_state_torn_at_any_file_is_passed_over(tmp_path, name):
+    """Each file in turn: gone, cut anywhere, a bit flipped anywhere. The one before is taken."""
+    folder, _ = states_of(tmp_path)
+    assert set(FILES) == {p.name for p in folder.iterdir()}
+    file = folder / name
+    whole = file.read_bytes()
+    rng = random.Random(name)
+    places = range(len(whole)) if len(whole) < 1000 else rng.sample(range(len(whole)), 60)
+    torn = [None, *(whole[:cut] for cut in (0, 1, len(whole) // 2, len(whole) - 1))]
+    for place in places:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.randrange(8)
+        torn.append(bytes(flipped))
+    torn.append(whole + b"x")
+
+    for data in torn:
+        file.unlink(missing_ok=True)
+        if data is not None:
+            file.write_bytes(data)
+        said, (net, optimizer) = [], toy()
+        found = load_state(tmp_path, net, optimizer, {"digest": "d"}, said.append)
+        assert 10 == found.step, data
+        assert 1 == len(said)
+        assert "is damaged" in said[0]
+        assert str(folder) in said[0]
+
+    file.write_bytes(whole)
+    assert 20 == load_state(tmp_path, *toy(), {"digest": "d"}, print).step
+
+
+def test_states_of_the_first_version_are_read(tmp_path):
+    """They had neither a mark nor what came later."""
+    folder, _ = states_of(tmp_path)
+    (folder / "DONE").unlink()
+    (folder / "average.safetensors").unlink()
+    state = json.loads((folder / "state.json").read_text())
+    kept = {k: state[k] for k in ("identity", "step", "seconds", "loss", "sha256")}
+    del kept["sha256"]["average.safetensors"]
+    (folder / "state.json").write_text(json.dumps({"version": 1, **kept}))
+
+    found = load_state(tmp_path, *toy(), {"digest": "d"}, pytest.fail)
+
+    assert Progress(step=20, seconds=0.0, loss=1.0) == found
+
+
+def test_averaged_weights_and_the_best_come_back(tmp_path):
+    """With the count of updates, on which the next one depends."""
+    _, average = states_of(tmp_path)
+    net, optimizer = toy()
+    other = Average(net, 0.9)
+
+    found = load_state(tmp_path, net, optimizer, {"digest": "d"}, print, other)
+
+    assert (0.5, 20) == (found.best, found.best_step)
+    assert average.updates == other.updates == 2
+    for name, tensor in average.tensors.items():
+        assert torch.equal(tensor, other.tensors[name])
+
+
 def test_a_half_written_state_is_no_state(tmp_path):
     """What a kill leaves under another name is not looked at, and the next save clears it."""
     net, optimizer = toy()
@@ -98,43 +177,41 @@ def test_a_half_written_state_is_no_state(tmp_path):
 
 
 @pytest.mark.slow
-def test_stopped_twice_the_run_ends_as_the_unbroken_one(small_build, tmp_path):
-    """SIGTERM, exit 143, the same command; a kill -9, the same command: equal bit for bit."""
-    steps = 60
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command_of(small_build, whole, steps), cwd=ROOT, check=True, capture_output=True)
-
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
-        process = subprocess.Popen(
-            command_of(small_build, broken, steps, "--save-minutes", "0.005"),
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        seen = newest(broken)
-        while process.poll() is None and newest(broken) <= seen:
-            time.sleep(0.02)
-        os.kill(process.pid, number)
-        said = process.communicate(timeout=60)[1]
-        assert code == process.returncode, said
-        if number == signal.SIGTERM:
-            assert "run the same command again" in said
-    assert 0 < newest(broken) < steps
-    subprocess.run(
-        command_of(small_build, broken, steps, "--save-minutes", "0.005"),
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
+def test_a_signal_saves_and_the_same_command_goes_on(small_build, tmp_path):
+    """SIGUSR1 as from Slurm: a state at once, exit 138; then to the end. test_kills.py has -9."""
+    out, steps = tmp_path / "run", 400
+    command = command_of(small_build, out, steps, "--log-steps", "1", "--tracker", "none")
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+    while process.poll() is None and not (out / "log.csv").exists():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGUSR1)
+    said = process.communicate(timeout=120)[1]
 
-    for name, tensor in weights_of(whole).items():
-        assert torch.equal(tensor, weights_of(broken)[name]), name
-    assert not (broken / FOLDER).exists()
-    logs = [(out / "log.csv").read_text().splitlines() for out in (whole, broken)]
-    steps_logged = [[line.split(",")[0] for line in log] for log in logs]
-    assert steps_logged[0] == steps_logged[1]
-    assert 60 == json.loads((broken / "run.json").read_text())["steps"]
+    assert 128 + signal.SIGUSR1 == process.returncode, said
+    assert "run the same command again" in said
+    assert newest(out) < steps
+
+
+@pytest.mark.parametrize("resume", ["auto", "never"])
+def test_resume_never_leaves_an_unfinished_run_alone(small_build, tmp_path, resume, capsys):
+    """What is there is neither taken nor lost."""
+    short = ["--crop", "16", "--batch-size", "4", "--max-steps", "4", "--tracker", "none"]
+    door = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "run"), *short]
+    states = tmp_path / "run" / FOLDER / "step-00000002"
+    states.mkdir(parents=True)
+
+    code = main([*door, "--resume", resume])
+
+    said = capsys.readouterr()
+    if resume == "never":
+        assert 2 == code
+        assert "holds an unfinished run" in said.err
+        assert states.exists()
+    else:  # a state without files is a damaged one: said, and the run begins anew
+        assert 0 == code, said
+        assert "is damaged" in said.out
 
 
 def newest(out) -> int:

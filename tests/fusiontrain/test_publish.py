@@ -1,0 +1,108 @@
+"""Weights given away: a file that fuse reads, a card, the hub's conventions on a local folder."""
+
+import json
+
+import pytest
+import torch
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from fusiontrain.cli import main
+from fusiontrain.errors import CheckpointError
+from fusiontrain.models.registry import build_model
+
+TRAINING = {
+    "recipe": {"name": "pretrain", "sha256": "ab" * 32},
+    "manifests": ["cd" * 32],
+    "steps": 7,
+    "loss": 0.5,
+    "weights": "averaged",
+    "validation": {"held_loss": 0.25, "ergas x": 1.5},
+    "best": {"by": "held_loss", "value": 0.25, "step": 5},
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.manual_seed(0)
+    info = CheckpointInfo(model="anyband", sizes={"width": 8, "blocks": 1}, training=TRAINING)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_checkpoint(folder / "model.safetensors", build_model("anyband", **info.sizes), info)
+    return folder
+
+
+def batch():
+    rng = torch.Generator().manual_seed(1)
+    ms, pan = (torch.rand(1, c, s, s, generator=rng) * 900 for c, s in ((3, 8), (1, 32)))
+    half = torch.full((1, 3), 0.5)
+    return PanBatch(ms=ms, pan=pan, ratio=4, mtf=half, softness=half)
+
+
+def test_a_package_is_weights_and_a_card(run, tmp_path):
+    """The weights load as any others; the card tells what the file tells."""
+    out = tmp_path / "out"
+
+    assert 0 == main(["publish", str(run), str(out), "--license", "mit"])
+
+    assert (
+        load_checkpoint(run / "model.safetensors")[1]
+        == load_checkpoint(out / "model.safetensors")[1]
+    )
+    assert {"model.safetensors", "README.md", "config.json"} == {p.name for p in out.iterdir()}
+    card = (out / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: panprior\n")
+    assert "license: mit" in card
+    for told in ("ab" * 32, "cd" * 32, "| ergas x | 1.5 |", "go by held_loss, at step 5"):
+        assert told in card
+    assert {"width": 8, "blocks": 1} == json.loads((out / "config.json").read_text())["sizes"]
+
+
+def test_the_hubs_conventions_on_a_local_folder(run, tmp_path, monkeypatch):
+    """from_pretrained, save_pretrained and back: the same network, the same file, no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub = pytest.importorskip("fusiontrain.hub", reason="needs huggingface_hub")
+    assert 0 == main(["publish", str(run), str(tmp_path / "out")])
+
+    model = hub.Pansharpener.from_pretrained(tmp_path / "out")
+    model.save_pretrained(tmp_path / "again")
+    twin = hub.Pansharpener.from_pretrained(str(tmp_path / "again"))
+
+    with torch.no_grad():
+        expected = load_checkpoint(run / "model.safetensors")[0](batch())
+        assert torch.equal(expected, model(batch()))
+        assert torch.equal(expected, twin(batch()))
+    assert TRAINING == twin.info.training
+    for name in ("model.safetensors", "README.md", "config.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_a_folder_of_someone_elses_weights_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub = pytest.importorskip("fusiontrain.hub", reason="needs huggingface_hub")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"\x80pickle")
+
+    with pytest.raises(CheckpointError, match="is a pickle"):
+        hub.Pansharpener.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--best"], "had nothing to validate on"),
+        (["--license", "MIT license"], "--license is a word"),
+    ],
+)
+def test_what_cannot_be_published_is_one_line(run, tmp_path, flags, word, capsys):
+    assert 2 == main(["publish", str(run), str(tmp_path / "out"), *flags])
+    assert word in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten(run, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("x")
+
+    assert 2 == main(["publish", str(run), str(tmp_path / "out")])
+    assert "is not empty" in capsys.readouterr().err
