@@ -1,0 +1,296 @@
+"""The simulation beside its rivals, in one run, in turns: samples a second and core.
+
+python bench/simulation.py [--photos DIR] [--rounds 5] [--samples 48] [--only rivals ...]
+python bench/simulation.py --only memory --memory 20000 --tile 64
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plain_torch
+import torch
+from nvidia.dali import fn, pipeline_def
+from PIL import Image
+from record import command_line, record
+
+from simgen import graph, pipeline
+from simgen.build import Progress, run_build
+from simgen.config import Build
+from simgen.draws import draw_sample
+from simgen.engine import finish
+from simgen.plan import Plan
+from simgen.recipes import find_recipe
+from simgen.shard import build_shard
+from simgen.sources import open_source
+from simgen.writer import write_shard
+
+SIZE = (500, 375)
+BANDS = 8
+IMAGENET = Path(__file__).parents[2] / "shared/data/photos/imagenet"
+LIBRARIES = ("numpy", "nvidia-dali-cuda130", "pillow", "torch", "blosc2")
+PARTS = ("rivals", "workers", "memory", "writing")
+Jobs = list[graph.Job]
+
+
+def make_photos(folder: Path, number: int) -> str:
+    """`number` JPEGs of 500x375: ImageNet's own of that size, else cut from scikit-image's."""
+    found = []
+    if IMAGENET.is_dir():
+        for path in sorted(IMAGENET.iterdir()):
+            with Image.open(path) as image:
+                if image.size == SIZE and image.format == "JPEG":
+                    found.append(path.read_bytes())
+    what = f"{len(found)} of ImageNet's own, repeated"
+    for i in range(number):
+        path = folder / f"{i:05d}.jpg"
+        if found:
+            path.write_bytes(found[i % len(found)])
+        else:
+            what = "cut from scikit-image's photographs"
+            demo = open_source("demo", None).photos
+            with Image.open(demo[i % len(demo)].place.path) as image:
+                whole = image.convert("RGB")
+            whole = whole.resize([max(a, b) for a, b in zip(whole.size, SIZE, strict=True)])
+            left, top = (i * 37 % (a - b + 1) for a, b in zip(whole.size, SIZE, strict=True))
+            whole.crop((left, top, left + SIZE[0], top + SIZE[1])).save(path, quality=92)
+    return what
+
+
+def build_of(source: Path, out: Path, **changes: Any) -> Build:
+    recipe = replace(find_recipe("sensor"), tile=changes.pop("tile", 256))
+    options = {"dataset": "folder", "source": source, "out": out, "bands": (BANDS,)}
+    return Build(**(options | {"recipe": recipe} | changes))
+
+
+def on_one_core() -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+
+
+def jobs_of(folder: Path, number: int) -> Jobs:
+    recipe, jobs = find_recipe("sensor"), []
+    for path in sorted(folder.glob("*.jpg"))[:number]:
+        draw = draw_sample(
+            recipe, bands=BANDS, seed=0, key=path.name, height=SIZE[1], width=SIZE[0]
+        )
+        jobs.append(graph.Job(image=path.read_bytes(), draw=draw))
+    return jobs
+
+
+def decode_and_crop(jobs: Jobs) -> int:
+    """What DALI needs for the pixels alone: no check of the image, no resize."""
+
+    @pipeline_def
+    def crops(feed: Callable[..., Any]) -> Any:
+        columns = fn.external_source(
+            source=feed, num_outputs=3, batch=True, dtype=list(graph._CROP_FEED[:3])
+        )
+        return (graph._decode(*columns, "cpu"),)
+
+    feed = graph._feeder(jobs, lambda job: graph._encoded_row(job)[:3])
+    pipe = crops(feed=feed, **graph._options("cpu", 1))
+    return sum(1 for _ in graph._run(pipe, len(jobs)))
+
+
+def in_graph(jobs: Jobs) -> None:
+    """The pure DALI graph, which leaves out moving objects and local shifts, then noise."""
+    recipe = find_recipe("sensor")
+    for physical in (False, True):
+        some = [job for job in jobs if job.draw.optics.physical is physical]
+        seen = graph.observe_in_graph(some, recipe, device="cpu")
+        for job, images in zip(some, seen, strict=True):
+            finish(*images, job.draw, recipe)
+
+
+def in_torch(jobs: Jobs) -> None:
+    for job in jobs:
+        plain_torch.simulate(job.image, job.draw, find_recipe("sensor"))
+
+
+def rivals(photos: Path, rounds: int, number: int) -> dict[str, Any]:
+    """Samples a second of one core's time (all threads'), medians of rounds in turns, and shares.
+
+    The processor's time, not the clock's: what else runs on the machine counts less.
+    """
+    on_one_core()
+    jobs, numbers = jobs_of(photos, number), count()
+
+    def whole_build() -> None:
+        with tempfile.TemporaryDirectory(dir=photos.parent) as out:
+            build = build_of(photos, Path(out), limit=number, shard_size=number)
+            build_shard(tasks_of(build, seed=next(numbers))[0])
+
+    runs: dict[str, Callable[[], object]] = {
+        "decode and crop alone": lambda: decode_and_crop(jobs),
+        "decode, crop, resize": lambda: list(graph.read_crops(jobs, device="cpu")),
+        "ours, JPEG to arrays": lambda: pipeline.run(jobs, find_recipe("sensor"), device="cpu"),
+        "plain torch, JPEG to arrays": lambda: in_torch(jobs),
+        "pure DALI graph, JPEG to arrays": lambda: in_graph(jobs),
+        "ours, whole build": whole_build,
+    }
+    spent: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):  # the first does not count
+        for name, run in runs.items():
+            start = time.process_time()
+            run()
+            if turn:
+                spent[name].append(time.process_time() - start)
+    rates = {name: number / statistics.median(times) for name, times in spent.items()}
+    ours, build = rates["ours, JPEG to arrays"], rates["ours, whole build"]
+    plain, dali = rates["plain torch, JPEG to arrays"], rates["pure DALI graph, JPEG to arrays"]
+    shares = {
+        "arrays / decode and crop (aim .6)": ours / rates["decode and crop alone"],
+        "build / decode and crop (aim .6)": build / rates["decode and crop alone"],
+        "arrays / plain torch (aim 3)": ours / plain,
+        "arrays / pure DALI (aim 2.5)": ours / dali,
+    }
+    return {"samples a second and core": rounded(rates), "ratios": rounded(shares)}
+
+
+def tasks_of(build: Build, seed: int = 0) -> list[Any]:
+    build = replace(build, seed=seed)
+    source = open_source(
+        "folder", build.source, tile=build.recipe.tile, ratio=build.recipe.ratio, bands=build.bands
+    )
+    return Plan(build=build, source=source).tasks()
+
+
+def workers(photos: Path, rounds: int) -> dict[str, Any]:
+    """Whole builds by one and by two processes, while all of them are at work."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(rounds):
+        for number, found in rates.items():
+            told: list[tuple[float, int]] = []
+
+            def report(progress: Progress, told: list[tuple[float, int]] = told) -> None:
+                told.append((time.perf_counter(), progress.samples))
+
+            with tempfile.TemporaryDirectory(dir=photos.parent) as out:
+                build = build_of(photos, Path(out), shard_size=16, limit=256, seed=turn)
+                if number == 1:
+                    before = os.sched_getaffinity(0)
+                    on_one_core()
+                run_build(build, workers=number, report=report)
+                if number == 1:
+                    os.sched_setaffinity(0, before)
+            first, last = told[2 * number], told[-number]  # all at work
+            found.append((last[1] - first[1]) / (last[0] - first[0]))
+    one, two = (statistics.median(found) for found in rates.values())
+    shown = rounded({"one worker, one core": one, "two workers, two cores": two})
+    return {"samples a second": shown, "two / one (aim 1.8)": round(two / one, 2)}
+
+
+def memory(photos: Path, number: int, tile: int) -> dict[str, Any]:
+    """Resident memory of a worker over `number` samples, read ten times a second."""
+    listed = sum(1 for _ in photos.glob("*.jpg"))
+    with tempfile.TemporaryDirectory(dir=photos.parent) as out:
+        options = {"--dataset": "folder", "--source": photos, "--out": f"{out}/s", "--bands": BANDS,
+                   "--tile": tile, "--draws": -(-number // listed), "--limit": number}  # fmt: skip
+        words = [str(word) for pair in options.items() for word in pair]
+        command = [sys.executable, "-m", "simgen", "build", *words, "--quiet"]
+        start = time.perf_counter()
+        process = subprocess.Popen(command)
+        seen: list[float] = []
+        while process.poll() is None:
+            try:
+                pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+            except (OSError, IndexError):
+                break
+            seen.append(pages * os.sysconf("SC_PAGESIZE") / 2**20)
+            time.sleep(0.1)
+        if process.wait():
+            raise RuntimeError("the build failed")
+        seconds = time.perf_counter() - start
+    half = np.array(seen[len(seen) // 2 : -5])
+    slope = np.polyfit(np.linspace(0, number / 2, half.size), half, 1)[0] * 10_000
+    return {
+        "samples": number, "tile": tile, "seconds": round(seconds),
+        "MiB at 10 %, 50 %, 90 %": [round(seen[int(len(seen) * x)]) for x in (0.1, 0.5, 0.9)],
+        "MiB at most (aim 1536)": round(max(seen)),
+        "MiB more per 10,000 samples, second half": round(float(slope), 1),
+    }  # fmt: skip
+
+
+def writing(photos: Path, rounds: int) -> dict[str, Any]:
+    """Our writer with samples at hand beside dd, both to fsync, in the same folder."""
+    rng = np.random.default_rng(0)
+    members = {"gt.npy": rng.bytes(2**20), "ms.npy": rng.bytes(2**16), "pan.npy": rng.bytes(2**17),
+               "json": b"{}"}  # fmt: skip
+    samples, spent = 256, {"dd": [], "ours": []}
+    size = 0
+    with tempfile.TemporaryDirectory(dir=photos.parent) as out:
+        task = tasks_of(build_of(photos, Path(out)))[0]
+        for _ in range(rounds):
+            start = time.perf_counter()
+            ready: Iterator[Any] = ((f"{i:09d}", members) for i in range(samples))
+            size = write_shard(task, ready, reasons={}).row.bytes
+            spent["ours"].append(time.perf_counter() - start)
+            plain = Path(out) / "plain"
+            start = time.perf_counter()
+            subprocess.run(
+                ["dd", "if=/dev/zero", f"of={plain}", "bs=1M", f"count={size >> 20}", "conv=fsync"],
+                check=True, capture_output=True,
+            )  # fmt: skip
+            spent["dd"].append(time.perf_counter() - start)
+            plain.unlink()
+    rates = {name: size / 1e6 / statistics.median(times) for name, times in spent.items()}
+    return {"MB/s": rounded(rates), "ours / dd (aim .8)": round(rates["ours"] / rates["dd"], 2)}
+
+
+def rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.3g}") for name, value in figures.items()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--samples", type=int, default=48)
+    parser.add_argument("--photos", type=Path, help="a folder of 500x375 JPEGs; default: made")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=["rivals", "workers", "writing"]
+    )
+    parser.add_argument("--memory", type=int, default=20_000, metavar="N", help="samples")
+    parser.add_argument("--tile", type=int, default=64, help="of --memory")
+    told = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="panprior-bench-") as root:
+        photos = told.photos or Path(root) / "photos"
+        photos.mkdir(exist_ok=True)
+        what = "given" if told.photos else make_photos(photos, 400)
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "rivals": lambda: rivals(photos, told.rounds, told.samples),
+            "workers": lambda: workers(photos, told.rounds),
+            "memory": lambda: memory(photos, told.memory, told.tile),
+            "writing": lambda: writing(photos, told.rounds),
+        }
+        print(f"sensor, {BANDS} bands, 256x256, ratio 4, from 500x375 JPEGs ({what})")
+        for name in told.only:
+            before = os.sched_getaffinity(0)
+            figures = parts[name]()
+            os.sched_setaffinity(0, before)
+            show(name, figures)
+            record(f"simgen {name}", figures | {"photographs": what}, command=command_line(),
+                   libraries=LIBRARIES)  # fmt: skip
+    return 0
+
+
+def show(name: str, figures: dict[str, Any]) -> None:
+    print(f"\n{name}")
+    for key, value in figures.items():
+        rows = value.items() if isinstance(value, dict) else [(key, value)]
+        for row, number in rows:
+            print(f"  {row:45s} {number}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
