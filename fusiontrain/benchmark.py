@@ -58,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods", default="all", help="all, plain, none, or names with commas between"
     )
+    parser.add_argument(
+        "--registered",
+        action="store_true",
+        help="also run the methods on a PAN moved to where the MS lies, as networks get it",
+    )
     parser.add_argument("--protocol", choices=("reduced", "full", "both"), default="both")
     parser.add_argument(
         "--convention", choices=("scene", "aligned", "toolbox"), default="scene", help="of phase"
@@ -209,6 +214,8 @@ def _contenders(
         if len(set(names)) < len(names):
             raise SceneError(f"--methods names one twice: {args.methods}")
     contenders = classical(names)
+    if args.registered:
+        contenders += classical(names, registered=True)
     facts = {"versions": f"panprior {version('panprior')}, torch {torch.__version__}"}
     if args.one_shot and not args.weights:
         raise SceneError("--one-shot tunes a network: give --weights too")

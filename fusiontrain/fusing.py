@@ -12,6 +12,7 @@ from fusiontrain.batch import PanBatch, Statistics
 from fusiontrain.errors import SceneError
 from fusiontrain.injection import Moments, inject, moments, statistics
 from fusiontrain.knowledge import Knowledge
+from fusiontrain.registration import shifted
 from fusiontrain.scenes.scene import Part, Windows
 from fusiontrain.tiles import Box, Tile, around, grid_step, tile_scene
 
@@ -152,9 +153,10 @@ def assemble(scene: Windows, parts: Iterator[FusedPart]) -> Tensor:
 def window_batch(
     scene: Windows, part: Part, knowledge: Knowledge, stats: Statistics | None = None
 ) -> PanBatch:
+    """What a method sees of one window: PAN is moved to where the MS lies."""
     return PanBatch(
         ms=part.ms[None],
-        pan=part.pan[None],
+        pan=shifted(part.pan, knowledge.shift)[None],
         ratio=scene.ratio,
         phase=scene.phase,
         mtf=knowledge.mtf[None],

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusiontrain.batch import Convention
 from fusiontrain.errors import SceneError
+from fusiontrain.filters import gain_to_sigma
+from fusiontrain.registration import STILL, Shift, estimate_shift, shifted
 from fusiontrain.scenes.scene import LEAST_SIDE, Part, Windows
 from fusiontrain.softness import MAX_SIDE, estimate_softness
 from fusiontrain.tiles import Box
@@ -22,20 +25,43 @@ class Knowledge:
     mtf: Tensor
     softness: Tensor
     sensor: Sensor = GENERIC  # for what only classical methods ask: PAN's own gain
+    shift: Shift = (
+        STILL  # where on PAN the MS's pixels lie, PAN pixels: networks see PAN moved by it
+    )
 
     def __str__(self) -> str:
         gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
-        return "MTF {}, softness {}".format(*gains)
+        said = "MTF {}, softness {}".format(*gains)
+        if self.shift == STILL:
+            return said
+        return "{}, PAN registered by {:+.2f}, {:+.2f} pixels".format(said, *self.shift)
 
 
-def learn(scene: Windows, *, sensor: Sensor | None, softness: float | None) -> Knowledge:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What the pair itself tells."""
+
+    softness: float
+    shift: Shift
+
+
+def learn(
+    scene: Windows, *, sensor: Sensor | None, softness: float | None, register: bool = True
+) -> Knowledge:
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less
-    the part that the wanted softness leaves in.
+    the part that the wanted softness leaves in. The shift between the two is measured always,
+    and left out unless `register`.
     """
     C, ratio = scene.bands, scene.ratio
-    measured = measure_softness(scene) if sensor is None or softness is None else NOMINAL_MS
+    try:
+        found = measure_pair(scene)
+    except SceneError:
+        if sensor is None or softness is None:
+            raise
+        found = Measured(softness=NOMINAL_MS, shift=STILL)  # all is told; nothing need be seen
+    measured = found.softness
     wanted = measured if softness is None else softness
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_measured^2 - sigma_wanted^2.
@@ -43,12 +69,18 @@ def learn(scene: Windows, *, sensor: Sensor | None, softness: float | None) -> K
         mtf = torch.full((C,), min(max(remaining, 0.05), 0.9))
     else:
         mtf = torch.tensor(sensor.gains(C))
-    return Knowledge(mtf=mtf, softness=torch.full((C,), wanted), sensor=sensor or GENERIC)
+    return Knowledge(
+        mtf=mtf,
+        softness=torch.full((C,), wanted),
+        sensor=sensor or GENERIC,
+        shift=found.shift if register else STILL,
+    )
 
 
-def measure_softness(scene: Windows) -> float:
-    """estimate_softness on the fullest of nine windows, the middle one first.
+def measure_pair(scene: Windows) -> Measured:
+    """Blur and shift of one window, the fullest of nine, the middle one first.
 
+    The blur is measured on the registered pair: a shift looks like blur.
     Raises: SceneError if no window has data enough to tell.
     """
     best: Part | None = None
@@ -68,7 +100,30 @@ def measure_softness(scene: Windows) -> float:
             f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "
             "give --sensor and --softness, or a fuller scene"
         )
-    return estimate_softness(best.ms, best.pan, scene.ratio, valid, scene.phase)
+    pair = (scene.ratio, valid, scene.phase)
+    # Any blur will do to find the shift well enough for the blur; the blur then sharpens it.
+    shift = find_shift(best.ms, best.pan, NOMINAL_MS, *pair)
+    softness = estimate_softness(best.ms, shifted(best.pan, shift), *pair)
+    shift = find_shift(best.ms, best.pan, softness, *pair)
+    return Measured(softness=softness, shift=shift)
+
+
+def find_shift(
+    ms: Tensor,
+    pan: Tensor,
+    gain: float,
+    ratio: int,
+    valid: Tensor | None,
+    phase: Convention,
+) -> Shift:
+    """estimate_shift of a pair whose blur has this gain at the MS's Nyquist."""
+    sigma = float(gain_to_sigma(torch.tensor(gain), ratio))
+    return estimate_shift(ms, pan, ratio, sigma, valid, phase)
+
+
+def measure_softness(scene: Windows) -> float:
+    """Of measure_pair."""
+    return measure_pair(scene).softness
 
 
 def _windows(h: int, w: int) -> list[Box]:

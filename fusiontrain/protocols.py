@@ -20,7 +20,7 @@ from fusiontrain.classical.method import Method, softened
 from fusiontrain.errors import MetricError, SceneError, ShapeError
 from fusiontrain.filters import degrade, reduce_pan
 from fusiontrain.fusing import fuse_scene
-from fusiontrain.knowledge import Knowledge, learn, measure_softness
+from fusiontrain.knowledge import Knowledge, find_shift, learn, measure_pair
 from fusiontrain.metrics import (
     d_lambda_k,
     d_rho,
@@ -33,6 +33,7 @@ from fusiontrain.metrics import (
     ssim,
     uqi,
 )
+from fusiontrain.registration import STILL, shifted
 from fusiontrain.scenes.scene import LEAST_SIDE, Scene
 from fusiontrain.sweeping import fuse_classical
 from fusiontrain.toolbox import imresize_bicubic, mtf_filter, pick
@@ -48,6 +49,7 @@ INDICES = {
 }
 BETTER_HIGH = frozenset({"Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR"})
 NETWORK = "network"
+REGISTERED = " registered"  # what the names of classical methods on a registered PAN end with
 MAX_SAMPLES = 2**26  # PAN pixels times bands that a benchmark holds in memory
 
 
@@ -67,6 +69,7 @@ class Case:
 
     @property
     def batch(self) -> PanBatch:
+        """The pair as it came."""
         return PanBatch(
             ms=self.scene.ms[None].float(),
             pan=self.scene.pan[None].float(),
@@ -76,14 +79,23 @@ class Case:
             phase=self.scene.phase,
         )
 
+    @property
+    def registered(self) -> PanBatch:
+        """PAN moved to where the MS lies, as networks get it."""
+        return replace(self.batch, pan=shifted(self.scene.pan.float(), self.knowledge.shift)[None])
+
     # Images and moments that classical methods share, made when first asked for.
     @cached_property
-    def plain(self) -> Known:
-        return Known(Frame(self.batch, self.scene.sensor), valid=self.scene.valid)
+    def known(self) -> dict[tuple[bool, bool], Known]:
+        """(soft, registered) -> what classical methods are told."""
+        return {}
 
-    @cached_property
-    def soft(self) -> Known:
-        return Known(Frame(softened(self.batch), self.scene.sensor), valid=self.scene.valid)
+    def tell(self, *, soft: bool, registered: bool) -> Known:
+        if (soft, registered) not in self.known:
+            batch = self.registered if registered else self.batch
+            frame = Frame(softened(batch) if soft else batch, self.scene.sensor)
+            self.known[soft, registered] = Known(frame, valid=self.scene.valid)
+        return self.known[soft, registered]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +157,9 @@ def reduced(
         valid = -F.max_pool2d(-whole, side, 1, side // 2)[0] > 0
         if not bool(valid.any()):
             raise SceneError(f"{scene.name}: nodata leaves nothing to judge; cut out a fuller part")
-    told = measure_softness(scene) if softness is None else softness
+    told = measure_pair(scene).softness if softness is None else softness
+    seen = None if valid is None else -F.max_pool2d(-valid[None].float(), ratio)[0] > 0
+    shift = find_shift(low, less, float(mtf.mean()), ratio, seen, phase)
     return Case(
         name=scene.name,
         scene=replace(
@@ -156,7 +170,9 @@ def reduced(
             phase=phase,
             geo=None,
         ),
-        knowledge=Knowledge(mtf=mtf, softness=torch.full_like(mtf, told), sensor=scene.sensor),
+        knowledge=Knowledge(
+            mtf=mtf, softness=torch.full_like(mtf, told), sensor=scene.sensor, shift=shift
+        ),
         truth=ms.float(),
         note=_sentences(scene.note, f"Wald's protocol, {phase} phase"),
     )
@@ -191,11 +207,18 @@ def full(scene: Scene, *, convention: Convention | None = None) -> Case:
     )
 
 
-def classical(names: Sequence[str]) -> list[Contender]:
-    """Classical methods by name. Raises: SceneError naming those there are."""
+def classical(names: Sequence[str], *, registered: bool = False) -> list[Contender]:
+    """Classical methods by name, on the pair as it came or on a PAN moved to where the MS lies.
+
+    Raises: SceneError naming those there are.
+    """
     if unknown := [name for name in names if name not in METHODS]:
         raise SceneError(f"no method {', '.join(unknown)}; have: {', '.join(METHODS)}")
-    return [Contender(name=name, fuse=partial(_classical, METHODS[name])) for name in names]
+    ending = REGISTERED if registered else ""
+    return [
+        Contender(name=name + ending, fuse=partial(_classical, METHODS[name], registered))
+        for name in names
+    ]
 
 
 def network(net: nn.Module, halo: Callable[[int], int], name: str = NETWORK) -> Contender:
@@ -224,11 +247,12 @@ def judge(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
         )
 
 
-def _classical(method: Method, case: Case) -> Tensor:
+def _classical(method: Method, registered: bool, case: Case) -> Tensor:
     scene = case.scene
     if method.window and scene.phase == "aligned" and max(scene.shape) > 2 * method.window:
-        return fuse_classical(scene, method, case.knowledge)
-    known = case.soft if method.soft else case.plain
+        told = case.knowledge if registered else replace(case.knowledge, shift=STILL)
+        return fuse_classical(scene, method, told)
+    known = case.tell(soft=method.soft, registered=registered)
     return method.on(known.frame, known)[0].float()
 
 
@@ -243,7 +267,12 @@ def _with_truth(scene: Scene, softness: float | None, convention: Convention | N
     gains = torch.tensor(scene.sensor.gains(scene.bands))
     told = float(gains.mean()) if softness is None else softness
     if scene.phase == "toolbox":
-        knowledge = Knowledge(mtf=gains, softness=torch.full_like(gains, told), sensor=scene.sensor)
+        knowledge = Knowledge(
+            mtf=gains,
+            softness=torch.full_like(gains, told),
+            sensor=scene.sensor,
+            shift=measure_pair(scene).shift,
+        )
         how = "the sensor's MTF"
     else:
         # What only classical methods ask of the sensor, PAN's own gain, is known all the same.

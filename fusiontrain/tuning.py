@@ -109,7 +109,7 @@ def _crops(case: Case, config: TrainConfig) -> Iterator[tuple[PanBatch, Tensor]]
     if whole_truth is None or side < 8:
         raise SceneError(f"{case.name}: too small to tune on, {h}x{w} MS pixels")
     dice = torch.Generator().manual_seed(config.seed)
-    whole = case.batch
+    whole = case.registered
     for _ in range(config.max_steps):
         parts: list[list[Tensor]] = []
         for _ in range(config.batch_size):

@@ -104,6 +104,7 @@
       ["network", ours("network")],
       ["classical", ours("plain")],
       ["classical, softened PAN", ours("soft")],
+      ["classical, registered PAN", ours("registered")],
       ["published", methods((n) => of.origins[n])],
     ];
     for (const side of ["left", "right"]) fillSelect(get(side), groups, chosen[side]);

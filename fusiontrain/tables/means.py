@@ -73,9 +73,11 @@ class Table:
 
 
 def kind_of(method: str) -> str:
-    """The kind a name tells of, as the benchmark gives names: network, soft or plain."""
+    """The kind that a name of the benchmark's tells of: network, registered, soft or plain."""
     if method.startswith("network"):
         return "network"
+    if method.endswith(" registered"):
+        return "registered"
     return "soft" if method.endswith(" soft") else "plain"
 
 

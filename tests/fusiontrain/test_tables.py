@@ -263,6 +263,5 @@ def test_the_whole_table_has_a_body_a_scene():
 
 
 def test_kinds_are_told_by_name():
-    assert ["network", "network", "soft", "plain"] == [
-        kind_of(name) for name in ("network", "network zero-shot", "GSA soft", "GSA")
-    ]
+    names = ("network", "network zero-shot", "GSA soft", "GSA", "GSA soft registered")
+    assert ["network", "network", "soft", "plain", "registered"] == [kind_of(n) for n in names]
