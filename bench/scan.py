@@ -4,7 +4,6 @@ python bench/scan.py [--rounds 3] [--quick]
 """
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -51,7 +50,7 @@ def run(scan: Callable[..., Tensor], given: tuple[Tensor, ...], *, training: boo
 
 
 def seconds(runs: dict[str, Run], rounds: int) -> dict[str, float]:
-    """Median of `rounds` turns, after one that does not count."""
+    """The best of `rounds` turns, after one that does not count."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name, once in runs.items():
@@ -59,7 +58,7 @@ def seconds(runs: dict[str, Run], rounds: int) -> dict[str, float]:
             once()
             if turn:
                 taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in taken.items()}
+    return {name: min(times) for name, times in taken.items()}
 
 
 def main(argv: list[str] | None = None) -> int:

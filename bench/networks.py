@@ -1,0 +1,193 @@
+"""Every network on one core: the same batch, the best of turns, memory; a Markdown table.
+
+python bench/networks.py [--models NAME ...] [--rounds 3] [--crop 128] [--side 512] [--quick]
+
+Fusing: one 4-band image of `--side` PAN pixels a side, ratio 4. Training: forward, loss and
+backward on batches of 8 crops. Both in float32 and, for convolutional networks, with weights and
+images channels last; under bfloat16 autocast where the processor multiplies it (elsewhere torch
+falls back to plain loops; fusing is then timed on a small image, once). Memory: what a fresh
+process needed at its peak beyond what the imports, the weights and a small image took.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from record import RESULTS, command_line, record
+from torch import nn
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.losses import relative_l1
+from fusiontrain.models.registry import DEFAULT, MODELS, build_model
+
+BANDS, RATIO, BATCH = 4, 4, 8
+SLOW = {"panmamba", "fusionmamba", "lagconv", "panformer"}  # a quarter of the side, an eighth
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a network is run."""
+
+    name: str
+    bf16: bool = False
+    channels_last: bool = False
+
+
+PLAIN = Way("fp32")
+WAYS = (PLAIN, Way("fp32 cl", channels_last=True), Way("bf16", bf16=True))
+
+
+def draw(count: int, side: int) -> PanBatch:
+    dice = torch.Generator().manual_seed(1)
+    h = side // RATIO
+    gains = torch.full((count, BANDS), 0.3)
+    return PanBatch(
+        ms=torch.rand(count, BANDS, h, h, generator=dice) * 900 + 100,
+        pan=torch.rand(count, 1, side, side, generator=dice) * 900 + 100,
+        ratio=RATIO,
+        mtf=gains,
+        softness=gains,
+    )
+
+
+def build(name: str, way: Way) -> nn.Module:
+    sizes = MODELS[name].sizes
+    net = build_model(name, **{**sizes, "bands": BANDS} if "bands" in sizes else sizes)
+    return net.to(memory_format=torch.channels_last) if way.channels_last else net
+
+
+def laid(batch: PanBatch, way: Way) -> PanBatch:
+    if not way.channels_last:
+        return batch
+    ms, pan = (x.contiguous(memory_format=torch.channels_last) for x in (batch.ms, batch.pan))
+    return replace(batch, ms=ms, pan=pan)
+
+
+def fusing(name: str, way: Way, side: int) -> Callable[[], None]:
+    net, batch = build(name, way).eval(), laid(draw(1, side), way)
+
+    def once() -> None:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=way.bf16):
+            net(batch)
+
+    return once
+
+
+def training(name: str, way: Way, crop: int, count: int) -> Callable[[], None]:
+    net, batch = build(name, way), laid(draw(count, crop), way)
+    truth = torch.rand(count, BANDS, crop, crop) * 900 + 100
+
+    def once() -> None:
+        net.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=way.bf16):
+            fused = net(batch)
+        relative_l1(fused, truth, batch.ms).backward()
+
+    return once
+
+
+def rates(runs: dict[str, tuple[float, Callable[[], None]]], rounds: int) -> dict[str, float]:
+    """Amount a second: the best of `rounds` turns, after one that does not count."""
+    taken: dict[str, list[float]] = {key: [] for key in runs}
+    for turn in range(rounds + 1):
+        for key, (_, once) in runs.items():
+            start = time.perf_counter()
+            once()
+            if turn:
+                taken[key].append(time.perf_counter() - start)
+    return {key: runs[key][0] / min(times) for key, times in taken.items()}
+
+
+def peak_mebibytes(name: str, side: int) -> float:
+    """In a fresh process, fusing `side` x `side` once, beyond a first fusing of 64 x 64."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_peak, (name, side))
+
+
+def _peak(name: str, side: int) -> float:
+    torch.set_num_threads(1)
+    fusing(name, PLAIN, 64)()
+    once = fusing(name, PLAIN, side)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    once()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def measure(names: list[str], rounds: int, crop: int, side: int) -> dict[str, dict[str, float]]:
+    """All of `names` in turns with one another."""
+    fuse: dict[str, tuple[float, Callable[[], None]]] = {}
+    train: dict[str, tuple[float, Callable[[], None]]] = {}
+    small: dict[str, tuple[float, Callable[[], None]]] = {}
+    memory = {}
+    native = torch.cpu._is_avx512_bf16_supported()
+    for name in names:
+        here, count = (side // 4, 1) if name in SLOW else (side, BATCH)
+        for way in WAYS:
+            if way.channels_last and MODELS[name].family not in ("cnn", "unfolding"):
+                continue
+            if way.bf16 and not native:
+                small[f"{name} Mpix/s {way.name}"] = (64**2 / 1e6, fusing(name, way, 64))
+                continue
+            fuse[f"{name} Mpix/s {way.name}"] = (here**2 / 1e6, fusing(name, way, here))
+            train[f"{name} crops/s {way.name}"] = (count, training(name, way, crop, count))
+        memory[f"{name} MiB a Mpix"] = peak_mebibytes(name, here) / (here**2 / 1e6)
+    found = {**rates(fuse, rounds), **rates(train, rounds), **rates(small, 1), **memory}
+    rows: dict[str, dict[str, float]] = {name: {} for name in names}
+    for key, value in found.items():
+        name, column = key.split(" ", 1)
+        rows[name][column] = float(f"{value:.3g}")
+    return rows
+
+
+def held() -> dict[str, dict[str, float]]:
+    """Figures of earlier runs, so that networks can be measured a few at a time."""
+    if not RESULTS.exists():
+        return {}
+    return json.loads(RESULTS.read_text()).get("networks", {}).get("figures", {})
+
+
+def table(figures: dict[str, dict[str, float]]) -> str:
+    columns = [f"{what} {way.name}" for what in ("Mpix/s", "crops/s") for way in WAYS]
+    columns.append("MiB a Mpix")
+    lines = ["| network | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in figures.items():
+        cells = [f"{row[c]:g}" if c in row else "-" for c in columns]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--quick", action="store_true", help="tiny, one turn, no record")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if args.quick:
+        args.rounds, args.crop, args.side = 1, 32, 128
+    quick = [name for name in args.models if name not in SLOW]
+    slow = [name for name in args.models if name in SLOW]
+    figures = measure(quick, args.rounds, args.crop, args.side)
+    figures |= measure(slow, 1, args.crop, args.side)
+    print(table(figures))
+    if DEFAULT in figures and "pannet" in figures and "fusionnet" in figures:
+        ours = figures[DEFAULT]["crops/s fp32"]
+        for other in ("pannet", "fusionnet"):
+            print(f"{DEFAULT} trains {ours / figures[other]['crops/s fp32']:.2f} times {other}")
+    if not args.quick:
+        figures = {**held(), **figures}
+        record("networks", figures, command=command_line(), libraries=("torch",))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
