@@ -1,4 +1,4 @@
-"""A whole Slurm on this machine: munge, slurmctld and slurmd of one node, by a fixture."""
+"""A whole Slurm on this machine, by a fixture: munge, slurmctld and two nodes' slurmd."""
 
 import os
 import shutil
@@ -16,14 +16,13 @@ ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
 AuthType=auth/munge
 CredType=cred/munge
 AuthInfo=socket={root}/munge.socket
 StateSaveLocation={root}/state
-SlurmdSpoolDir={root}/spool
+SlurmdSpoolDir={root}/spool/%n
 SlurmctldPidFile={root}/slurmctld.pid
-SlurmdPidFile={root}/slurmd.pid
+SlurmdPidFile={root}/slurmd-%n.pid
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 MpiDefault=none
@@ -35,9 +34,15 @@ SchedulerParameters=batch_sched_delay=0,sched_min_interval=1000
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=2000 State=UNKNOWN
+KillWait=30
+{nodes}
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+
+
+NODES = ("one", "two")
+IDLE = "idle\n" * len(NODES)
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=4000"
 
 
 def free_ports(count: int) -> list[int]:
@@ -67,19 +72,24 @@ def slurm():
     (root / "munge.key").write_bytes(os.urandom(128))
     (root / "munge.key").chmod(0o600)
     host = socket.gethostname().partition(".")[0]
-    (root / "slurm.conf").write_text(CONF.format(root=root, host=host, ports=free_ports(2)))
+    ports = free_ports(1 + len(NODES))
+    nodes = [NODE.format(name=n, host=host, port=p) for n, p in zip(NODES, ports[1:], strict=True)]
+    (root / "slurm.conf").write_text(
+        CONF.format(root=root, host=host, ports=ports, nodes="\n".join(nodes))
+    )
     environment = {**os.environ, "PATH": path, "SLURM_CONF": str(root / "slurm.conf")}
     names = {"key-file": "key", "socket": "socket", "pid-file": "pid", "seed-file": "seed"}
     munge = ["munged", "--foreground", "--force", f"--log-file={root}/munge.log"]
     munge += [f"--{option}={root}/munge.{ending}" for option, ending in names.items()]
     daemons = []
     try:
-        for command in (munge, ["slurmctld", "-D"], ["slurmd", "-D", "-N", host]):
-            with (root / f"{command[0]}.out").open("wb") as log:
+        slurmds = [["slurmd", "-D", "-N", name] for name in NODES]
+        for command in (munge, ["slurmctld", "-D"], *slurmds):
+            with (root / f"{len(daemons)}-{command[0]}.out").open("wb") as log:
                 daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             if command is munge:
                 wait_for((root / "munge.socket").exists, 5)
-        if not wait_for(lambda: "idle" in told(["sinfo", "-h", "-o", "%T"], environment), 20):
+        if not wait_for(lambda: told(["sinfo", "-hN", "-o", "%T"], environment) == IDLE, 40):
             logs = {p.name: p.read_text(errors="replace")[-500:] for p in root.glob("*.out")}
             pytest.skip(f"Slurm does not start here: {logs}")
         yield environment
@@ -106,3 +116,13 @@ def wait_for(condition, seconds: float) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+@pytest.fixture
+def wait():
+    """(condition, seconds): until it holds, or the test fails."""
+
+    def until(condition, seconds: float) -> None:
+        assert wait_for(condition, seconds), "took too long"
+
+    return until
