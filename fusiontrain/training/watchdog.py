@@ -65,7 +65,10 @@ class Watchdog:
         try:
             sys.stderr.write(said)
             sys.stderr.flush()
-            with self.report.open("w") as file:
-                faulthandler.dump_traceback(file)
+            try:
+                with self.report.open("w") as file:
+                    faulthandler.dump_traceback(file)
+            except OSError:  # a machine without the run's folder, or a full disk
+                faulthandler.dump_traceback(_STDERR)
         finally:
             os._exit(HUNG)

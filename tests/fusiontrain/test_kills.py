@@ -63,10 +63,24 @@ def free_port():
         return server.getsockname()[1]
 
 
-def begin(starter, build, out, world, *more):
-    """The pids of a run's ranks."""
-    argv = ["pretrain", "--shards", str(build), "--out", str(out), "--crop", "16"]
-    argv += ["--batch-size", "4", "--max-steps", str(STEPS), "--save-steps", str(SAVED)]
+def begin(starter, build, out, world, *more, second=()):
+    """The pids of a run's ranks. They share no folder, as on machines without one.
+
+    `second`: more options, for the second rank alone.
+    """
+    argv = [
+        "pretrain",
+        "--shards",
+        str(build),
+        "--crop",
+        "16",
+        "--batch-size",
+        "4",
+        "--max-steps",
+        str(STEPS),
+        "--save-steps",
+        str(SAVED),
+    ]
     argv += ["--log-steps", "1", "--ema-decay", "0.9", "--tracker", "none", *more]
     env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world)}
     env["ACCELERATE_USE_CPU"] = "true"
