@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # make shards DATASET=imagenet|skyscript|folder|tar|scene|demo SOURCE=... (docs/SOURCES.md)
-# [SPLIT=validation] [FILTER='gsd<=1'] [TILE=64] [SEED=1]
+# [SPLIT=validation] [FILTER='gsd<=1'] [TILE=64] [SEED=1] [COMPRESS=blosc2]
 DATASET ?= demo
 RECIPE ?= $(if $(filter scene,$(DATASET)),wald,sensor)
 SHARDS_ROOT ?= shards/built
@@ -55,6 +55,7 @@ bench: $(READY)
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \
 		$(if $(FILTER),--filter '$(FILTER)') $(if $(TILE),--tile $(TILE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(COMPRESS),--compress $(COMPRESS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
 
 clean:

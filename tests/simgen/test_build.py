@@ -35,14 +35,15 @@ def digests(folder):
 
 
 def test_workers_do_not_change_the_bytes(photos, tmp_path):
-    """One process, two processes: the same sha256 for every shard, the same manifest."""
-    run_build(build_of(photos, tmp_path / "one"), workers=1)
-    run_build(build_of(photos, tmp_path / "two"), workers=2)
+    """One, two and four processes: the same sha256 for every shard, the same manifest."""
+    for workers in (1, 2, 4):
+        run_build(build_of(photos, tmp_path / str(workers)), workers=workers)
 
-    assert 6 == len(digests(tmp_path / "one"))
-    assert digests(tmp_path / "one") == digests(tmp_path / "two")
-    for name in (NAME, "wids.json", "shard-000003.idx"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert 6 == len(digests(tmp_path / "1"))
+    for other in "24":
+        assert digests(tmp_path / "1") == digests(tmp_path / other)
+        for name in (NAME, "wids.json", "shard-000003.idx"):
+            assert (tmp_path / "1" / name).read_bytes() == (tmp_path / other / name).read_bytes()
 
 
 def test_seeds_recipes_and_bands_do(photos, tmp_path):
