@@ -50,6 +50,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/indices.py
+	$(BIN)/python bench/reader.py --training --record
 	$(BIN)/python bench/simulation.py --only rivals workers memory writing
 
 shards: $(READY)
