@@ -109,11 +109,12 @@ def in_process(folder: Path, files: Path, count: int) -> dict[str, Callable[[], 
     listed = [Listed(folder=folder, manifest=manifest, row=row) for row in manifest.shards]
     source = {d.nbytes: np.ones((count // BATCH, d.nbytes), np.uint8) for d in (whole, crops)}
 
-    def ours(data: IndexedShards) -> Callable[[], None]:
+    def ours(data: IndexedShards, *, first: bool) -> Callable[[], None]:
         block = data.new_block()
 
         def run() -> None:
-            forget_open()  # as if all were read for the first time
+            if first:
+                forget_open()  # nothing is mapped yet
             for k in range(count // BATCH):
                 data.read(k, block)
 
@@ -128,8 +129,16 @@ def in_process(folder: Path, files: Path, count: int) -> dict[str, Callable[[], 
 
         return run
 
+    def pread() -> None:
+        block = whole.new_block().numpy()
+        for one in listed:
+            with one.path.open("rb", buffering=0) as file:
+                while file.readinto(block):
+                    pass
+
     return {
-        "tiles: ours, in batches": ours(whole),
+        "tiles: ours, in batches, first pass": ours(whole, first=True),
+        "tiles: ours, in batches, later passes": ours(whole, first=False),
         "tiles: plain webdataset .decode()": lambda: drain(
             wds.WebDataset(tars, shardshuffle=False).decode(), count
         ),
@@ -139,8 +148,10 @@ def in_process(folder: Path, files: Path, count: int) -> dict[str, Callable[[], 
         "tiles: DataLoader over .npy files, in batches": lambda: drain(
             DataLoader(Files(files), batch_size=BATCH, shuffle=True), count
         ),
+        "tiles: the tars by read(), from the page cache": pread,
         "tiles: memcpy": copy(whole),
-        "crops: ours, turned, in batches": ours(crops),
+        "crops: ours, turned, in batches, first pass": ours(crops, first=True),
+        "crops: ours, turned, in batches, later passes": ours(crops, first=False),
         "crops: the same as float tensors": lambda: drain(
             batches(crops, start=0, workers=0), count // BATCH
         ),
@@ -229,6 +240,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="into bench/results.json")
     args = parser.parse_args()
     figures: dict[str, object] = {}
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder, files = Path(scratch) / "shards", Path(scratch) / "files"
         folder.mkdir()
@@ -265,6 +278,7 @@ def main() -> None:
             figures[f"one worker: {name}, samples/s"] = rate
             print(f"one worker: {name}: {rate:.0f} samples/s", flush=True)
         if args.training:
+            torch.set_num_threads(cores)
             for name, value in (training(folder, args.rounds) | processes(folder)).items():
                 figures[f"training: {name}"] = value
                 print(f"training: {name}: {value:.4g}", flush=True)

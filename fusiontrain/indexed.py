@@ -206,9 +206,9 @@ class _Handing(Dataset[_Handed]):
 
 
 def _clean_start() -> ForkServerContext:
-    """Workers forked from a process that has imported this file, and has no threads."""
+    """Workers forked from a process that has imported what they need, once, and has no threads."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["__main__", __name__])
     return context
 
 
