@@ -168,4 +168,7 @@ def look_at(batch: PanBatch) -> Look:
 def continued(image: Tensor) -> Tensor:
     """Sizes that are no multiple of SHUFFLE are continued to one; the frame cuts them again."""
     H, W = image.shape[-2:]
-    return F.pad(image, (0, -W % SHUFFLE, 0, -H % SHUFFLE), mode="replicate")
+    down, right = -H % SHUFFLE, -W % SHUFFLE
+    if not down and not right:  # padding by nothing would copy all
+        return image
+    return F.pad(image, (0, right, 0, down), mode="replicate")
