@@ -98,6 +98,7 @@ def test_more_readers_than_samples_are_refused(small_build):
         next(reader_of(small_build)._samples(0, 25))
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_workers_hand_over_whole_batches(small_build):
     """Started by spawn; batches survive the trip."""
     batches = list(islice(loader(reader_of(small_build), workers=2), 6))
