@@ -51,7 +51,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python bench/indices.py
 	$(BIN)/python bench/reader.py --training --record
-	$(BIN)/python bench/simulation.py --only rivals workers memory writing
+	$(BIN)/python bench/simulation.py
 
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \

@@ -24,6 +24,8 @@ from nvidia.dali import fn, pipeline_def
 from PIL import Image
 from record import command_line, record
 
+from shards.schema import decode_sample, packed_members, plain_members
+from shards.tar import read_samples
 from simgen import graph, pipeline
 from simgen.build import Progress, run_build
 from simgen.config import Build
@@ -39,7 +41,7 @@ SIZE = (500, 375)
 BANDS = 8
 IMAGENET = Path(__file__).parents[2] / "shared/data/photos/imagenet"
 LIBRARIES = ("numpy", "nvidia-dali-cuda130", "pillow", "torch", "blosc2")
-PARTS = ("rivals", "workers", "memory", "writing")
+PARTS = ("rivals", "workers", "memory", "writing", "compression")
 Jobs = list[graph.Job]
 
 
@@ -248,6 +250,30 @@ def writing(photos: Path, rounds: int) -> dict[str, Any]:
     return {"MB/s": rounded(rates), "ours / dd (aim .8)": round(rates["ours"] / rates["dd"], 2)}
 
 
+def compression(photos: Path, rounds: int, number: int) -> dict[str, Any]:
+    """Size of arrays packed and plain, and megabytes (plain) of one core's second each way."""
+    on_one_core()
+    spent: dict[str, list[float]] = {"pack": [], "unpack": [], "decode plain": []}
+    with tempfile.TemporaryDirectory(dir=photos.parent) as out:
+        build = build_of(photos, Path(out), limit=number, shard_size=number)
+        row = build_shard(tasks_of(build)[0]).row
+        plain = [members for _, members in read_samples(Path(out) / row.name)]
+    packed = [packed_members(members) for members in plain]
+    runs: dict[str, Callable[[], object]] = {
+        "pack": lambda: [packed_members(members) for members in plain],
+        "unpack": lambda: [plain_members(members) for members in packed],
+        "decode plain": lambda: [decode_sample(members) for members in plain],
+    }
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.process_time()
+            run()
+            spent[name].append(time.process_time() - start)
+    size, small = (sum(len(d) for m in some for d in m.values()) for some in (plain, packed))
+    rates = {name: size / 1e6 / statistics.median(times) for name, times in spent.items()}
+    return {"packed / plain": round(small / size, 3), "MB a second": rounded(rates)}
+
+
 def rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.3g}") for name, value in figures.items()}
 
@@ -257,9 +283,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=48)
     parser.add_argument("--photos", type=Path, help="a folder of 500x375 JPEGs; default: made")
-    parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=["rivals", "workers", "writing"]
-    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--memory", type=int, default=20_000, metavar="N", help="samples")
     parser.add_argument("--tile", type=int, default=64, help="of --memory")
     told = parser.parse_args(argv)
@@ -272,6 +296,7 @@ def main(argv: list[str] | None = None) -> int:
             "workers": lambda: workers(photos, told.rounds),
             "memory": lambda: memory(photos, told.memory, told.tile),
             "writing": lambda: writing(photos, told.rounds),
+            "compression": lambda: compression(photos, told.rounds, told.samples),
         }
         print(f"sensor, {BANDS} bands, 256x256, ratio 4, from 500x375 JPEGs ({what})")
         for name in told.only:

@@ -7,6 +7,8 @@ import struct
 from importlib.util import find_spec
 from typing import Literal
 
+import numpy as np
+
 from shards.errors import ContractError
 
 Compression = Literal["", "blosc2"]  # "": none
@@ -41,7 +43,7 @@ def pack(data: bytes) -> bytes:
     return bytes(packed)
 
 
-def unpack(data: bytes | memoryview, name: str, *, largest: int) -> bytes:
+def unpack(data: bytes | memoryview, name: str, *, largest: int) -> memoryview:
     """What was packed; its header's sizes are judged before anything is allocated.
 
     Raises: ContractError if it is no chunk of blosc2's, is cut, or claims over `largest` bytes.
@@ -57,9 +59,9 @@ def unpack(data: bytes | memoryview, name: str, *, largest: int) -> bytes:
             f"{name} must be a blosc2 chunk of {len(data)} bytes that holds at most {largest}; "
             f"its header says {packed} and {size}"
         )
-    out = bytearray(size)
+    out = np.empty(size, np.uint8)
     try:
         blosc2.decompress2(data, dst=out, nthreads=1)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ContractError(f"{name} does not decompress: {error}") from error
-    return bytes(out)
+    return out.data
