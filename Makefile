@@ -50,6 +50,8 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/indices.py
+	$(BIN)/python bench/networks.py
+	$(BIN)/python bench/scan.py
 	$(BIN)/python bench/reader.py --training --record
 	$(BIN)/python bench/simulation.py
 
