@@ -199,6 +199,7 @@ class Fuser:
 def make_fuser(choice: Choice) -> Fuser:
     """Raises: CheckpointError, SceneError, ContractError if the choice names what is not there."""
     sensor = None if choice.sensor == "auto" else find_sensor(choice.sensor)
+    device = find_device(choice.device)
     if choice.method != NETWORK:
         method = METHODS[method_names()[choice.method]]
         return Fuser(
@@ -211,7 +212,6 @@ def make_fuser(choice: Choice) -> Fuser:
     if choice.weights is None:
         raise SceneError(f"--method {NETWORK} needs --weights")
     net, info = load_checkpoint(choice.weights, expect=choice.model)
-    device = find_device(choice.device)
     entry = find_model(info.model)
     return Fuser(
         choice=choice,

@@ -205,15 +205,15 @@ def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> Geo
     shift = agree(found)
     if shift is None:
         return replace(pair, note=_joined(pair.note, "--match: no shift can be told; none applied"))
-    said = f"MS lies {shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels off the PAN"
+    said = f"{shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels"
     if max(abs(shift.rows), abs(shift.columns)) > limit:
         raise SceneError(
-            f"--match: {said}, over the limit of {limit:g}: are these one pass? "
-            "Orthorectify both first, or raise --match-limit"
+            f"--match: MS would have to move by {said}, over the limit of {limit:g}: are these "
+            "one pass? Orthorectify both first, or raise --match-limit"
         )
     nudge = shift.rows * pair.ratio, shift.columns * pair.ratio
     moved = _align(pair.pan_file, pair.ms_file, assume_aligned=assume_aligned, nudge=nudge)
-    note = f"--match: {said} ({shift.windows} of {shift.of} windows agree): moved by that"
+    note = f"--match: MS moved by {said} ({shift.windows} of {shift.of} windows agree)"
     return replace(moved, match=shift, note=_joined(note, moved.note))
 
 

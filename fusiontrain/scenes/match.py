@@ -18,7 +18,7 @@ _AGREED = 0.5  # MS pixels by which windows may differ from their median
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shift:
-    """MS shows at (row, column) what PAN shows at (row + rows, column + columns); MS pixels."""
+    """How MS must move to lie on PAN, MS pixels: it shows at (i, j) what PAN does further on."""
 
     rows: float
     columns: float

@@ -35,6 +35,7 @@ _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".vrt": "V
 _OPTIONS = {  # of GDAL, while we work
     "GDAL_CACHEMAX": 256 * 2**20,
     "GDAL_TIFF_INTERNAL_MASK": True,
+    "GDAL_HTTP_CONNECTTIMEOUT": 20,
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
