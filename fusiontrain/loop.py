@@ -24,7 +24,7 @@ from fusiontrain.training.launch import hold_folder
 from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.ranks import Ranks
 from fusiontrain.training.stepping import Stepper
-from fusiontrain.training.steps import Parts, Steps
+from fusiontrain.training.steps import BEST_NAME, Parts, Steps
 from fusiontrain.training.validation import Validation, hold
 from fusiontrain.training.watchdog import Watchdog
 from fusiontrain.vetting import Budget
@@ -98,6 +98,8 @@ def _train(
         restore(state, ranks.bare(net), optimizer.optimizer, average)
         if state.scaler is not None and ranks.scaler is not None:
             ranks.scaler.load_state_dict(state.scaler)
+    else:  # what an earlier run may have left is not this one's best
+        ranks.on_main(lambda: (out / BEST_NAME).unlink(missing_ok=True))
     ranks.start_trackers(
         {"recipe": running.recipe, **config.as_data()}, state.progress.step if state else 0
     )

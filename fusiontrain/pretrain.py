@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from fusiontrain.errors import Interrupted
-from fusiontrain.loop import Outcome, train
+from fusiontrain.loop import train
 from fusiontrain.models.registry import DEFAULT, MODELS
 from fusiontrain.options import add_flags, configure, find_sets, running
 from fusiontrain.recipes import PRETRAIN, find_recipe
@@ -33,13 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     config = configure(find_recipe(args.recipe), args, model=args.model)
     sets = find_sets(args)
-    say(train(config, sets, args.out, running(args)))
-    return 0
-
-
-def say(outcome: Outcome) -> None:
+    outcome = train(config, sets, args.out, running(args))
     verb = "found, already trained," if outcome.reused else "trained"
     print(f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})")
+    return 0
 
 
 if __name__ == "__main__":
