@@ -22,6 +22,8 @@ class Statistics:
     pan_mean: Tensor  # the same number for every band
     pan_std: Tensor
     gain: Tensor  # MTF-GLP-FS injection gain: DN of the band per DN of PAN
+    weights: Tensor  # of the bands in PAN: DN of PAN per DN of the band
+    dark: Tensor  # what the darkest ground has: haze, for methods that scale
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

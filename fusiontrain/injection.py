@@ -10,12 +10,15 @@ decimation in the scene's phase and Lanczos interpolation, on a PAN of matched s
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.batch import PanBatch, Statistics
 from fusiontrain.filters import blur, gain_to_sigma, to_ms, upsample
 
 TINY = 1e-6  # DN; keeps flat bands from dividing by zero
+_RIDGE = 1e-4  # of the bands' mean variance
+_DARKEST = 3.0  # spreads under the mean
 _PRIOR = 0.02  # of PAN's variance: how strongly flat ground holds to the scene's gain
 
 
@@ -28,30 +31,44 @@ class Injection:
     pan_soft: Tensor  # PAN at the wanted softness
     pan_low: Tensor  # that, through the band's MTF, decimated and interpolated
     pan_low_ms: Tensor  # the same before interpolation, (B, C, h, w)
+    ms: Tensor  # as it came, (B, C, h, w)
+    ratio: int
 
     @property
     def detail(self) -> Tensor:
         return self.pan_soft - self.pan_low
 
     def cut(self, rows: slice, columns: slice) -> "Injection":
+        """The part at these PAN pixels, which begin and end on the MS's grid."""
+        ratio = self.ratio
+        down, along = (slice(s.start // ratio, s.stop // ratio) for s in (rows, columns))
         return Injection(
             pan=self.pan[..., rows, columns],
             up=self.up[..., rows, columns],
             pan_soft=self.pan_soft[..., rows, columns],
             pan_low=self.pan_low[..., rows, columns],
-            pan_low_ms=self.pan_low_ms,
+            pan_low_ms=self.pan_low_ms[..., down, along],
+            ms=self.ms[..., down, along],
+            ratio=self.ratio,
         )
 
 
 @dataclass(slots=True)
 class Moments:
-    """Sums that whole-scene statistics need, collected window by window; float64, (B, C)."""
+    """Sums that whole-scene statistics need, collected window by window; float64."""
 
-    count: int  # pixels
+    count: int  # PAN pixels
     sums: Tensor  # (8, B, C)
+    products: Tensor  # (B, C + 2, C + 2), MS pixels: of the bands, PAN seen as MS, and one
+    least: Tensor  # (B, C), the smallest DN
 
     def __add__(self, other: "Moments") -> "Moments":
-        return Moments(self.count + other.count, self.sums + other.sums)
+        return Moments(
+            self.count + other.count,
+            self.sums + other.sums,
+            self.products + other.products,
+            torch.minimum(self.least, other.least),
+        )
 
 
 def inject(batch: PanBatch) -> Injection:
@@ -65,6 +82,8 @@ def inject(batch: PanBatch) -> Injection:
         pan_soft=blur(batch.pan, sigma_soft),
         pan_low=upsample(pan_low_ms, batch.ratio, batch.phase),
         pan_low_ms=pan_low_ms,
+        ms=batch.ms,
+        ratio=batch.ratio,
     )
 
 
@@ -89,19 +108,48 @@ def moments(images: Injection, valid: Tensor | None = None) -> Moments:
     up, soft, low = (x.double() for x in (images.up, images.pan_soft, images.pan_low))
     pan = images.pan.double().expand_as(up)
     products = torch.stack((up, up * up, pan, pan * pan, soft, low, up * soft, low * soft))
+    ms, seen = images.ms.double(), images.pan_low_ms.double().mean(1, keepdim=True)
+    beside = torch.cat((ms, seen, torch.ones_like(seen)), 1).flatten(2)
     if valid is None:
-        return Moments(up.shape[-1] * up.shape[-2], products.sum((-2, -1)))
-    return Moments(int(valid.sum()), (products * valid).sum((-2, -1)))
+        count, sums = up.shape[-1] * up.shape[-2], products.sum((-2, -1))
+        least = ms.amin((-2, -1))
+    else:
+        count, sums = int(valid.sum()), (products * valid).sum((-2, -1))
+        # An MS pixel counts if all PAN pixels over it do.
+        kept = (-F.max_pool2d(-valid[None, None].float(), images.ratio))[0, 0] > 0
+        beside = beside * kept.flatten()
+        least = torch.where(kept, ms, torch.inf).amin((-2, -1))
+    return Moments(count, sums, beside @ beside.mT, least)
 
 
 def statistics(m: Moments) -> Statistics:
-    """Means, spreads and full-scale injection gains from sums."""
+    """Means, spreads, full-scale injection gains, and how PAN is made of the bands, from sums."""
     up, up2, pan, pan2, soft, low, up_soft, low_soft = m.sums / m.count
     cov_up, cov_low = up_soft - up * soft, low_soft - low * soft
+    ms_std = (up2 - up * up).clamp_min(TINY).sqrt()
+    least = torch.where(m.least.isfinite(), m.least, up)
     return Statistics(
         ms_mean=up.float(),
-        ms_std=(up2 - up * up).clamp_min(TINY).sqrt().float(),
+        ms_std=ms_std.float(),
         pan_mean=pan.float(),
         pan_std=(pan2 - pan * pan).clamp_min(TINY).sqrt().float(),
         gain=torch.where(cov_low > TINY, cov_up / cov_low.clamp_min(TINY), 0.0).float(),
+        weights=_weights(m.products).float(),
+        # One dark outlier must not set the haze of a scene.
+        dark=torch.maximum(least, up - _DARKEST * ms_std).float(),
     )
+
+
+def _weights(products: Tensor) -> Tensor:
+    """(B, C) weights of the bands in the regression of PAN, seen as MS, on them and one.
+
+    Source: GSA's intensity, Aiazzi, Baronti and Selva 2007, IEEE TGRS 45(10):3230-3239.
+    """
+    count = products[:, -1:, -1:].clamp_min(1)
+    mean = products[:, :-1, -1:] / count
+    spread = products[:, :-1, :-1] / count - mean @ mean.mT
+    among, with_pan = spread[:, :-1, :-1], spread[:, :-1, -1:]
+    C = among.shape[-1]
+    # Bands that are nearly copies share their weight; flat ones get none.
+    held = _RIDGE * among.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + TINY
+    return torch.linalg.solve(among + held * torch.eye(C).to(among), with_pan)[..., 0]

@@ -6,6 +6,7 @@ grid SHUFFLE times coarser than the PAN's into a correction of the blur-matched 
 injection, in spreads of each band; as built its last layer is zero, and so is the correction.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +17,10 @@ from fusiontrain.batch import PanBatch, Statistics
 from fusiontrain.injection import Injection, inject, local_gains, moments, statistics
 
 SHUFFLE = 4  # PAN pixels per feature pixel, a side
-IMAGES = 6  # that the stem sees of a band
 WINDOWS = (1.0, 2.5)  # sigma, MS pixels, of the local gains
+WAYS = len(WINDOWS) + 3  # to inject otherwise than by the scene's gain
+IMAGES = 4 + WAYS  # that the stem sees of a band
+LEAST = 0.1  # spreads: denominators of ratios
 CONDITIONS = 4  # of a band
 CONDITION_WIDTH = 32
 
@@ -30,7 +33,7 @@ class Look:
     images: Injection
     stats: Statistics
     seen: Tensor  # (B * C, IMAGES, H', W'), continued to multiples of SHUFFLE
-    steered: list[Tensor]  # (B, C, H, W): what each window's local gain adds, in spreads
+    steered: list[Tensor]  # WAYS of (B, C, H, W): what each adds to the injection, in spreads
     conditions: Tensor  # (B, C, CONDITIONS)
 
     @property
@@ -57,7 +60,7 @@ class Frame(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(IMAGES * SHUFFLE**2, width, 1)
-        self.trust = nn.Linear(CONDITION_WIDTH, len(WINDOWS))
+        self.trust = nn.Linear(CONDITION_WIDTH, WAYS)
         nn.init.zeros_(self.trust.weight)
         nn.init.zeros_(self.trust.bias)
         self.condition = nn.Sequential(nn.Linear(CONDITIONS, CONDITION_WIDTH), nn.GELU())
@@ -139,13 +142,11 @@ def look_at(batch: PanBatch) -> Look:
     with torch.autocast(batch.pan.device.type, enabled=False):
         images = inject(batch)
         stats = batch.statistics or statistics(moments(images))
-        local_gain = [local_gains(batch, images, stats, sigma) for sigma in WINDOWS]
+        steered = [way.clamp(-4, 4) for way in other_ways(batch, images, stats)]
     B, C, H, W = images.up.shape
-    per_band = [s[..., None, None] for s in (stats.ms_mean, stats.ms_std, stats.pan_mean)]
-    ms_mean, ms_std, pan_mean = per_band
-    pan_std, gain = stats.pan_std[..., None, None], stats.gain[..., None, None]
-    local = [g - gain for g in local_gain]
-    steered = [(g * images.detail / ms_std).clamp(-4, 4) for g in local]
+    ms_mean, ms_std, pan_mean, pan_std = (
+        s[..., None, None] for s in (stats.ms_mean, stats.ms_std, stats.pan_mean, stats.pan_std)
+    )
     seen = torch.stack(
         [
             (images.up - ms_mean) / ms_std,
@@ -163,6 +164,34 @@ def look_at(batch: PanBatch) -> Look:
     return Look(
         batch=batch, images=images, stats=stats, seen=seen, steered=steered, conditions=conditions
     )
+
+
+def other_ways(batch: PanBatch, images: Injection, stats: Statistics) -> Iterator[Tensor]:
+    """What other injections than the scene's own would add to it, in spreads of each band.
+
+    The gain of each pixel's surroundings, under two windows; the detail scaled by the band's
+    brightness over PAN's (HPM-R with haze) and over the intensity's (BT-H); and what the bands
+    together do not explain of PAN at the MS's resolution, which GSA injects.
+    Sources: Vivone et al. 2018, IEEE TGRS 56(2):1146-1158 (HPM-R); Lolli et al. 2017, IEEE
+    GRSL 14(12):2255-2259 (BT-H); Aiazzi et al. 2007, IEEE TGRS 45(10):3230-3239 (GSA).
+    """
+    ms_mean, ms_std, pan_mean, pan_std, gain, weights, dark = (
+        getattr(stats, name)[..., None, None]
+        for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain", "weights", "dark")
+    )
+    detail = images.detail / ms_std
+    for sigma in WINDOWS:
+        yield (local_gains(batch, images, stats, sigma) - gain) * detail
+    above = images.up - dark
+    expected = gain * (images.pan_low - pan_mean) + ms_mean - dark  # of the band, by PAN alone
+    yield ((above / expected.clamp_min(LEAST * ms_std)).clamp(0, 4) - 1) * gain * detail
+    bands = (weights * (images.up - ms_mean)).sum(1, keepdim=True)
+    darkest = (weights * (dark - ms_mean)).sum(1, keepdim=True)
+    most = 4 * ms_std / pan_std
+    scaled = above.clamp_min(0) / (bands - darkest).clamp_min(LEAST * pan_std)
+    yield (torch.minimum(scaled, most) - gain) * detail
+    seen = images.pan_low - pan_mean
+    yield gain * (seen - bands) / ms_std
 
 
 def continued(image: Tensor) -> Tensor:
