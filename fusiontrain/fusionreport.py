@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import MetricError, ShapeError
-from fusiontrain.filters import upsample
+from fusiontrain.filters import LOBES, upsample
 from fusiontrain.fusing import FusedPart
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.metrics import d_lambda_k, d_s
-from fusiontrain.scenes.scene import Windows
+from fusiontrain.scenes.scene import Part, Windows
 from fusiontrain.tiles import Box
 
 SIDE = 512  # PAN pixels of a window, at most
@@ -62,9 +62,8 @@ class Spots:
         after: list[float] = []
         gains = knowledge.sensor.gains(scene.bands)
         for place, fused, valid in self.kept:
-            part = scene.read(place)
             every = valid if not bool(valid.all()) else None
-            up = upsample(part.ms[None], scene.ratio, scene.phase)[0]
+            part, up = _with_interpolated(scene, place)
             for image, values in ((up, before), (fused, after)):
                 try:
                     spectral = d_lambda_k(image, part.ms, mtf=gains, ratio=scene.ratio, valid=every)
@@ -81,6 +80,27 @@ class Spots:
             "hqnr_after": _mean(after),
             "drift": mean,
         }
+
+
+def _with_interpolated(scene: Windows, place: Box) -> tuple[Part, Tensor]:
+    """The pixels of `place`, and its MS on the PAN's grid as in the whole scene."""
+    h, w = scene.shape
+    wide = Box(
+        top=max(0, place.top - LOBES),
+        left=max(0, place.left - LOBES),
+        bottom=min(h, place.bottom + LOBES),
+        right=min(w, place.right + LOBES),
+    )
+    part = scene.read(wide)
+    (rows, columns), fine = (place.inside(wide), place.scaled(scene.ratio))
+    fine_rows, fine_columns = fine.inside(wide.scaled(scene.ratio))
+    up = upsample(part.ms[None], scene.ratio, scene.phase)[0]
+    cut = Part(
+        ms=part.ms[:, rows, columns],
+        pan=part.pan[:, fine_rows, fine_columns],
+        valid=part.valid[fine_rows, fine_columns],
+    )
+    return cut, up[:, fine_rows, fine_columns]
 
 
 def _drift(before: Tensor, after: Tensor) -> dict[str, float]:

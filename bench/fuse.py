@@ -1,0 +1,170 @@
+"""What `fusiontrain fuse` costs and whether its windows show.
+
+bench/fuse.py --seam 3000x5000        the network, whole and by windows: the largest difference, DN
+bench/fuse.py --slope 4 16 64 --bands 4 --method net   Mpix, seconds, Mpix/s, peak memory
+bench/fuse.py --half                  bf16 beside float32: RMS in DN of 11 bits
+
+Scenes are made here, below --room, and taken away again. `--weights` stands in for fresh ones.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.transform import Affine
+
+from fusiontrain import pansharpen
+from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.models.registry import DEFAULT, build_model
+
+GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
+BLOCK = 512
+CLI = Path(sys.executable).parent / "fusiontrain"
+
+
+def fresh_weights(path: Path, **sizes: int) -> Path:
+    """A network that changes what it is given: its last layer is not zero."""
+    torch.manual_seed(1)
+    net = build_model(DEFAULT, **sizes)
+    torch.nn.init.normal_(net.head.weight, std=0.02)
+    save_checkpoint(path, net, CheckpointInfo(model=DEFAULT, sizes=sizes, training={}))
+    return path
+
+
+def scene(height: int, width: int, bands: int, ratio: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """PAN (1, H, W) and MS (C, h, w), uint16 of 11 bits: ground at all scales."""
+    rng = np.random.default_rng(0)
+    pan = np.zeros((height, width), np.float32)
+    for cell in (256, 64, 16, 4, 1):
+        rough = rng.uniform(0, 1, (-(-height // cell), -(-width // cell))).astype(np.float32)
+        pan += rough.repeat(cell, 0).repeat(cell, 1)[:height, :width] * (60 * cell**0.4)
+    low = pan.reshape(height // ratio, ratio, width // ratio, ratio).mean((1, 3))
+    gains = np.linspace(0.5, 1.2, bands, dtype=np.float32)[:, None, None]
+    ms = low * gains + rng.uniform(0, 20, (bands, *low.shape)).astype(np.float32)
+    return pan[None].clip(0, 2047).astype("u2"), ms.clip(0, 2047).astype("u2")
+
+
+def seam(args: argparse.Namespace, room: Path) -> None:
+    height, width = map(int, args.seam.split("x"))
+    pan, ms = scene(height, width, args.bands)
+    weights = args.weights or fresh_weights(room / "w.safetensors")
+    told = {"weights": weights, "sensor": "IKONOS", "softness": 0.3, "threads": args.threads}
+
+    def fused(window: int) -> np.ndarray:
+        started = time.monotonic()
+        out = pansharpen(pan, ms, dtype="float32", window=window, **told)
+        print(f"  windows of {window}: {time.monotonic() - started:.0f} s", flush=True)
+        return out
+
+    whole = fused(args.whole or max(height, width))
+    for window in (512, 1000):
+        parts = fused(window)
+        off = np.abs(parts - whole)
+        rounded = np.abs(parts.round() - whole.round()).max()
+        place = np.unravel_index(off.argmax(), off.shape)
+        print(
+            f"seam {height}x{width}x{args.bands}, windows of {window}: at most {off.max():.4f} DN "
+            f"(after rounding {rounded:.0f}), RMS {np.sqrt((off**2).mean()):.2e}, at {place}"
+        )
+
+
+def slope(args: argparse.Namespace, room: Path) -> None:
+    weights = args.weights or fresh_weights(room / "w.safetensors")
+    print("Mpix     seconds  Mpix/s  s/Mpix  peak MiB")
+    for megapixels in args.slope:
+        side = round((megapixels * 1e6) ** 0.5 / (4 * BLOCK)) * 4 * BLOCK or BLOCK
+        paths = room / "pan.tif", room / "ms.tif"
+        _tiled(paths[0], side, 1, GRID)
+        _tiled(paths[1], side // 4, args.bands, GRID @ Affine.scale(4))
+        how = ["--method", args.method, "--sensor", "IKONOS", "--softness", "0.3", "--quiet"]
+        how += ["--threads", str(args.threads), "--memory", str(args.memory)]
+        how += ["--weights", str(weights)] if args.method == "net" else []
+        out = room / "out.tif"
+        started = time.monotonic()
+        pid = os.spawnv(os.P_NOWAIT, CLI, [CLI, "fuse", *map(str, paths), str(out), *how])
+        _, status, used = os.wait4(pid, 0)
+        seconds = time.monotonic() - started
+        if status:
+            raise SystemExit(f"fuse ended with {os.waitstatus_to_exitcode(status)}")
+        done = side * side / 1e6
+        print(
+            f"{done:7.1f} {seconds:9.1f} {done / seconds:7.3f} {seconds / done:7.3f} "
+            f"{used.ru_maxrss / 1024:8.0f}   (output {out.stat().st_size / 2**20:.0f} MiB)",
+            flush=True,
+        )
+        for path in (*paths, out):
+            path.unlink()
+
+
+def _tiled(path: Path, side: int, bands: int, grid: Affine) -> None:
+    """Tiles of one random block over and over: data that no codec skips, made in no time."""
+    rng = np.random.default_rng(3)
+    profile = {"driver": "GTiff", "count": bands, "height": side, "width": side, "dtype": "uint16"}
+    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer"}
+    profile |= {"crs": "EPSG:32633", "transform": grid, "compress": "lzw"}
+    block = rng.integers(100, 1800, (bands, BLOCK // 8, BLOCK // 8), dtype="u2")
+    block = block.repeat(8, 1).repeat(8, 2)
+    with rasterio.open(path, "w", **profile) as file:
+        for top in range(0, side, BLOCK):
+            for left in range(0, side, BLOCK):
+                h, w = min(BLOCK, side - top), min(BLOCK, side - left)
+                window = ((top, top + h), (left, left + w))
+                file.write(block[:, :h, :w], window=window)
+
+
+def half(args: argparse.Namespace, room: Path) -> None:
+    weights = args.weights or fresh_weights(room / "w.safetensors")
+    from fusiontrain.fuser import Choice, make_fuser
+    from fusiontrain.knowledge import learn
+    from fusiontrain.pansharpening import fuse_to_array
+    from fusiontrain.scenes.scene import Scene
+    from shards.sensors import find_sensor
+
+    torch.set_num_threads(args.threads)
+    pan, ms = (torch.from_numpy(x.astype(np.float32)) for x in scene(512, 512, args.bands))
+    ground = Scene(name="made", ms=ms, pan=pan)
+    known = learn(ground, sensor=find_sensor("IKONOS"), softness=0.3)
+    outs = []
+    for bf16 in (False, True):
+        fuser = make_fuser(Choice(weights=weights, bf16=bf16))
+        started = time.monotonic()
+        outs.append(
+            fuse_to_array(
+                ground, fuser, known, fuser.plan(ground), dtype=np.dtype("f4"), nodata=None
+            )
+        )
+        print(f"bf16={bf16}: {time.monotonic() - started:.1f} s")
+    off = np.abs(outs[1] - outs[0])
+    print(f"bf16 against float32: RMS {np.sqrt((off**2).mean()):.3f} DN, most {off.max():.2f} DN")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--seam", metavar="HxW")
+    parser.add_argument(
+        "--whole", type=int, help="window that stands for the whole, if memory asks"
+    )
+    parser.add_argument("--slope", type=float, nargs="+", metavar="MPIX")
+    parser.add_argument("--half", action="store_true")
+    parser.add_argument("--bands", type=int, default=4)
+    parser.add_argument("--method", default="net")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory", type=float, default=2.0)
+    parser.add_argument("--room", type=Path, help="a folder with space")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.room) as room:
+        for asked, what in ((args.seam, seam), (args.slope, slope), (args.half, half)):
+            if asked:
+                what(args, Path(room))
+
+
+if __name__ == "__main__":
+    main()
