@@ -49,6 +49,9 @@ def _draw_row(recipe: Recipe, rng: np.random.Generator, channels: int) -> tuple[
         return row, float(rng.uniform(0, 0.1))
     if rng.random() < recipe.signed_rows:
         signed = rng.standard_normal(channels)
+        # To no sensor is brighter ground darker; some see more of its colour than its brightness.
+        signed *= 1 if signed.sum() >= 0 else -1
+        signed -= rng.random() * signed.mean()
         row[:channels] = signed / np.abs(signed).sum()
         # Lift what would be negative, by all or half of the deepest it can go.
         return row, float(-np.minimum(row, 0).sum() * rng.uniform(0.5, 1.0))
@@ -65,17 +68,31 @@ def draw_pan(
     D is C, or C + 1 where PAN also sees a band outside the MS's.
     """
     C = rows.shape[0]
-    seen = rng.permutation(C)[: rng.integers(min(2, C), C + 1)]
+    least = max(min(2, C), int(np.ceil(recipe.pan_sees * C)))
+    order = rng.permutation(C)
+    seen = order[: rng.integers(least, C + 1)]
     weights = np.zeros(C)
     weights[seen] = rng.uniform(size=seen.size) + 1e-3
-    weights /= weights.sum()
     share = maybe(rng, recipe.pan_hidden_chance, recipe.pan_hidden)
     if share:
-        channels = 3 if rows.shape[1] == NUM_FEATURES else rows.shape[1]
-        row, lift = _draw_row(recipe, rng, channels)
-        gain = uniform(rng, recipe.band_gain)
-        rows = np.concatenate([rows, (gain * row)[None].astype(np.float32)])
-        offset = np.append(offset, np.float32(gain * lift))
-        weights = np.append(weights * (1 - share), share)
-    weights *= uniform(rng, recipe.pan_gain)
+        row, lift = _beyond(rows, offset, order[0], order[-1], rng.random())
+        rows = np.concatenate([rows, row[None].astype(np.float32)])
+        offset = np.append(offset, np.float32(lift))
+        if C > 2:
+            weights[order[-1]] = 0
+        weights = np.append(weights / weights.sum() * (1 - share), share)
+    weights *= uniform(rng, recipe.pan_gain) / weights.sum()
     return rows, offset, weights[None].astype(np.float32)
+
+
+def _beyond(
+    rows: np.ndarray, offset: np.ndarray, near: int, far: int, step: float
+) -> tuple[np.ndarray, float]:
+    """A band beyond `near` as seen from `far`: spectra are smooth, so it goes on as they do.
+
+    Of PAN's weights by least squares that of `far` comes out a little negative, as those of
+    real sensors do for the blue.
+    """
+    level = np.abs(rows[near]).sum() / max(float(np.abs(rows[far]).sum()), 1e-6)
+    row = rows[near] + step * (rows[near] - level * rows[far])
+    return row, float(offset[near] + step * (offset[near] - level * offset[far]))

@@ -83,7 +83,7 @@ def draw_sample(
     rows, offset = draw_bands(recipe, stream(entropy, BANDS), bands, channels)
     rng = stream(entropy, PAN)
     texture = maybe(rng, recipe.pan_unexplained_chance, recipe.pan_unexplained)
-    texture_nodes, pan_offset = int(2 ** rng.uniform(2, 7)), uniform(rng, recipe.pan_offset)
+    texture_nodes, pan_offset = int(2 ** rng.uniform(4, 7)), uniform(rng, recipe.pan_offset)
     rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
     movers = _draw_movers(recipe, place)
     moved = np.zeros(bands, bool)

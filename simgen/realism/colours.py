@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_LEAST = 0.02  # of the bands' main direction: fainter ones hold noise, and weights of luck
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mix:
@@ -26,11 +28,15 @@ def band_correlations(ms_Chw: np.ndarray) -> np.ndarray:
 
 
 def regress(pan_hw: np.ndarray, ms_Chw: np.ndarray) -> Mix:
-    """PAN, already on the MS's grid, on the bands. R2 is NaN where PAN is flat."""
+    """PAN, already on the MS's grid, on the bands. R2 is NaN where PAN is flat.
+
+    Directions of colour in which the bands vary under 2 % of their main one are left out: bands
+    that are nearly one and the same would have weights that only noise decides.
+    """
     bands = ms_Chw.reshape(ms_Chw.shape[0], -1).T.astype(np.float64)
     pan = pan_hw.ravel().astype(np.float64)
     centred = bands - bands.mean(0)
-    weights = np.linalg.lstsq(centred, pan - pan.mean(), rcond=None)[0]
+    weights = np.linalg.lstsq(centred, pan - pan.mean(), rcond=_LEAST)[0]
     left = pan - pan.mean() - centred @ weights
     variance = pan.var()
     return Mix(

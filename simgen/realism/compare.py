@@ -48,9 +48,7 @@ class Comparison:
 
 def measured(pairs: Iterable[Pair]) -> list[Measured]:
     """All statistics of all pairs, one pair in memory at a time."""
-    return [
-        Measured(group=p.group, bands=p.bands, bits=p.bits, numbers=measure(p)) for p in pairs
-    ]
+    return [Measured(group=p.group, bands=p.bands, bits=p.bits, numbers=measure(p)) for p in pairs]
 
 
 def compare(real: list[Measured], builds: Mapping[str, list[Measured]]) -> Comparison:
@@ -126,8 +124,7 @@ def _by_scene(pairs: list[Measured]) -> list[float]:
 
 def _distances(side: Side, truth: Side) -> dict[str, float]:
     return {
-        s.name: wasserstein(side.values[s.name], truth.values[s.name]) / s.scale
-        for s in STATISTICS
+        s.name: wasserstein(side.values[s.name], truth.values[s.name]) / s.scale for s in STATISTICS
     }
 
 

@@ -14,7 +14,7 @@ class Values:
 
     @classmethod
     def gather(cls, parts: list[tuple[np.ndarray, float]]) -> "Values":
-        """One tile's numbers share that tile's weight; what could not be measured (NaN) is left out.
+        """One tile's numbers share that tile's weight; what was not measured (NaN) is left out.
 
         Raises: ValueError if nothing was measured.
         """

@@ -66,7 +66,11 @@ def markdown(found: Comparison) -> str:
     head, body = rows(found)
     names = [side.name for side in found.builds]
     lines = [caption(found), "", _line(head), _line(["---"] * len(head)), *map(_line, body)]
-    lines += ["", "Levels by bit depth, in shares of full scale (- : no samples of that depth):", ""]
+    lines += [
+        "",
+        "Levels by bit depth, in shares of full scale (- : no samples of that depth):",
+        "",
+    ]
     level_head = ["bits", "statistic", "real", *names, *(f"d {name}" for name in names)]
     lines += [_line(level_head), _line(["---"] * len(level_head))]
     for bits, values in found.real.by_bits.items():

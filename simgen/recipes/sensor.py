@@ -12,7 +12,8 @@ def sensor() -> Recipe:
 
     Each is seen through its own drawn MTF; the target's is the softness that networks are
     told. Faults of optics, geometry and detectors come with moderate chances: what every
-    sample had would be what no network expects to be without. See docs/RECIPES.md.
+    sample had would be what no network expects to be without. See docs/RECIPES.md; how near
+    it is to real scenes: docs/REALISM.md.
     Cost: about 57 samples of 4 bands and 256 pixels a second and core, 40 of 8 (AVX-512, 2025).
     """
     return Recipe(
@@ -24,7 +25,9 @@ def sensor() -> Recipe:
         hue=(-25.0, 25.0),
         high_pass_chance=0.1,
         high_pass=(0.2, 1.0),
-        gamma=(1.0, 2.2),
+        gamma=(1.5, 3.0),
+        mtf_ms=(0.06, 0.50),
+        mtf_pan=(0.12, 0.75),
         anisotropy=(0.0, 0.12),
         decimation=("point", "point", "area"),
         physical=0.3,
@@ -32,20 +35,24 @@ def sensor() -> Recipe:
         defocus=(0.5, 0.9),
         halo_chance=0.1,
         halo=(0.02, 0.15),
-        shift_chance=0.4,
-        shift=(0.0, 1.2),
+        shift_chance=0.5,
+        shift=(0.0, 2.0),
         local_shift_chance=0.1,
         local_shift=(0.05, 0.3),
         parallax_chance=0.25,
         parallax=(0.0, 0.25),
         moving_chance=0.1,
         moving=(1.0, 6.0),
-        spectral=0.15,
-        nir=0.3,
-        pan_hidden_chance=0.25,
-        pan_hidden=(0.05, 0.3),
-        pan_gain=(0.7, 1.1),
-        pan_offset=(0.0, 0.05),
+        spectral=0.25,
+        nir=0.5,
+        signed_rows=0.6,
+        pan_sees=0.75,
+        pan_unexplained_chance=0.9,
+        pan_unexplained=(0.05, 0.25),
+        pan_hidden_chance=0.8,
+        pan_hidden=(0.05, 0.2),
+        pan_gain=(0.65, 1.6),
+        pan_offset=(-0.04, 0.02),
         bits=(8, 10, 11, 11, 12),
         band_gain=(0.15, 0.65),
         band_offset=(0.0, 0.08),
@@ -53,8 +60,8 @@ def sensor() -> Recipe:
         exposure=(1.2, 2.0),
         haze_chance=0.3,
         haze=(0.05, 0.4),
-        read_noise=(0.0, 0.002),
-        shot_noise=(0.0, 4e-5),
+        read_noise=(0.0, 0.001),
+        shot_noise=(0.0, 2e-5),
         noise_spread=0.3,
         noise_common=(0.0, 0.3),
         noise_grain=(0.0, 0.3),
