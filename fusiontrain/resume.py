@@ -128,7 +128,17 @@ def restore(
     optimizer: torch.optim.Optimizer,
     average: Average | None = None,
 ) -> None:
-    """Bring all of them to where the state was written."""
+    """Bring all of them to where the state was written.
+
+    Raises: TrainingError if the network of that name has another form by now.
+    """
+    expected = {name: value.shape for name, value in net.state_dict().items()}
+    if expected != {name: value.shape for name, value in state.weights.items()}:
+        raise TrainingError(
+            f"the state of step {state.progress.step} is of another form of this network, by "
+            "another version of panprior\n  do: go on with that version, or give --out another "
+            "folder"
+        )
     net.load_state_dict(state.weights)
     _restore_optimizer(net, optimizer, state.moments)
     if average is not None and state.average is not None:

@@ -150,6 +150,18 @@ def test_states_of_the_first_version_are_read(tmp_path):
     assert Progress(step=20, seconds=0.0, loss=1.0) == found
 
 
+def test_a_state_of_another_form_of_the_network_is_one_line(tmp_path):
+    """As after an update that changed it; nothing is half-loaded."""
+    states_of(tmp_path)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 1))
+    before = [p.detach().clone() for p in net.parameters()]
+
+    with pytest.raises(TrainingError, match="the state of step 20 is of another form"):
+        load_state(tmp_path, net, torch.optim.AdamW(net.parameters()), {"digest": "d"}, print)
+
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
 def test_averaged_weights_and_the_best_come_back(tmp_path):
     """With the count of updates, on which the next one depends."""
     _, average = states_of(tmp_path)
