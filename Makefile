@@ -54,6 +54,7 @@ bench: $(READY)
 	$(BIN)/python bench/scan.py
 	$(BIN)/python bench/reader.py --training --record
 	$(BIN)/python bench/simulation.py
+	$(BIN)/python bench/stages.py
 
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \
