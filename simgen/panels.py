@@ -215,6 +215,14 @@ PANELS = (
         changes={"pan_unexplained_chance": 1.0, "pan_unexplained": (0.5, 0.5)},
     ),
     Panel(
+        name="pan-sees",
+        text="PAN sees some of the bands | all of them",
+        shows="pan",
+        changes={"pan_sees": 1.0},
+        also={"signed_rows": 1.0},
+        photo="chelsea.png",
+    ),
+    Panel(
         name="hidden",
         text="PAN also sees a band outside the MS's",
         shows="pan",
