@@ -6,6 +6,7 @@ page cache to where they lie in it. reader.py reads the same shards through webd
 
 import multiprocessing
 import signal
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Group:
 
     def locate(self, number: int) -> tuple[Listed, int]:
         """The shard of one of the group's samples, and its number there."""
-        shard = int(np.searchsorted(self.begins, number, side="right")) - 1
+        shard = bisect_right(self.begins, number) - 1
         return self.shards[shard], number - self.begins[shard]
 
 

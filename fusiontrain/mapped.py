@@ -14,10 +14,10 @@ from shards.schema import (
     ARRAYS,
     FACTS,
     MEMBER_NAMES,
+    Buffer,
     Facts,
     check_shapes,
     decode_array,
-    names_of,
     plain_members,
 )
 
@@ -61,15 +61,14 @@ def read_sample(shard: Listed, number: int) -> Example:
         )
     places = parse_line(shard, lines[number + 1])
     view = memoryview(data)
-    found = {p.name: view[p.begin : p.begin + p.size] for p in places}
-    missing = [name for name in names_of(found) if name not in found]
+    found: dict[str, Buffer] = {p.name: view[p.begin : p.begin + p.size] for p in places}
     keys = {p.key for p in places}
-    if missing or len(keys) != 1 or len(found) != len(places):
-        wrong = f"lacks {', '.join(missing)}" if missing else f"mixes {sorted(keys)}"
-        raise ContractError(f"{shard.path}: sample {number} {wrong}; copy it again")
-    key = keys.pop()
+    if len(keys) != 1 or len(found) != len(places):
+        raise ContractError(f"{shard.path}: sample {number} mixes {sorted(keys)}; copy it again")
+    key, plain = keys.pop(), found
     try:
-        plain = plain_members(found, largest=shard.manifest.largest_array(shard.row))
+        if tuple(found) != MEMBER_NAMES:  # packed, in another order, or not all there
+            plain = plain_members(found, largest=shard.manifest.largest_array(shard.row))
         facts = Facts.from_json(plain[FACTS])
         gt, ms, pan = (decode_array(plain[m.name], m.name) for m in ARRAYS)
         check_shapes(gt, ms, pan, facts)

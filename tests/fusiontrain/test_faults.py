@@ -152,7 +152,7 @@ def test_a_missing_member_is_found(build):
 
     with pytest.raises(ContractError, match=r"sample 1 is none of the contract; lacks ms.npy"):
         check(build)
-    with pytest.raises(ContractError, match=r"sample 1 lacks ms.npy"):
+    with pytest.raises(ContractError, match=r"missing \['ms.npy'\]"):
         read_sample(first_of(build), 1)
 
 
@@ -211,7 +211,7 @@ def test_another_version_is_refused(build, what):
         path.write_bytes(
             path.read_bytes().replace(b'"contract_version": 1', b'"contract_version": 9')
         )
-        with pytest.raises(ContractError, match="version 9; this panprior reads version 1"):
+        with pytest.raises(ContractError, match="version 9; this panprior reads version"):
             check(build)
     elif what == "index":
         path = build / INDEX
