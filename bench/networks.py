@@ -93,14 +93,14 @@ def training(name: str, way: Way, crop: int, count: int) -> Callable[[], None]:
 
 
 def rates(runs: dict[str, tuple[float, Callable[[], None]]], rounds: int) -> dict[str, float]:
-    """Amount a second: the best of `rounds` turns, after one that does not count."""
+    """Amount a second of this core's time: the best of `rounds` turns, after one not counted."""
     taken: dict[str, list[float]] = {key: [] for key in runs}
     for turn in range(rounds + 1):
         for key, (_, once) in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             once()
             if turn:
-                taken[key].append(time.perf_counter() - start)
+                taken[key].append(time.process_time() - start)
     return {key: runs[key][0] / min(times) for key, times in taken.items()}
 
 

@@ -50,14 +50,14 @@ def run(scan: Callable[..., Tensor], given: tuple[Tensor, ...], *, training: boo
 
 
 def seconds(runs: dict[str, Run], rounds: int) -> dict[str, float]:
-    """The best of `rounds` turns, after one that does not count."""
+    """Of this core's own time: the best of `rounds` turns, after one that does not count."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name, once in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             once()
             if turn:
-                taken[name].append(time.perf_counter() - start)
+                taken[name].append(time.process_time() - start)
     return {name: min(times) for name, times in taken.items()}
 
 
