@@ -1,6 +1,6 @@
 """Builds beside real scenes: the same statistics of both, and one distance for each."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -67,7 +67,7 @@ def compare(real: list[Measured], builds: Mapping[str, list[Measured]]) -> Compa
             + "\n  do: build shards with --bands of the scenes"
         )
     weights = _by_scene(kept)
-    shares = Counter[int]()
+    shares: defaultdict[int, float] = defaultdict(float)
     for m, weight in zip(kept, weights, strict=True):
         shares[m.bands] += weight
     truth = _side("real", kept, weights)
@@ -134,7 +134,7 @@ def _between(pairs: list[Measured]) -> dict[str, float]:
     if len(scenes) < 2:
         return dict.fromkeys((s.name for s in STATISTICS), float("nan"))
     rng = np.random.default_rng(0)
-    sums = Counter[str]()
+    sums: defaultdict[str, float] = defaultdict(float)
     for _ in range(_SPLITS):
         first = set(rng.permutation(scenes)[: len(scenes) // 2].tolist())
         halves = [[m for m in pairs if (m.group in first) is side] for side in (True, False)]
