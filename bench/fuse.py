@@ -50,10 +50,14 @@ def scene(height: int, width: int, bands: int, ratio: int = 4) -> tuple[np.ndarr
     return pan[None].clip(0, 2047).astype("u2"), ms.clip(0, 2047).astype("u2")
 
 
+def _sizes(args: argparse.Namespace) -> dict[str, int]:
+    return {"width": 8, "blocks": 2} if args.small else {}
+
+
 def seam(args: argparse.Namespace, room: Path) -> None:
     height, width = map(int, args.seam.split("x"))
     pan, ms = scene(height, width, args.bands)
-    weights = args.weights or fresh_weights(room / "w.safetensors")
+    weights = args.weights or fresh_weights(room / "w.safetensors", **_sizes(args))
     told = {"weights": weights, "sensor": "IKONOS", "softness": 0.3, "threads": args.threads}
 
     def fused(window: int) -> np.ndarray:
@@ -75,7 +79,7 @@ def seam(args: argparse.Namespace, room: Path) -> None:
 
 
 def slope(args: argparse.Namespace, room: Path) -> None:
-    weights = args.weights or fresh_weights(room / "w.safetensors")
+    weights = args.weights or fresh_weights(room / "w.safetensors", **_sizes(args))
     print("Mpix     seconds  Mpix/s  s/Mpix  peak MiB")
     for megapixels in args.slope:
         side = round((megapixels * 1e6) ** 0.5 / (4 * BLOCK)) * 4 * BLOCK or BLOCK
@@ -153,6 +157,7 @@ def main() -> None:
     )
     parser.add_argument("--slope", type=float, nargs="+", metavar="MPIX")
     parser.add_argument("--half", action="store_true")
+    parser.add_argument("--small", action="store_true", help="a network of width 8, 2 blocks")
     parser.add_argument("--bands", type=int, default=4)
     parser.add_argument("--method", default="net")
     parser.add_argument("--weights", type=Path)

@@ -13,6 +13,7 @@ from fusiontrain.batch import Convention
 from fusiontrain.filters import sigma_to_gain, to_ms
 
 SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
+COARSE = 4  # every so many are tried first, then those around the best
 LEAST, MOST = 0.05, 0.95
 MAX_SIDE = 512  # MS pixels that suffice; callers give no more
 
@@ -35,14 +36,25 @@ def estimate_softness(
     design = torch.cat([ms, torch.ones_like(ms[:1])])[:, kept].T
     q, _ = torch.linalg.qr(design)
     sigmas = SIGMAS.double() * ratio
-    seen = torch.cat([to_ms(pan[None], s.reshape(1, 1), ratio, phase) for s in sigmas], 1)[0]
-    seen = seen[:, kept].T
-    seen = seen - seen.mean(0)
-    unexplained = (seen - q @ (q.T @ seen)).pow(2).sum(0) / seen.pow(2).sum(0).clamp_min(1e-12)
-    best = int(unexplained.argmin())
+    known: dict[int, float] = {}
+
+    def unexplained(index: int) -> float:
+        """The part of PAN's variance, seen through sigma `index`, that MS leaves unexplained."""
+        if index not in known:
+            seen = to_ms(pan[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
+            seen = seen - seen.mean()
+            rest = (seen - q @ (q.T @ seen)).pow(2).sum() / seen.pow(2).sum().clamp_min(1e-12)
+            known[index] = float(rest)
+        return known[index]
+
+    last = len(sigmas) - 1
+    rough = min(sorted({*range(0, last, COARSE), last}), key=unexplained)
+    best = min(
+        range(max(0, rough - COARSE + 1), min(last, rough + COARSE - 1) + 1), key=unexplained
+    )
     sigma = float(sigmas[best])
-    if 0 < best < len(sigmas) - 1:
-        left, middle, right = (float(v) for v in unexplained[best - 1 : best + 2])
+    if 0 < best < last:
+        left, middle, right = (unexplained(i) for i in (best - 1, best, best + 1))
         curve = left - 2 * middle + right
         if curve > 0:
             sigma += 0.5 * (left - right) / curve * float(sigmas[1] - sigmas[0])
