@@ -54,7 +54,7 @@ def _panel(s: Statistic, found: Comparison) -> Image.Image:
     for i in range(_TICKS):
         x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * i / (_TICKS - 1)
         value = s.shown[0] + (s.shown[1] - s.shown[0]) * i / (_TICKS - 1)
-        draw.text((x, floor + 4), f"{value:g}", _INK, font, "lm" if i == 0 else "rm" if
+        draw.text((x, floor + 11), f"{value:g}", _INK, font, "lm" if i == 0 else "rm" if
                   i == _TICKS - 1 else "mm")  # fmt: skip
     return image
 

@@ -76,6 +76,9 @@ def sensor() -> Recipe:
 def sensor_clean() -> Recipe:
     """`sensor` without its faults: MTF, softness, band mixing, DN, noise, and nothing else.
 
+    Its ranges of MTF, light, PAN and noise are wider of the mark than `sensor`'s
+    (docs/REALISM.md); whether those would train it better has not been measured.
+
     What a short training learns most from: after 958 steps its network had ERGAS 2.07 on
     IKONOS, where that of `sensor`, which must also learn the faults, had 2.16 after 1,182.
     """
