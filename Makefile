@@ -19,7 +19,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test lint shards bench clean
+.PHONY: setup demo test lint shards bench ablate clean
 
 setup: $(READY)
 
@@ -55,6 +55,11 @@ bench: $(READY)
 	$(BIN)/python bench/reader.py --training --record
 	$(BIN)/python bench/simulation.py
 	$(BIN)/python bench/stages.py
+
+# make ablate SHARDS='DIR:0.8 DIR:0.2' SCENES=../shared/data/real [HELD=DIR] [SECONDS=150]
+ablate: $(READY)
+	$(BIN)/python bench/ablate.py --shards $(SHARDS) --scenes $(SCENES) $(if $(HELD),--held $(HELD)) \
+		$(if $(SECONDS),--seconds $(SECONDS))
 
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \
