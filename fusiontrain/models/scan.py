@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.utils.checkpoint import checkpoint
 
-SEGMENT = 4096  # tokens whose states are held at once
+SEGMENT = 1024  # tokens whose states are held at once: they stay in the cache
 _KERNEL = ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
 
 
