@@ -338,3 +338,37 @@ def test_jp2_vrt_and_places_that_are_no_files(tmp_path, pan):
     finally:
         server.kill()
         server.communicate()
+
+
+def test_every_real_pair_is_fused(shared, tmp_path):
+    """26 scenes of ten instruments: PAN's grid, MS's bands and dtype; MS comes back."""
+    folder = shared("data/real")
+    how = [
+        "--method",
+        "glp",
+        "--assume-aligned",
+        "--sensor",
+        "none",
+        "--softness",
+        "0.3",
+        "-q",
+        "-of",
+        "GTiff",
+    ]
+    for path in sorted(folder.glob("*_pan.tif")):
+        coarse = path.with_name(path.name.replace("_pan", "_ms"))
+        out = tmp_path / path.name
+
+        assert 0 == main(["fuse", str(path), str(coarse), str(out), *how])
+
+        with rasterio.open(path) as pan, rasterio.open(coarse) as ms, rasterio.open(out) as file:
+            assert (ms.count, ms.dtypes, ms.descriptions) == (
+                file.count,
+                file.dtypes,
+                file.descriptions,
+            )
+            assert (pan.crs, pan.transform) == (file.crs, file.transform)
+            assert (pan.height // ms.height * ms.height, pan.width) == file.shape
+            ratio = file.width // ms.width
+            low = file.read().reshape(ms.count, ms.height, ratio, ms.width, ratio).mean((2, 4))
+            assert np.corrcoef(low.ravel(), ms.read().ravel())[0, 1] > 0.95
