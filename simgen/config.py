@@ -32,6 +32,7 @@ _LIMITS: dict[str, Range] = {
     "parallax": (0, 2),
     "moving": (0, 32),
     "moving_size": (0.5, 16),
+    "material": (0, 3),
     "pan_unexplained": (0, 1),
     "pan_hidden": (0, 0.9),
     "pan_gain": (0, 4),
@@ -94,6 +95,8 @@ class Recipe:
     spectral: float = 0.0  # chance that all bands are response curves on one wavelength axis
     nir: float = 0.0  # chance that a further band is a nonlinear NIR
     signed_rows: float = 0.5  # chance that any other further band is a signed mix, else convex
+    material: Range = (0.0, 0.0)  # spread of the logarithm of what materials reflect in a band
+    material_chance: float = 0.0  # that bands are tinted by the photograph's materials, RGB only
     shuffle: float = 1.0  # chance that the bands come in random order
     pan_unexplained: Range = (0.0, 0.25)  # of PAN's spread: texture no band has
     pan_unexplained_chance: float = 0.7

@@ -155,12 +155,26 @@ def _mirrored(side: int, start: int, flip: bool, size: int) -> np.ndarray:
     return at[::-1] if flip else at
 
 
+def _reflectances(light_FHW: np.ndarray, logits_K4: np.ndarray, tints_DK: np.ndarray) -> np.ndarray:
+    """reflectances() of physics/spectral.py, (D, pixels); the shares' sum divides at the end."""
+    root = np.ones((4, light_FHW[0].size), np.float32)
+    np.sqrt(light_FHW[:3].reshape(3, -1), out=root[:3])
+    share = logits_K4 @ root
+    share -= share.max(0)
+    np.exp(share, out=share)
+    tints = tints_DK @ share
+    tints /= share.sum(0)
+    return tints
+
+
 def _bands(light_FHW: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
     """The MS's bands (C, S, S) and the PAN scene (S, S) without its texture."""
     used = light_FHW.shape[0] - 1
     rows = np.column_stack([draw.rows_DF[:, :used], draw.offset_D])
     mixed = rows @ light_FHW.reshape(used + 1, -1)
     np.maximum(mixed, 0, out=mixed)
+    if draw.materials is not None:
+        mixed *= _reflectances(light_FHW, *draw.materials)
     pan = draw.pan_rows_1D @ mixed
     pan += np.float32(draw.pan_offset)
     np.maximum(pan, 0, out=pan)

@@ -14,7 +14,7 @@ from nvidia.dali import fn, math, pipeline_def, types
 from simgen.config import Recipe
 from simgen.draws import Draw, draw_texture
 from simgen.physics.optics import stacked
-from simgen.physics.spectral import FLOOR, NUM_FEATURES
+from simgen.physics.spectral import FLOOR, MATERIALS, NUM_FEATURES
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
 Device = Literal["cpu", "gpu"]
@@ -160,6 +160,9 @@ _FEED = (
     ("offset", types.FLOAT),
     ("pan_rows", types.FLOAT),
     ("pan_offset", types.FLOAT),
+    ("logits", types.FLOAT),
+    ("logits_offset", types.FLOAT),
+    ("tints", types.FLOAT),
     ("texture", types.FLOAT),
     ("gt", types.FLOAT),
     ("ms", types.FLOAT),
@@ -179,6 +182,9 @@ def _graph_row(job: Job, recipe: Recipe, shapes: Shapes, *, hidden: bool) -> lis
         _shaped(kernels, shape)
         for kernels, shape in zip((optics.gt, optics.ms, optics.pan), shapes, strict=True)
     )
+    # Equal logits and tints of one change nothing.
+    none = (np.zeros((MATERIALS, 4), f32), np.ones((len(draw.rows_DF), MATERIALS), f32))
+    materials = draw.materials or none
     texture = draw_texture(draw, recipe.tile * recipe.oversample)[None]
     return [
         *_encoded_row(job),
@@ -193,6 +199,9 @@ def _graph_row(job: Job, recipe: Recipe, shapes: Shapes, *, hidden: bool) -> lis
         np.pad(draw.offset_D, (0, spare)),
         np.pad(draw.pan_rows_1D, ((0, 0), (0, spare))),
         np.array([draw.pan_offset], f32),
+        np.ascontiguousarray(materials[0][:, :3]),
+        np.ascontiguousarray(materials[0][:, 3]),
+        np.pad(materials[1], ((0, spare), (0, 0)), constant_values=1),
         texture,
         gt,
         ms,
@@ -251,6 +260,7 @@ def _graph(
     scene = _placed(_retouched(crop, x, move), x, fine)
     light = math.pow(scene, move(x["gamma"]))
     mixed = math.max(_matrix(_features(light), x["rows"], x["offset"], NUM_FEATURES, total), 0.0)
+    mixed = mixed * _reflectances(light, x, total)
     pan_scene = math.max(_matrix(mixed, x["pan_rows"], x["pan_offset"], total, 1), 0.0)
 
     planes = fn.transpose(mixed, perm=[2, 0, 1])
@@ -314,6 +324,15 @@ def _features(light: Any) -> Any:
     return fn.cat(light, vegetation, water, axis=2)
 
 
+def _reflectances(light: Any, x: dict[str, Any], total: int) -> Any:
+    """reflectances() of physics/spectral.py, HWC."""
+    root = math.sqrt(math.max(light, 0.0))
+    logits = _matrix(root, x["logits"], x["logits_offset"], 3, MATERIALS)
+    share = math.exp(logits - fn.reductions.max(logits, axes=[2], keep_dims=True))
+    share = share / fn.reductions.sum(share, axes=[2], keep_dims=True)
+    return _matrix(share, x["tints"], None, MATERIALS, total)
+
+
 _WIDEST = 6  # channels coord_transform takes, in or out
 
 
@@ -326,7 +345,7 @@ def _matrix(image: Any, rows: Any, offset: Any, num_in: int, num_out: int) -> An
         for start in range(0, num_in, _WIDEST):
             stop = min(start + _WIDEST, num_in)
             whole = (start, stop) == (0, num_in)
-            shift = {"T": offset[first:last]} if start == 0 else {}
+            shift = {"T": offset[first:last]} if start == 0 and offset is not None else {}
             piece = image if whole else image[:, :, start:stop]
             parts.append(fn.coord_transform(piece, M=rows[first:last, start:stop], **shift))
         outputs.append(sum(parts[1:], parts[0]))

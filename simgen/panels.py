@@ -171,6 +171,13 @@ PANELS = (
         photo="chelsea.png",
     ),
     Panel(
+        name="materials",
+        text="bands of RGB | tinted by six materials",
+        shows="false colour",
+        changes={"material_chance": 1.0, "material": (1.6, 1.6)},
+        window=256,
+    ),
+    Panel(
         name="nir",
         text="bands 4, 3, 2 as colours, the suit dyed green: 4 convex | NIR-like",
         shows="false colour",
@@ -220,7 +227,6 @@ PANELS = (
         shows="pan",
         changes={"pan_sees": 1.0},
         also={"signed_rows": 1.0},
-        photo="chelsea.png",
     ),
     Panel(
         name="hidden",

@@ -13,7 +13,7 @@ from simgen.physics.mtf import observe_kernels
 from simgen.physics.noise import add_noise
 from simgen.physics.photo import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
-from simgen.physics.spectral import features, mix
+from simgen.physics.spectral import features, mix, reflectances
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -50,6 +50,8 @@ def _optics(light_FHW: np.ndarray, draw: Draw, recipe: Recipe) -> Arrays:
     size, optics = recipe.tile * recipe.oversample, draw.optics
     seen = features(light_FHW)
     mixed = mix(seen, draw.rows_DF, draw.offset_D)
+    if draw.materials is not None:
+        mixed = mixed * reflectances(light_FHW, *draw.materials)
     pan_scene = mix(mixed, draw.pan_rows_1D, np.array([draw.pan_offset]))
     bands = mixed[: draw.bands]
     later = move_objects(bands, draw.movers)

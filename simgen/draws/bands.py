@@ -4,8 +4,9 @@ import numpy as np
 
 from simgen.config import Recipe
 from simgen.draws.dice import maybe, uniform
-from simgen.physics.spectral import NUM_FEATURES, haze, haze_loss, nir_row, response_rows
+from simgen.physics.spectral import MATERIALS, NUM_FEATURES, haze, haze_loss, nir_row, response_rows
 
+_MOST = 3.0  # of a tint's logarithm
 _RGB_NM = (620.0, 545.0, 465.0)
 
 
@@ -58,6 +59,29 @@ def _draw_row(recipe: Recipe, rng: np.random.Generator, channels: int) -> tuple[
     convex = rng.uniform(size=channels)
     row[:channels] = convex / convex.sum()
     return row, 0.0
+
+
+def draw_materials(
+    recipe: Recipe, rng: np.random.Generator, D: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Logits (K, 4) and tints (D, K) of reflectances(); None where bands are mixes alone.
+
+    A band has a place on two axes of reflectance, one in three near what the eye sees; a
+    material's tint there is the exponential of a plane.
+    """
+    spread, happens = uniform(rng, recipe.material), rng.random() < recipe.material_chance
+    width = rng.uniform(0.08, 0.2)  # of a class, root of light
+    grey = rng.uniform(0.05, 0.95, size=(MATERIALS, 1))
+    colours = np.clip(grey + rng.normal(0, 0.12, size=(MATERIALS, 3)), 0, 1)
+    slopes = rng.normal(0, spread, size=(MATERIALS, 2))
+    places = rng.uniform(0, 1, size=(D, 2)) * [1.0, 0.6]
+    places[rng.random(D) < 0.35] *= 0.15
+    if not happens:
+        return None
+    # A Gaussian about each colour: its square of the pixel is common to all, and falls out.
+    logits = np.column_stack([colours / width**2, -(colours**2).sum(1) / (2 * width**2)])
+    tints = np.exp(np.clip(places @ slopes.T, -_MOST, _MOST))
+    return logits.astype(np.float32), tints.astype(np.float32)
 
 
 def draw_pan(

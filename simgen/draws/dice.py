@@ -4,7 +4,7 @@ import numpy as np
 
 from simgen.config import Range
 
-PLACE, PHOTO, BANDS, PAN, OPTICS, GEOMETRY, NOISE, TEXTURE, FIELD, PIXELS = range(10)
+PLACE, PHOTO, BANDS, PAN, OPTICS, GEOMETRY, NOISE, TEXTURE, FIELD, PIXELS, MATERIAL = range(11)
 
 
 def stream(entropy: int, topic: int) -> np.random.Generator:

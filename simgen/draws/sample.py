@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from simgen.config import Recipe
-from simgen.draws.bands import draw_bands, draw_pan
+from simgen.draws.bands import draw_bands, draw_materials, draw_pan
 from simgen.draws.dice import (
     BANDS,
     GEOMETRY,
+    MATERIAL,
     NOISE,
     OPTICS,
     PAN,
@@ -43,6 +44,7 @@ class Draw:
     offset_D: np.ndarray
     pan_rows_1D: np.ndarray
     pan_offset: float
+    materials: tuple[np.ndarray, np.ndarray] | None  # logits (K, 4), tints (D, K)
     pan_texture: float  # amplitude of unexplained texture, of PAN's own spread
     texture_nodes: int
     movers: tuple[Mover, ...]  # PAN sees them moved
@@ -85,6 +87,9 @@ def draw_sample(
     texture = maybe(rng, recipe.pan_unexplained_chance, recipe.pan_unexplained)
     texture_nodes, pan_offset = int(2 ** rng.uniform(4, 7)), uniform(rng, recipe.pan_offset)
     rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
+    materials = (
+        draw_materials(recipe, stream(entropy, MATERIAL), len(rows)) if channels == 3 else None
+    )
     movers = _draw_movers(recipe, place)
     moved = np.zeros(bands, bool)
     if movers and place.random() < 0.5:
@@ -106,6 +111,7 @@ def draw_sample(
         offset_D=offset,
         pan_rows_1D=pan_rows,
         pan_offset=pan_offset,
+        materials=materials,
         pan_texture=texture,
         texture_nodes=texture_nodes,
         movers=movers,

@@ -9,6 +9,7 @@ import numpy as np
 from simgen.errors import DegradationError
 
 NUM_FEATURES = 5  # red, green, blue, vegetation, water
+MATERIALS = 6  # that a scene is made of, where bands are tinted by them
 FLOOR = 0.02  # of full scale: under it, colour is the camera's noise
 
 # Peak and spread (nm) of the sensitivities by which a camera saw the photograph.
@@ -36,6 +37,22 @@ def mix(img_CHW: np.ndarray, rows_DC: np.ndarray, offset_D: np.ndarray) -> np.nd
     """Linear combinations of bands, kept non-negative: (C, H, W) -> (D, H, W) float32."""
     mixed = np.tensordot(rows_DC, img_CHW, axes=1) + offset_D[:, None, None]
     return np.maximum(mixed, 0).astype(np.float32)
+
+
+def reflectances(light_CHW: np.ndarray, logits_K4: np.ndarray, tints_DK: np.ndarray) -> np.ndarray:
+    """What the materials of a scene reflect in each band, over what RGB shows: (D, H, W) float32.
+
+    Soft classes of colour: a pixel is of material k by the softmax of logits, linear in the
+    square roots of its RGB light; a band sees the mean of the materials' tints. Bands that no
+    linear mix of RGB gives, with the photograph's own edges: as soil, roofs and leaves of one
+    colour to the eye differ in the infrared, and change sides in brightness from band to band.
+    Shapes: (3, H, W) light, (K, 4) rows over root R, G, B and one, (D, K) positive tints.
+    """
+    root = np.sqrt(np.maximum(light_CHW[:3], 0))
+    logits = np.tensordot(logits_K4[:, :3], root, axes=1) + logits_K4[:, 3, None, None]
+    share = np.exp(logits - logits.max(0))
+    share /= share.sum(0)
+    return np.tensordot(tints_DK, share, axes=1).astype(np.float32)
 
 
 def nir_row(rgb: np.ndarray, vegetation: float, water: float) -> np.ndarray:

@@ -45,7 +45,9 @@ def sensor() -> Recipe:
         moving=(1.0, 6.0),
         spectral=0.25,
         nir=0.5,
-        signed_rows=0.6,
+        signed_rows=0.3,
+        material_chance=0.7,
+        material=(0.2, 1.6),
         pan_sees=0.75,
         pan_unexplained_chance=0.9,
         pan_unexplained=(0.05, 0.25),
@@ -76,14 +78,16 @@ def sensor() -> Recipe:
 def sensor_clean() -> Recipe:
     """`sensor` without its faults: MTF, softness, band mixing, DN, noise, and nothing else.
 
-    Its ranges of MTF, light, PAN and noise are wider of the mark than `sensor`'s
-    (docs/REALISM.md); whether those would train it better has not been measured.
-
-    What a short training learns most from: after 958 steps its network had ERGAS 2.07 on
-    IKONOS, where that of `sensor`, which must also learn the faults, had 2.16 after 1,182.
+    What a short training learns most from. Its bands are tinted by materials: of all that was
+    tried, what brought networks most on real scenes (docs/RECIPES.md).
     """
     return Recipe(
         name="sensor-clean",
+        spectral=0.1,
+        nir=0.2,
+        signed_rows=0.1,
+        material_chance=0.9,
+        material=(0.4, 2.2),
         pan_gain=(0.7, 1.1),
         pan_offset=(0.0, 0.05),
         bits=(8, 10, 11, 11, 12),

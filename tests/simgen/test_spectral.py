@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,16 @@ from scipy.integrate import quad
 
 from shards.errors import PanpriorError
 from simgen.draws import draw_sample
-from simgen.physics.spectral import features, haze, haze_loss, mix, nir_row, response_rows
+from simgen.draws.bands import draw_materials
+from simgen.physics.spectral import (
+    features,
+    haze,
+    haze_loss,
+    mix,
+    nir_row,
+    reflectances,
+    response_rows,
+)
 from simgen.recipes import find_recipe
 
 # Reflectances, USGS spectral library version 7 (Kokaly et al. 2017), to a percent or two, at
@@ -103,6 +114,41 @@ def test_widths_and_centres_belong_together():
     """One each."""
     with pytest.raises(PanpriorError, match="one width a centre"):
         response_rows(np.zeros(3), np.ones(2), 1.0, 0.0)
+
+
+def test_materials_are_classes_of_colour():
+    """A mixture of Gaussians about colours, by Bayes: the loop anyone would write."""
+    dice = np.random.default_rng(2)
+    colours, width, tints = dice.random((6, 3)), 0.15, dice.uniform(0.3, 3, (4, 6))
+    logits = np.column_stack([colours / width**2, -(colours**2).sum(1) / (2 * width**2)])
+    light = dice.random((3, 4, 5)).astype(np.float32)
+
+    got = reflectances(light, logits.astype(np.float32), tints.astype(np.float32))
+
+    for y in range(4):
+        for x in range(5):
+            apart = ((np.sqrt(light[:, y, x]) - colours) ** 2).sum(1)
+            likely = np.exp(-apart / (2 * width**2))
+            assert tints @ (likely / likely.sum()) == pytest.approx(got[:, y, x], rel=1e-3)
+
+
+def test_materials_change_sides_from_band_to_band():
+    """What RGB cannot do: of two greys the darker is the brighter one in some drawn band."""
+    recipe = replace(find_recipe("sensor-clean"), material_chance=1.0)
+    light = np.tile(np.array([0.2, 0.5], np.float32), (3, 1, 1))
+    turned = 0
+    for seed in range(200):
+        drawn = draw_materials(recipe, np.random.default_rng(seed), 4)
+        tinted = light.mean(0) * reflectances(light, *drawn)
+        turned += int((tinted[:, 0, 0] > tinted[:, 0, 1]).any())
+
+    assert 20 < turned < 150
+
+
+def test_no_chance_no_materials():
+    recipe = replace(find_recipe("sensor"), material_chance=0.0)
+
+    assert draw_materials(recipe, np.random.default_rng(0), 4) is None
 
 
 def test_haze_is_koschmieders_law():
