@@ -16,6 +16,7 @@ import rasterio
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from rasterio.transform import Affine
+from rasterio.warp import transform as move
 
 from fusiontrain.cli import main
 
@@ -31,8 +32,8 @@ NODATA = {
     "float32": (None, math.nan, -9999.0, math.inf, -3.4028234663852886e38),
     "float64": (None, math.nan, -1e300),
 }
-RATIOS = st.sampled_from([2, 3, 4, 5, 8]) | st.floats(1.3, 8.4)
-OFFSETS = st.sampled_from([0.0, 0.1, 0.5, -3.0]) | st.floats(-80, 80)
+RATIOS = st.sampled_from([2, 3, 4, 4, 5, 8]) | st.floats(1.5, 8) | st.floats(1.3, 8.4)
+OFFSETS = st.sampled_from([0.0, 0.0, 0.1, 0.5, -3.0]) | st.floats(-25, 25)
 
 
 @st.composite
@@ -40,18 +41,19 @@ def pairs(draw):
     """(pan, ms): data, dtype, nodata and grid of each."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     ratio = draw(RATIOS)
-    h, w = draw(st.integers(6, 40)), draw(st.integers(6, 40))
+    h, w = (draw(st.integers(7, 40) | st.integers(22, 40)) for _ in range(2))
     pan_shape = (
         1,
         max(1, round(h * ratio) + draw(st.sampled_from([0, 0, 0, -9, 7]))),
         max(1, round(w * ratio) + draw(st.sampled_from([0, 0, 0, 5, -3]))),
     )
-    grid = GRID @ Affine.translation(draw(OFFSETS), draw(OFFSETS))
-    grid = grid @ Affine.rotation(draw(st.sampled_from([0.0] * 5 + [3.0, 90.0])))
-    grid = grid @ Affine.scale(ratio, ratio * draw(st.sampled_from([1, 1, 1, 1, 1.02, -1])))
+    ms_crs = draw(st.sampled_from(["EPSG:32633"] * 8 + ["EPSG:32632", "EPSG:3857"]))
+    (x,), (y,) = move("EPSG:32633", ms_crs or "EPSG:32633", [GRID.c], [GRID.f])
+    grid = Affine(0.5, 0, x, 0, -0.5, y) @ Affine.translation(draw(OFFSETS), draw(OFFSETS))
+    grid = grid @ Affine.rotation(draw(st.sampled_from([0.0] * 8 + [3.0, 90.0])))
+    grid = grid @ Affine.scale(ratio, ratio * draw(st.sampled_from([1, 1, 1, 1, 1, 1, 1.02, -1])))
     crs = "EPSG:32633"
-    ms_crs = draw(st.sampled_from([crs] * 6 + ["EPSG:32632", "EPSG:3857", "EPSG:4326", None]))
-    if draw(st.integers(0, 9)) == 0:  # no place on the ground
+    if rng.uniform() < 0.07:  # no place on the ground
         grid, crs, ms_crs, at = Affine.identity(), None, None, Affine.identity()
     else:
         at = GRID
@@ -68,7 +70,9 @@ def pairs(draw):
         if draw(st.booleans()):
             data[:] = data.flat[0]  # flat ground
         if nodata is not None:
-            data[:, rng.uniform(size=shape[1:]) < draw(st.sampled_from([0, 0.05, 0.6, 1]))] = nodata
+            data[
+                :, rng.uniform(size=shape[1:]) < draw(st.sampled_from([0, 0.05, 0.05, 0.6, 1]))
+            ] = nodata
         if kind.kind == "f" and draw(st.booleans()):
             data[0, 0, :3] = draw(st.sampled_from([math.nan, math.inf, -math.inf]))
         made.append((data, nodata, transform, system))
@@ -79,13 +83,13 @@ FLAGS = st.lists(
     st.sampled_from(
         [
             ["--assume-aligned"],
+            ["--sensor", "GF2", "--softness", "0.3"],
             ["--match"],
             ["--window", "64"],
             ["-ot", "uint8"],
             ["-ot", "Float32"],
             ["-of", "GTiff"],
             ["-b", "1"],
-            ["--nodata", "7"],
             ["--softness", "0.4"],
             ["--sensor", "GF2"],
             ["-te", "400000", "4799980", "400020", "4800000"],
