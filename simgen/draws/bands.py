@@ -81,6 +81,7 @@ def draw_materials(
     # A Gaussian about each colour: its square of the pixel is common to all, and falls out.
     logits = np.column_stack([colours / width**2, -(colours**2).sum(1) / (2 * width**2)])
     tints = np.exp(np.clip(places @ slopes.T, -_MOST, _MOST))
+    tints /= tints.mean(1, keepdims=True)  # brightness is the gains' to draw
     return logits.astype(np.float32), tints.astype(np.float32)
 
 
