@@ -30,6 +30,8 @@ def simulate(jpeg: bytes, draw: Draw, recipe: Recipe, *, noisy: bool = True) -> 
     rows = torch.from_numpy(draw.rows_DF)
     mixed = torch.einsum("df,fhw->dhw", rows, features(scene))
     mixed = (mixed + torch.from_numpy(draw.offset_D)[:, None, None]).clamp(min=0)
+    if draw.materials is not None:
+        mixed = mixed * reflectances(scene, draw)
     pan_scene = torch.einsum("pd,dhw->phw", torch.from_numpy(draw.pan_rows_1D), mixed)
     pan_scene = (pan_scene + draw.pan_offset).clamp(min=0)
     bands = mixed[: draw.bands].clone()
@@ -39,7 +41,8 @@ def simulate(jpeg: bytes, draw: Draw, recipe: Recipe, *, noisy: bool = True) -> 
             moved = torch.from_numpy(draw.moved_C)
             bands[moved] = move(bands[moved], draw)
     if draw.pan_texture and noisy:
-        pan_scene = pan_scene + draw.pan_texture * smooth_noise(draw.texture_nodes, 1, size)
+        texture = draw.pan_texture * smooth_noise(draw.texture_nodes, 1, size)
+        pan_scene = pan_scene + texture * pan_scene.std(correction=0)
     if draw.local_shift and noisy:
         pan_scene = warp(pan_scene, draw.local_shift * smooth_noise(draw.local_nodes, 2, size))
     gt = observe(bands, draw.optics.gt, fine)
@@ -101,6 +104,14 @@ def features(scene: Tensor) -> Tensor:
     vegetation = (green - (red + blue) / 2).clamp(min=0) / torch.sqrt(green + red + 0.02)
     water = (blue - red).clamp(min=0) / torch.sqrt(blue + red + 0.02)
     return torch.stack([red, green, blue, vegetation, water])
+
+
+def reflectances(scene: Tensor, draw: Draw) -> Tensor:
+    """Tints of soft classes of colour."""
+    logits, tints = (torch.from_numpy(part) for part in draw.materials)
+    classes = torch.einsum("kc,chw->khw", logits[:, :3], torch.sqrt(scene))
+    share = torch.softmax(classes + logits[:, 3, None, None], 0)
+    return torch.einsum("dk,khw->dhw", tints, share)
 
 
 def move(image: Tensor, draw: Draw) -> Tensor:
