@@ -1,6 +1,7 @@
 """Photographs in, shards out: build, merge, verify, look; realism beside real scenes."""
 
 import argparse
+import json
 import os
 import sys
 from dataclasses import replace
@@ -47,15 +48,17 @@ def _parser() -> argparse.ArgumentParser:
 
     build = commands.add_parser("build", help="make shards; run again to resume")
     build.set_defaults(run=_build)
-    build.add_argument("--dataset", choices=sorted(SOURCES), required=True)
+    build.add_argument("--dataset", choices=sorted(SOURCES))
     build.add_argument("--source", type=Path, help="see docs/SOURCES.md (demo: held-out)")
     build.add_argument("--split", help="imagenet: train (the default), validation or test")
     build.add_argument(
         "--filter", action="append", default=[], metavar="CONDITION", help="skyscript: 'gsd<=1'"
     )
-    build.add_argument("--out", type=Path, required=True)
+    build.add_argument("--out", type=Path)
     build.add_argument("--recipe", choices=sorted(RECIPES), help="default: sensor; scene: wald")
-    build.add_argument("--like-sensor", help="simulate this one sensor, for tests")
+    build.add_argument(
+        "--like-sensor", metavar="NAME|FILE.toml", help="simulate this one sensor, for tests"
+    )
     build.add_argument("--bands", type=int, nargs="+", default=[4, 8], metavar="C")
     build.add_argument("--tile", type=int, help="PAN pixels a side; default: the recipe's")
     build.add_argument("--draws", type=int, default=1, help="samples an image")
@@ -77,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         "--log", choices=["bar", "json"], default="bar", help="json: a line an event"
     )
     build.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    build.add_argument(
+        "--explain", action="store_true", help="print the recipe as the manifest has it, and stop"
+    )
     build.add_argument("--task-index", type=int, metavar="I", help="default: from Slurm's array")
     build.add_argument("--task-count", type=int, metavar="N", help="default: from Slurm's array")
 
@@ -114,13 +120,25 @@ def _parser() -> argparse.ArgumentParser:
 def _build(args: argparse.Namespace) -> int:
     usual = "wald" if args.dataset == "scene" else "sensor"
     recipe = find_recipe(args.recipe or usual, like=args.like_sensor)
+    if args.tile is not None:
+        recipe = replace(recipe, tile=args.tile)
+    if args.explain:
+        told = {
+            "recipe": recipe.name,
+            "recipe_hash": recipe.digest,
+            "recipe_data": recipe.as_data(),
+        }
+        print(json.dumps(told, indent=1))
+        return 0
+    if args.dataset is None or args.out is None:
+        raise ConfigError("build needs --dataset and --out; see simgen build --help")
     build = Build(
         dataset=args.dataset,
         source=args.source,
         out=args.out,
         split=args.split,
         filters=tuple(args.filter),
-        recipe=recipe if args.tile is None else replace(recipe, tile=args.tile),
+        recipe=recipe,
         bands=tuple(args.bands),
         draws=args.draws,
         limit=args.limit,

@@ -142,7 +142,7 @@ def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Sampl
 def _facts(planned: Planned, job: Job, build: Build) -> Facts:
     recipe, draw = build.recipe, job.draw
     return Facts(
-        sensor=recipe.like_sensor or "draw",
+        sensor="draw" if recipe.like_sensor is None else recipe.like_sensor.name,
         bits=draw.bits,
         ratio=recipe.ratio,
         mtf_ms=draw.optics.mtf_ms,

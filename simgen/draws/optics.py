@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shards.sensors import SENSORS
 from simgen.config import Range, Recipe
 from simgen.draws.dice import maybe, uniform, vector
 from simgen.physics.mtf import paper_taps, tap_count
@@ -45,7 +44,7 @@ def draw_optics(recipe: Recipe, rng: np.random.Generator, C: int) -> Optics:
     mtf_pan = uniform(rng, recipe.mtf_pan)
     mtf_ms = _band_gains(recipe, rng, C, recipe.mtf_ms)
     if recipe.like_sensor is not None:
-        mtf_ms = np.array(SENSORS[recipe.like_sensor].gains(C))
+        mtf_ms = np.array(recipe.like_sensor.gains(C))
     stretch_gt, stretch_ms, stretch_pan = (
         uniform(rng, recipe.anisotropy) * rng.choice([-1, 1]) for _ in range(3)
     )

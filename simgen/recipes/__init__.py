@@ -23,7 +23,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def find_recipe(name: str, *, like: str | None = None) -> Recipe:
-    """The named recipe; `like` replaces its drawn sensors by one row of shards/sensors.py."""
+    """The named recipe; `like` replaces its drawn sensors by one, see sensor_like()."""
     if name not in RECIPES:
         raise ConfigError(f"no recipe {name!r}; have: {', '.join(RECIPES)}")
     if like is None:

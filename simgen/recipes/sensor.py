@@ -100,6 +100,9 @@ def sensor_clean() -> Recipe:
 
 
 def sensor_like(name: str) -> Recipe:
-    """`sensor` with one instrument's own gains, ratio and bit depth: for tests, not training."""
+    """`sensor` with one instrument's own MS gains, ratio and bit depth: for tests, not training.
+
+    name: a row of shards/sensors.py, or a TOML file of one's own. Raises: ContractError.
+    """
     row = find_sensor(name)
-    return replace(at_ratio(sensor(), row.ratio), like_sensor=row.name, bits=(row.bits,))
+    return replace(at_ratio(sensor(), row.ratio), like_sensor=row, bits=(row.bits,))
