@@ -8,7 +8,7 @@ import numpy as np
 
 from simgen.errors import SourceError
 from simgen.realism.distance import Values, wasserstein
-from simgen.realism.pairs import Pair
+from simgen.realism.pairs import REAL, Pair
 from simgen.realism.statistics import STATISTICS, measure
 
 LEVELS = ("ms_mean", "ms_spread", "pan_mean", "pan_spread")  # told by bit depth too
@@ -47,7 +47,7 @@ class Comparison:
 
 
 def measured(pairs: Iterable[Pair]) -> list[Measured]:
-    """All statistics of all pairs, one pair in memory at a time."""
+    """All statistics of all pairs; of a generator's, one is in memory at a time."""
     return [Measured(group=p.group, bands=p.bands, bits=p.bits, numbers=measure(p)) for p in pairs]
 
 
@@ -70,7 +70,7 @@ def compare(real: list[Measured], builds: Mapping[str, list[Measured]]) -> Compa
     shares: defaultdict[int, float] = defaultdict(float)
     for m, weight in zip(kept, weights, strict=True):
         shares[m.bands] += weight
-    truth = _side("real", kept, weights)
+    truth = _side(REAL, kept, weights)
     sides = []
     for name, samples in builds.items():
         used = [m for m in samples if m.bands in common]
@@ -138,7 +138,7 @@ def _between(pairs: list[Measured]) -> dict[str, float]:
     for _ in range(_SPLITS):
         first = set(rng.permutation(scenes)[: len(scenes) // 2].tolist())
         halves = [[m for m in pairs if (m.group in first) is side] for side in (True, False)]
-        a, b = (_gathered("real", h, _by_scene(h), [s.name for s in STATISTICS]) for h in halves)
+        a, b = (_gathered(REAL, h, _by_scene(h), [s.name for s in STATISTICS]) for h in halves)
         for s in STATISTICS:
             sums[s.name] += wasserstein(a[s.name], b[s.name]) / s.scale / _SPLITS
     return dict(sums)

@@ -18,6 +18,8 @@ from simgen.sources import open_source
 if TYPE_CHECKING:
     from simgen.sources.scene import Tile
 
+REAL = "real"  # the scenes' own name beside the builds'
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
@@ -38,14 +40,15 @@ class Pair:
 def open_builds(given: list[str]) -> dict[str, tuple[Path, Manifest]]:
     """NAME=FOLDER or FOLDER (named as its last part) -> folder and manifest, in the order given.
 
-    Raises: ConfigError if names repeat or builds are of different ratio or tile.
+    Raises: ConfigError if names repeat or one is the scenes', or builds are of different ratio
+    or tile.
     """
     builds: dict[str, tuple[Path, Manifest]] = {}
     for text in given:
         name, equals, path = text.partition("=")
         folder = Path(path if equals else text)
         name = name if equals else folder.resolve().name
-        if not name or name in builds:
+        if name in ("", REAL, *builds):
             raise ConfigError(f"every build needs a name of its own; got {name!r} in {text!r}")
         manifest = Manifest.load(folder)
         manifest.check(folder, hashes=False)
@@ -68,7 +71,7 @@ def read_build(folder: Path, manifest: Manifest, limit: int | None) -> Iterator[
     for i, row in enumerate(manifest.shards):
         share = count * (i + 1) // number - count * i // number
         for key, members in islice(read_samples(folder / row.name), share):
-            _, ms, pan, facts = decode_sample(members)
+            _, ms, pan, facts = decode_sample(members, largest=manifest.largest_array(row))
             yield _pair(key, key, ms, pan, facts.bits, facts.ratio)
 
 

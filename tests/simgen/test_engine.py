@@ -33,6 +33,8 @@ SWITCHES = {
     "moving": {"moving_chance": 1.0, "moving": (1.0, 6.0)},
     "spectral": {"spectral": 1.0},
     "nir": {"nir": 1.0},
+    "materials": {"material_chance": 1.0, "material": (0.5, 2.0), "pan_hidden_chance": 0.5},
+    "pan sees": {"pan_sees": 1.0},
     "hidden": {"pan_hidden_chance": 1.0, "pan_hidden": (0.2, 0.5)},
     "texture": {"pan_unexplained_chance": 1.0, "pan_unexplained": (0.2, 0.3)},
     "haze": {"haze_chance": 1.0, "haze": (0.3, 0.5)},

@@ -280,6 +280,7 @@ def test_the_door_ranks_builds_and_draws_them(small_build, tmp_path, capsys):
     [
         (["{tmp}/nowhere"], "no manifest.json"),
         (["{build}", "{build}"], "a name of its own"),
+        (["real={build}"], "a name of its own"),
         (["{build}", "--limit", "0"], "limit must be at least 1"),
         (["{build}", "--against", "{tmp}/nowhere"], "no folder"),
         (["{build}", "--against", "{tmp}"], "gives a tile"),

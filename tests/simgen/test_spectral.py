@@ -169,8 +169,6 @@ def test_haze_is_koschmieders_law():
 
 def test_bands_are_shuffled_unless_told_not_to():
     """With all of RGB kept and no gain, unshuffled rows are blue, green, red."""
-    from dataclasses import replace
-
     recipe = replace(find_recipe("paper"), shuffle=0.0)
     rows = [
         draw_sample(recipe, bands=3, seed=0, key=str(k), height=300, width=300).rows_DF[:, :3]
@@ -184,8 +182,6 @@ def test_bands_are_shuffled_unless_told_not_to():
 
 def test_pan_may_see_a_band_outside_the_ms():
     """One row more than bands, a non-negative share of the weights, their sum as drawn."""
-    from dataclasses import replace
-
     recipe = replace(
         find_recipe("sensor"), pan_hidden_chance=1.0, pan_hidden=(0.2, 0.2), pan_gain=(0.9, 0.9)
     )
