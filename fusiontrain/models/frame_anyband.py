@@ -8,6 +8,7 @@ injection, in spreads of each band; as built its last layer is zero, and so is t
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +79,14 @@ class Frame(nn.Module):
         stats = look.stats
         injected = look.images.up + stats.gain[..., None, None] * look.images.detail
         return injected + stats.ms_std[..., None, None] * correction
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """torch.compile, of the layers alone: blurs have as many taps as their values ask for."""
+        # torch 2.13 expects the gradient of a replicated border in a layout that it has not.
+        options = {"layout_optimization": False} | kwargs.pop("options", {})
+        self.correct = torch.compile(  # type: ignore[method-assign]
+            self.correct, *args, options=options, **kwargs
+        )
 
     def sees(self, look: Look) -> Tensor:
         """The images that the stem is given, (B * C, IMAGES, H', W')."""

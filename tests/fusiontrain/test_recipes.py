@@ -7,12 +7,14 @@ import shutil
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
+from fusiontrain.batch import PanBatch
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
 from fusiontrain.config import TrainConfig
 from fusiontrain.errors import TrainingError
-from fusiontrain.models.registry import MODELS
+from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.options import add_flags, configure
 from fusiontrain.recipes import PRETRAIN, RECIPES, find_recipe
 
@@ -178,10 +180,33 @@ def test_fp16_wants_a_gpu(small_build, tmp_path, capsys):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_networks_keep_the_names_of_their_weights(three_bands, tmp_path):
-    """PNN; the any-band networks' physics is beyond torch 2.13's compiler, which is one line."""
     door = ["pretrain", "--shards", str(three_bands), *TINY, "--max-steps", "1", "--compile"]
 
     assert 0 == main([*door, "--model", "pnn", "--out", str(tmp_path / "run")])
 
     net = load_checkpoint(tmp_path / "run" / "model.safetensors")[0]
     assert not [name for name in net.state_dict() if "orig_mod" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_any_band_network_is_the_same_network():
+    """Outputs and gradients up to rounding; the physics before the layers is left as it is."""
+    torch.manual_seed(0)
+    net = build_model("anyband", width=8, blocks=1)
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    ms, pan, gains = torch.rand(2, 3, 8, 8), torch.rand(2, 1, 32, 32), torch.full((2, 3), 0.3)
+    batch = PanBatch(ms=ms, pan=pan, ratio=4, mtf=gains, softness=gains)
+    results, graphs = [], counters["stats"]["unique_graphs"]
+    for compiled in (False, True):
+        if compiled:
+            net.compile()
+        net.zero_grad()
+        fused = net(batch)
+        fused.square().mean().backward()
+        results.append([fused.detach(), *(p.grad.clone() for p in net.parameters())])
+
+    for eager, other in zip(*results, strict=True):
+        torch.testing.assert_close(other, eager, rtol=1e-3, atol=1e-5 * float(eager.abs().max()))
+    assert counters["stats"]["unique_graphs"] > graphs, "nothing was compiled"
