@@ -13,8 +13,8 @@ def sensor() -> Recipe:
     Each is seen through its own drawn MTF; the target's is the softness that networks are
     told. Faults of optics, geometry and detectors come with moderate chances: what every
     sample had would be what no network expects to be without. See docs/RECIPES.md; how near
-    it is to real scenes: docs/REALISM.md.
-    Cost: about 57 samples of 4 bands and 256 pixels a second and core, 40 of 8 (AVX-512, 2025).
+    it is to the real scenes that its draws were tuned on: docs/REALISM.md.
+    Cost: bench/stages.py measures it; docs/PERFORMANCE.md has the figures.
     """
     return Recipe(
         name="sensor",
@@ -76,10 +76,9 @@ def sensor() -> Recipe:
 
 
 def sensor_clean() -> Recipe:
-    """`sensor` without its faults: MTF, softness, band mixing, DN, noise, and nothing else.
+    """Without the faults of `sensor`: MTF, softness, band mixing, tints, DN, noise, nothing else.
 
-    What a short training learns most from. Its bands are tinted by materials: of all that was
-    tried, what brought networks most on real scenes (docs/RECIPES.md).
+    What a short training learns most from: docs/RECIPES.md.
     """
     return Recipe(
         name="sensor-clean",
