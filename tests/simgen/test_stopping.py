@@ -56,17 +56,24 @@ def wait_for_shards(out, count, process, seconds=60):
 
 
 # Forked from a process that has DALI loaded but never ran it: a start costs nothing, so that
-# kills fall into the work and not into imports.
+# kills fall into the work and not into imports. Each waits for a file, not for the clock alone:
+# a fast machine would else have made all shards before the last shot.
 _SHOOTER = """
 import os, random, signal, sys, time
+from pathlib import Path
 import simgen.shard
 from simgen.cli import main
-rng, hit = random.Random(0), 0
-for _ in range(int(sys.argv[1])):
+rng, hit, out = random.Random(0), 0, Path(sys.argv[2])
+for i in range(int(sys.argv[1])):
+    before = set(out.glob("*")) | set(out.glob(".part-*"))
     child = os.fork()
     if child == 0:
-        os._exit(main(sys.argv[2:]))
-    time.sleep(rng.uniform(0.02, 0.22))
+        os._exit(main(sys.argv[3:]))
+    wanted = ("shard-*.tar", ".part-*.tar", "shard-*.json", "")[i % 4]
+    end = time.monotonic() + 60
+    while wanted and set(out.glob(wanted)) <= before and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0.0, 0.05 if wanted else 0.1))
     os.kill(child, signal.SIGKILL)
     hit += os.WIFSIGNALED(os.waitpid(child, 0)[1])
 print(hit)
@@ -78,7 +85,7 @@ def test_kill_9_at_twenty_moments_loses_nothing(photos, calm, tmp_path):
     """Sixteen of one process, four of two workers with and without their parent."""
     out = tmp_path / "shot"
     arguments = command(photos, out, "--quiet", draws=32)
-    shooter = [sys.executable, "-c", _SHOOTER, "16", *arguments]
+    shooter = [sys.executable, "-c", _SHOOTER, "16", str(out), *arguments]
     shots = subprocess.run(shooter, capture_output=True, text=True)
     assert "16\n" == shots.stdout, shots.stderr  # none ended by itself
     hit = 16
@@ -87,7 +94,7 @@ def test_kill_9_at_twenty_moments_loses_nothing(photos, calm, tmp_path):
     for i in range(4):
         process = subprocess.Popen([*SIMGEN, *arguments, "--workers", "2"], start_new_session=True)
         wait_for_shards(out, held(out) + 1, process)
-        time.sleep(rng.uniform(0.0, 0.1))
+        time.sleep(rng.uniform(0.0, 0.05))
         # Sometimes the parent alone: its workers must not go on by themselves.
         os.killpg(process.pid, signal.SIGKILL) if i % 2 else process.kill()
         hit += process.wait() == -signal.SIGKILL
