@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from shards.schema import Facts, check_sample, encode_array, packed_members
 from simgen.config import Build
 from simgen.draws import Draw, draw_sample
 from simgen.errors import BuildError, SourceError
-from simgen.guard import Encoded, Measured, examine
+from simgen.guard import Encoded, Measured, examine, read_photograph
 from simgen.pipeline import Arrays, DecodeError, Job, can_decode, run
 from simgen.plan import Planned, Task
 from simgen.recipes.wald import WALD
@@ -109,34 +111,43 @@ def _run_banded(
         except SourceError as error:
             reasons[planned.photo.key] = str(error)
             continue
-        # Only the crop is in memory, so it is all of what is drawn from.
-        here = replace(draw, crop=(0, 0, *draw.crop[2:]))
-        jobs.append((planned, Job(image=crop, draw=here)))
+        jobs.append((planned, _of_crop(crop, draw)))
     made, refused = _run(jobs, build)
     return made, reasons | refused
 
 
 def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Sample], dict[str, str]]:
-    """Samples by number, and reasons by image for what DALI alone refuses."""
-    refused: dict[str, str] = {}
+    """Samples by number, and reasons by image; Pillow reads what DALI alone refuses."""
     if not jobs:
-        return {}, refused
+        return {}, {}
     try:
         made = run([job for _, job in jobs], build.recipe, device=build.device)
     except DecodeError as error:
         # Pillow took them all, so look for the culprits one by one.
-        for planned, job in jobs:
-            key = planned.photo.key
-            if key not in refused and not can_decode(job.image, job.draw.crop):
-                refused[key] = "DALI does not decode it, though Pillow does"
-        if not refused:
+        odd = {p.number for p, job in jobs if not can_decode(job.image, job.draw.crop)}
+        if not odd:
             raise BuildError(f"DALI failed, and on no single image:\n{error}") from error
-        rest = [(p, j) for p, j in jobs if p.photo.key not in refused]
-        return _run(rest, build)[0], refused
+        rest = [(planned, job) for planned, job in jobs if planned.number not in odd]
+        refused: dict[str, str] = {}
+        for planned, job in jobs:
+            if planned.number in odd and isinstance(job.image, bytes):
+                try:
+                    crop = read_photograph(job.image, job.draw.crop)
+                except SourceError as why:
+                    refused[planned.photo.key] = str(why)
+                else:
+                    rest.append((planned, _of_crop(crop, job.draw)))
+        made, more = _run(rest, build)
+        return made, refused | more
     return {
         planned.number: (arrays, _facts(planned, job, build))
         for (planned, job), arrays in zip(jobs, made, strict=True)
-    }, refused
+    }, {}
+
+
+def _of_crop(crop: np.ndarray, draw: Draw) -> Job:
+    """Only the crop is in memory, so it is all of what is drawn from."""
+    return Job(image=crop, draw=replace(draw, crop=(0, 0, *draw.crop[2:])))
 
 
 def _facts(planned: Planned, job: Job, build: Build) -> Facts:
