@@ -137,8 +137,8 @@ def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Sampl
                     refused[planned.photo.key] = str(why)
                 else:
                     rest.append((planned, _of_crop(crop, job.draw)))
-        made, more = _run(rest, build)
-        return made, refused | more
+        read, more = _run(rest, build)
+        return read, refused | more
     return {
         planned.number: (arrays, _facts(planned, job, build))
         for (planned, job), arrays in zip(jobs, made, strict=True)
