@@ -135,5 +135,7 @@ def _check_tensors(
         raise CheckpointError(
             f"{path} does not hold the tensors of {info.model!r} {info.sizes}; "
             f"{len(wrong)} differ, first {wrong[0]!r}: "
-            f"expected {expected.get(wrong[0])}, got {found.get(wrong[0])}"
+            f"expected {expected.get(wrong[0])}, got {found.get(wrong[0])}\n"
+            "  do: if another version of panprior wrote it, use that one, or train anew "
+            "(--out another folder)"
         )

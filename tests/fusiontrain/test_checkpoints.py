@@ -85,7 +85,7 @@ def test_a_file_that_lies_about_its_model_is_refused(tmp_path):
     wide = CheckpointInfo(model="anyband", sizes={"width": 16, "blocks": 1}, training={})
     save_checkpoint(path, build_model(INFO.model, **INFO.sizes), wide)
 
-    with pytest.raises(CheckpointError, match="does not hold the tensors of 'anyband'"):
+    with pytest.raises(CheckpointError, match=r"of 'anyband'[^\n]*\n  do: if another version"):
         load_checkpoint(path)
 
 
