@@ -164,6 +164,14 @@ class Batches:
                 yield unpack(handed.layout, blocks[handed.worker, handed.slot], self.device)
         except ContractError as error:  # torch puts the worker's traceback before its message
             raise ContractError(str(error).rpartition("ContractError: ")[2].strip()) from None
+        except (RuntimeError, OSError, EOFError) as error:  # the last two: its socket is gone
+            if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker"):
+                raise
+            said = (str(error).strip() or repr(error)).splitlines()[-1]
+            raise TrainingError(
+                f"a reader process has ended: {said}\n"
+                "  do: look at memory and at the shards' disk; the same command goes on"
+            ) from None
 
 
 def batches(

@@ -140,9 +140,9 @@ def _train(
 
 
 def _finish(out: Path, net: nn.Module, info: CheckpointInfo) -> None:
-    save_checkpoint(out / WEIGHTS_NAME, net, info)
     with whole_file(out / RUN_NAME) as file:
         file.write(json.dumps(info.training, indent=1, sort_keys=True).encode() + b"\n")
+    save_checkpoint(out / WEIGHTS_NAME, net, info)  # last: they say that the run has ended
     drop_states(out)
 
 
@@ -265,4 +265,5 @@ def _finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
             f"{out} holds the weights of another run (other shards or options)\n"
             "  do: give --out another folder, or delete this one to train anew"
         )
+    drop_states(out)  # a kill may have left them
     return Outcome(weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True)

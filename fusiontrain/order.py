@@ -58,7 +58,9 @@ class Order:
             )
         self.sizes, self.batch, self.seed = tuple(sizes), batch, seed
         total = Fraction(sum(sizes), batch)  # batches that one round over everything takes
-        weights = [Fraction(x).limit_denominator(10**6) for x in (shares or sizes)]
+        exact = [Fraction(x) for x in (shares or sizes)]
+        # 0.3 as 3/10; but nothing so small that it would never be drawn.
+        weights = [x.limit_denominator(10**6) or x for x in exact]
         self.quota = tuple(total * w / sum(weights) for w in weights)  # batches a round
         self._whole = sum(self.quota)
         self._held: dict[tuple[int, int], tuple[int, np.ndarray]] = {}

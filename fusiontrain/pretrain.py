@@ -23,6 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     except PanpriorError as error:
         print(f"fusiontrain: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # the disk's or the permissions' word, as in cli.py
+        said = f"{error.filename or 'disk'}: {error.strerror or error}"
+        print(f"fusiontrain: {said}", file=sys.stderr)
+        return 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

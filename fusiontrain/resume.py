@@ -97,7 +97,9 @@ def save_state(
         file.write(file_sha256(partial / STATE).encode() + b"\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    for old in _states(out)[KEPT:]:
+    # What is numbered higher was passed over as damaged: it must not take a whole one's place.
+    whole = [state for state in _states(out) if state.name <= folder.name]
+    for old in set(_states(out)) - set(whole[:KEPT]):
         shutil.rmtree(old, ignore_errors=True)
     return folder
 

@@ -1,6 +1,7 @@
 """What a run writes as it goes: tables that survive a stop, and a line on the terminal."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,14 +25,23 @@ class Table:
     def __init__(self, path: Path, columns: Sequence[str], start: int) -> None:
         self.path, self.columns = path, tuple(columns)
         kept = _rows(path, start) if start else []
+        self._last = int(kept[-1]["step"]) if kept else -1
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(self.columns)  # a scene's name may hold a comma
+        rows.writerows([row.get(c) or "" for c in self.columns] for row in kept)
         with whole_file(path) as file:
-            file.write((",".join(self.columns) + "\n").encode())
-            for row in kept:
-                file.write((",".join(row.get(c) or "" for c in self.columns) + "\n").encode())
+            file.write(text.getvalue().encode())
         self._file = path.open("a", newline="")
 
     def row(self, values: Mapping[str, float]) -> None:
-        """Numbers with the nine digits that single precision needs; what is not given is empty."""
+        """Numbers with the nine digits that single precision needs; what is not given is empty.
+
+        A step that has its row keeps it: a run stopped at its end measures its last step again.
+        """
+        if values["step"] <= self._last:
+            return
+        self._last = int(values["step"])
         told = [f"{values[c]:.9g}" if c in values else "" for c in self.columns]
         self._file.write(",".join(told) + "\n")
         self._file.flush()

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from fusiontrain.training.schedule import learning_rate
 from fusiontrain.training.stepping import Stepped, Stepper
 from fusiontrain.training.validation import Held, OnDevice, Validation
 from fusiontrain.training.watchdog import Watchdog
+from shards.errors import PanpriorError
 
 BEST_NAME = "best.safetensors"
 LOG_NAME, VALIDATION_NAME = "log.csv", "validation.csv"
@@ -83,8 +84,7 @@ class Steps:
         """The run's facts. Raises: TrainingError; Interrupted, a state being saved."""
         parts = self.parts
         with ExitStack() as stack:
-            if parts.ranks.main:
-                self._open(stack)
+            parts.ranks.on_main(lambda: self._open(stack))
             bar = stack.enter_context(progress_bar(shown=parts.ranks.main))
             task = bar.add_task(
                 parts.running.recipe, total=1.0, shown=f"from step {self.start.step}"
@@ -98,7 +98,10 @@ class Steps:
                 )
             )
             while True:
-                done, stop, save, measure = self._agree(signals)
+                found = self._next(feed)
+                done, stop, save, measure, lacking = self._agree(
+                    signals, isinstance(found, Exception)
+                )
                 parts.watchdog.beat()
                 if measure:
                     self._aside(self._measure)
@@ -109,12 +112,16 @@ class Steps:
                     raise Interrupted(signal.Signals(stop), self.step, parts.out)
                 if done >= 1:
                     break
-                if save:
+                if save or lacking:
                     self._aside(self._keep)
-                before = time.monotonic()
-                batch = next(feed)
-                self.clock.waited += time.monotonic() - before
-                self._learn(batch, learning_rate(parts.config, self.step, done))
+                if isinstance(found, Exception):
+                    raise found
+                if lacking:
+                    raise TrainingError(
+                        f"another process cannot read its part of step {self.step + 1}; "
+                        "its line says why"
+                    )
+                self._learn(found, learning_rate(parts.config, self.step, done))
                 if self.step % parts.running.log_steps == 0:
                     bar.update(task, completed=done, shown=self._shown())
             bar.update(task, completed=1.0)
@@ -129,8 +136,20 @@ class Steps:
         self.parts.judged.load_state_dict(state)
         return self.parts.judged
 
-    def _agree(self, signals: list[int]) -> tuple[float, int, bool, bool]:
-        """(share done, signal or 0, to save, to measure), the same on every rank at every step."""
+    def _next(self, feed: Iterator[TrainingBatch]) -> TrainingBatch | PanpriorError | OSError:
+        """The step's batch, or why there is none: then all ranks must hear of it."""
+        before = time.monotonic()
+        try:
+            return next(feed)
+        except (PanpriorError, OSError) as error:
+            return error
+        finally:
+            self.clock.waited += time.monotonic() - before
+
+    def _agree(self, signals: list[int], lacking: bool) -> tuple[float, int, bool, bool, bool]:
+        """(share done, signal or 0, to save, to measure, a batch is lacking), the same on every
+        rank at every step.
+        """
         config, running = self.parts.config, self.parts.running
         now = time.monotonic()
         minutes = config.max_minutes
@@ -139,14 +158,16 @@ class Steps:
             float(signals[0] if signals else 0),
             float(now - self.clock.saved > 60 * running.save_minutes),
             float(now - self.clock.measured > 60 * running.validate_minutes),
+            float(lacking),
         ]
         # The latest clock and any rank's signal count for all: else some would wait for ever.
-        by_time, stop, save, measure = self.parts.ranks.largest(mine)
+        by_time, stop, save, measure, lacks = self.parts.ranks.largest(mine)
         done = min(1.0, max(self.step / config.max_steps, by_time))
         measures = self.parts.validation is not None and (
             done >= 1 or self._due(running.validate_steps) or bool(measure)
         )
-        return done, int(stop), bool(save) or self._due(running.save_steps), measures
+        saves = bool(save) or self._due(running.save_steps)
+        return done, int(stop), saves, measures, bool(lacks)
 
     def _due(self, every: int) -> bool:
         """A state holds what was done at its step: a run that goes on does not do it again."""
@@ -213,7 +234,10 @@ class Steps:
         )
 
     def _keep(self) -> None:
-        self.parts.ranks.on_main(lambda: self._save(self.parts.out))
+        # The state that the run started from is there already; to write it again would first
+        # take it away.
+        if self.step > self.start.step or not self.step:
+            self.parts.ranks.on_main(lambda: self._save(self.parts.out))
         self.clock.saved = time.monotonic()
 
     def _save(self, folder: Path) -> None:
@@ -251,7 +275,9 @@ class Steps:
             return
         ranks, beat = parts.ranks, parts.watchdog.beat
         net = OnDevice(self.weights(), ranks.device)
-        mine = validation.share(net, rank=ranks.rank, world=ranks.world, beat=beat)
+        mine = ranks.together(
+            lambda: validation.share(net, rank=ranks.rank, world=ranks.world, beat=beat)
+        )
         self.figures = validation.combine(ranks.everything(mine))
         self.clock.measured = time.monotonic()
         if len(self.tables) > 1:
@@ -264,13 +290,17 @@ class Steps:
             ranks.on_main(lambda: save_checkpoint(parts.out / BEST_NAME, self.weights(), info))
 
     def _draw(self) -> None:
-        parts = self.parts
-        if parts.sample is None or not parts.ranks.main:
+        parts, sample = self.parts, self.parts.sample
+        if sample is None:
             return
-        net = OnDevice(self.weights(), parts.ranks.device)
-        path = parts.out / samples.FOLDER / f"step-{self.step:08d}.png"
-        picture = samples.draw_sample(net, parts.sample, path)
-        parts.ranks.log_picture("ms, fused, truth, error", picture, self.step)
+
+        def draw() -> None:
+            net = OnDevice(self.weights(), parts.ranks.device)
+            path = parts.out / samples.FOLDER / f"step-{self.step:08d}.png"
+            picture = samples.draw_sample(net, sample, path)
+            parts.ranks.log_picture("ms, fused, truth, error", picture, self.step)
+
+        parts.ranks.on_main(draw)
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {

@@ -108,6 +108,18 @@ def test_workers_outlive_the_signals_that_stop_a_run(small_build, expected):
     assert expected == found
 
 
+def test_a_worker_that_dies_is_one_error(small_build):
+    """As where memory runs out, or a disk fails below a mapped file."""
+    feed = iter(batches(data_of(small_build), start=0, workers=1))
+    next(feed)
+    (worker,) = (p for p in multiprocessing.active_children() if p.name.startswith("ForkServer"))
+    os.kill(worker.pid, signal.SIGKILL)
+
+    with pytest.raises(TrainingError, match="a reader process has ended"):
+        for _ in islice(feed, 50):
+            pass
+
+
 @pytest.mark.parametrize("mirrored", [0, 1])
 @pytest.mark.parametrize("turns", range(4))
 def test_crops_are_turned_as_numpy_turns_them(small_build, turns, mirrored):

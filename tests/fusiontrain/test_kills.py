@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -152,6 +153,31 @@ def test_ranks_that_see_other_runs_are_refused(small_build, starter, tmp_path):
 
     assert [2, 2] == [starter.ask(wait=pid, seconds=60) for pid in pids]
     assert "do not see the same shards and options" in Path(f"{out}.txt").read_text()
+
+
+@pytest.mark.slow
+def test_a_shard_that_goes_bad_for_one_rank_ends_all_with_a_line(small_build, starter, tmp_path):
+    """And with a state, so that nothing is lost but the shard."""
+    out, own = tmp_path / "run", tmp_path / "shards"
+    shutil.copytree(small_build, own)
+    more = ["--max-steps", "100000", "--save-steps", "0"]
+    pids = begin(starter, small_build, out, 2, *more, second=["--shards", str(own)])
+    end = time.monotonic() + 60
+    while last_step(out) < 3:
+        assert time.monotonic() < end, Path(f"{out}.txt").read_text()[-3000:]
+        time.sleep(0.01)
+
+    for path in own.glob("*.tar"):
+        with path.open("ab") as file:
+            file.write(b"x")
+    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+
+    said = Path(f"{out}.txt").read_text()
+    assert [2, 2] == codes, said[-3000:]
+    assert "another process cannot read its part of step" in said
+    assert "copy it again" in said
+    assert "Traceback" not in said
+    assert newest_state(out) == last_step(out) >= 3
 
 
 @pytest.mark.slow

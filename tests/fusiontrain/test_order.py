@@ -52,6 +52,13 @@ def test_shares_say_how_often_a_set_comes():
     assert {0: 900, 1: 100} == Counter(by_size[k].group for k in range(by_size.begin(10)))
 
 
+def test_no_group_is_so_small_that_it_never_comes():
+    """One sample beside three million: once a round of its own, however rare."""
+    order = Order([3_000_000, 1], batch=1, seed=0, shares=[1 - 1 / 3_000_001, 1 / 3_000_001])
+
+    assert pytest.approx(1.0, rel=1e-6) == float(order.quota[1])
+
+
 def test_passes_and_seeds_differ():
     order = Order([50], batch=50, seed=0)
 

@@ -1,5 +1,6 @@
 """A run that was stopped goes on as if it had not been."""
 
+import csv
 import json
 import os
 import random
@@ -14,8 +15,10 @@ import torch
 
 from fusiontrain.cli import main
 from fusiontrain.errors import TrainingError
+from fusiontrain.pretrain import main as pretrain
 from fusiontrain.resume import FOLDER, KEPT, Progress, drop_states, load_state, save_state
 from fusiontrain.training.average import Average
+from fusiontrain.training.logbook import Table
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--crop", "32", "--batch-size", "4", "--max-steps"]
@@ -133,6 +136,63 @@ def test_a_state_torn_at_any_file_is_passed_over(tmp_path, name):
 
     file.write_bytes(whole)
     assert 20 == load_state(tmp_path, *toy(), {"digest": "d"}, print).step
+
+
+def test_a_damaged_state_takes_no_whole_ones_place(tmp_path):
+    """Passed over, it goes with the next save, though its number is higher."""
+    folder, _ = states_of(tmp_path)
+    (folder / "DONE").unlink()
+    net, optimizer = toy()
+    assert 10 == load_state(tmp_path, net, optimizer, {"digest": "d"}, lambda _: None).step
+
+    for step in (12, 14):
+        now = Progress(step=step, seconds=0.0, loss=1.0)
+        save_state(tmp_path, net, optimizer, now, {"digest": "d"})
+
+    assert {"step-00000012", "step-00000014"} == {p.name for p in (tmp_path / FOLDER).iterdir()}
+
+
+def test_a_table_keeps_names_with_commas_and_one_row_a_step(tmp_path):
+    """Scenes are named by their files; a run stopped at its end measures its last step again."""
+    columns = ("step", 'ergas a,b "c"')
+    for start, values in ((0, (5.0, 10.0)), (10, (10.0, 12.0))):
+        table = Table(tmp_path / "t.csv", columns, start)
+        for step in values:
+            table.row({"step": step, columns[1]: step / 2})
+        table.close()
+
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+
+    assert [list(columns), ["5", "2.5"], ["10", "5"], ["12", "6"]] == rows
+
+
+def test_weights_left_without_their_end_are_a_finished_run(small_build, tmp_path, capsys):
+    """Killed after the weights were named: what stays of states goes at the next call."""
+    out = tmp_path / "run"
+    door = ["pretrain", "--shards", str(small_build), "--out", str(out), "--crop", "16"]
+    door += ["--batch-size", "4", "--max-steps", "2", "--tracker", "none"]
+    assert 0 == main(door)
+    (out / FOLDER / "step-00000001").mkdir(parents=True)
+
+    assert 0 == main(door)
+
+    assert "already trained" in capsys.readouterr().out
+    assert (out / "run.json").is_file()
+    assert not (out / FOLDER).exists()
+
+
+def test_a_full_or_barred_disk_is_one_line(small_build, tmp_path, capsys):
+    """By both doors: `fusiontrain pretrain`, and the file that launchers start."""
+    (tmp_path / "run" / "log.csv").mkdir(parents=True)
+    given = ["--shards", str(small_build), "--out", str(tmp_path / "run"), "--crop", "16"]
+    given += ["--batch-size", "4", "--max-steps", "2", "--tracker", "none"]
+
+    for door, argv in ((main, ["pretrain", *given]), (pretrain, given)):
+        assert 2 == door(argv)
+        said = capsys.readouterr().err
+        assert "log.csv" in said
+        assert "Is a directory" in said
 
 
 def test_states_of_the_first_version_are_read(tmp_path):
