@@ -201,7 +201,7 @@ def test_large_row_groups_stay_together():
 
     np.testing.assert_array_equal(np.sort(order), np.arange(100_000))
     assert max(len(set((s // 100).tolist())) for s in np.split(order[:99_840], 780)) <= 6
-    assert 1000 == len({int(o) // 100 for o in order[::40]}) or order[::40].std() > 20_000
+    assert abs(np.corrcoef(order, np.arange(100_000))[0, 1]) < 0.15  # of groups in random order
 
 
 @pytest.mark.parametrize("text", ["no parquet", "PAR1 but not really PAR1"])
