@@ -1,7 +1,8 @@
 """The whole simulation of one sample, slow and clear: what engine.py and pipeline.py must match.
 
 Its own way wherever they are clever: images extended by copies, powers for tables, sliding
-windows for banded matrices, one pixel's definition for the warp.
+windows for banded matrices. What it shares with them (the warp, cosines, random fields) is held
+to scipy, Pillow or an identity in tests of its own.
 """
 
 import numpy as np
