@@ -52,7 +52,7 @@ _LARGEST = 1 << 28  # bytes of an array that comes without a manifest
 class Facts:
     """The `json` member: how this sample came to be."""
 
-    sensor: str  # a row of shards/sensors.py, or "draw" for a sensor that does not exist
+    sensor: str  # its name, or "draw" for one that does not exist
     bits: int  # radiometric depth; DN lie in 0 .. 2**bits - 1
     ratio: int  # PAN pixels per MS pixel
     mtf_ms: tuple[float, ...]  # per band: gain from gt to ms at the MS Nyquist, as applied
