@@ -64,7 +64,7 @@ class IndexedShards(Dataset[TrainingBatch]):
         seed: int,
         rank: int = 0,
         world: int = 1,
-        bad: Collection[str] = (),
+        bad: Collection[tuple[int, str]] = (),
         turned: bool = True,
     ) -> None:
         if batch % world:
@@ -80,8 +80,8 @@ class IndexedShards(Dataset[TrainingBatch]):
                     f"the tile's {manifest.tile}; got {crop}"
                 )
         whole = [
-            [shard for shard in list_shards(one.folder, manifest) if str(shard.path) not in bad]
-            for one, manifest in zip(sets, self.manifests, strict=True)
+            [s for s in list_shards(one.folder, manifest) if (place, s.row.name) not in bad]
+            for place, (one, manifest) in enumerate(zip(sets, self.manifests, strict=True))
         ]
         if not all(whole):
             raise TrainingError("a shard set has no sample to train on; build it again")

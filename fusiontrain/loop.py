@@ -27,7 +27,7 @@ from fusiontrain.training.stepping import Stepper
 from fusiontrain.training.steps import BEST_NAME, Parts, Steps
 from fusiontrain.training.validation import Validation, hold
 from fusiontrain.training.watchdog import Watchdog
-from fusiontrain.vetting import Budget
+from fusiontrain.vetting import Bad, Budget, refuse_beyond
 from shards.commit import whole_file
 
 WEIGHTS_NAME = "model.safetensors"
@@ -68,8 +68,16 @@ def _train(
 ) -> Outcome:
     entry = find_model(config.model)
     budget = Budget.parse(running.max_bad)
-    # One rank looks, all leave out the same: else their orders would part.
-    bad = ranks.on_main(lambda: find_bad(sets, hashes=True, on_bad=running.on_bad, budget=budget))
+    # One rank a machine looks, all leave out what any has found: else their orders would part.
+    mine = ranks.together(
+        lambda: (
+            find_bad(sets, hashes=True, on_bad=running.on_bad, budget=budget)
+            if ranks.first_here
+            else {}
+        )
+    )
+    bad = {place: why for found in ranks.everything([mine]) for place, why in found.items()}
+    refuse_beyond(budget, bad, sets)
     for reason in bad.values():
         ranks.say(f"left out a bad shard: {reason}")
     reader = ranks.together(lambda: _reader(sets, config, ranks, running, bad))
@@ -181,7 +189,7 @@ def _reader(
     config: TrainConfig,
     ranks: Ranks,
     running: Running,
-    bad: dict[str, str],
+    bad: Bad,
 ) -> IndexedShards:
     pieces = ranks.world * running.accumulate
     if running.accumulate > 1 and config.batch_size % pieces:
@@ -243,13 +251,15 @@ def _copy(ranks: Ranks, entry: ModelEntry, sizes: dict[str, int]) -> nn.Module:
         return build_model(entry.name, **sizes).to(ranks.device).eval()
 
 
-def _identity(config: TrainConfig, reader: IndexedShards, bad: list[str]) -> dict[str, Any]:
+def _identity(
+    config: TrainConfig, reader: IndexedShards, bad: Sequence[tuple[int, str]]
+) -> dict[str, Any]:
     """What decides a run; not the number of processes, which may change when it goes on."""
     data = {
         "config": config.as_data(),
         "manifests": [manifest.digest for manifest in reader.manifests],
         "shares": [str(quota) for quota in reader.order.quota],
-        "left_out": [Path(path).name for path in bad],
+        "left_out": [f"{place}/{name}" for place, name in bad],
     }
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
     return {**data, "digest": digest}

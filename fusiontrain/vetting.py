@@ -58,26 +58,23 @@ class Budget:
 
 
 FEW = Budget(share=0.05)
+Bad = dict[tuple[int, str], str]  # (number of the set, the shard's name) -> what is wrong with it
 
 
 def list_shards(folder: Path, manifest: Manifest) -> list[Listed]:
     return [Listed(folder=folder, manifest=manifest, row=row) for row in manifest.shards]
 
 
-def find_bad(
-    sets: Sequence[ShardSet], *, hashes: bool, on_bad: OnBad, budget: Budget = FEW
-) -> dict[str, str]:
-    """Path of each shard that is not as its manifest lists it -> what is wrong with it.
+def find_bad(sets: Sequence[ShardSet], *, hashes: bool, on_bad: OnBad, budget: Budget = FEW) -> Bad:
+    """The shards that are not as their manifests list them.
 
     Raises: ContractError at the first ("fail"), or where more than the budget lies in such shards
         ("skip").
     """
-    found: dict[str, str] = {}
-    total = lost = 0
-    for one in sets:
+    found: Bad = {}
+    for place, one in enumerate(sets):
         keys: set[bytes] = set()
         for shard in list_shards(one.folder, Manifest.load(one.folder)):
-            total += shard.row.samples
             problems = list(shard.row.problems(shard.folder, hashes=hashes))
             problems = problems or list(_problems_within(shard, keys))
             if problems and on_bad == "fail":
@@ -86,15 +83,24 @@ def find_bad(
                     "without it (--on-bad-shard skip)"
                 )
             if problems:
-                found[str(shard.path)] = "; ".join(problems)
-                lost += shard.row.samples
+                found[place, shard.row.name] = f"{one.folder}: {'; '.join(problems)}"
+    refuse_beyond(budget, found, sets)
+    return found
+
+
+def refuse_beyond(budget: Budget, found: Bad, sets: Sequence[ShardSet]) -> None:
+    """Raises: ContractError where more lies in bad shards than may be left out."""
+    total = lost = 0
+    for place, one in enumerate(sets):
+        for row in Manifest.load(one.folder).shards:
+            total += row.samples
+            lost += row.samples if (place, row.name) in found else 0
     if budget.exceeded(shards=len(found), lost=lost, total=total):
         shown = "\n  ".join(list(found.values())[:5])
         raise ContractError(
             f"{len(found)} bad shards hold {lost} of {total} samples, over the budget of {budget} "
             f"(--max-bad-shards); first:\n  {shown}"
         )
-    return found
 
 
 def _problems_within(shard: Listed, keys: set[bytes]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from fusiontrain.errors import TrainingError
@@ -18,6 +19,9 @@ from fusiontrain.training.launch import refuse_lost_processes, refuse_split_laun
 from shards.errors import PanpriorError
 
 T = TypeVar("T")
+# Before the first step others wait while one reads all shards through: torch's ten minutes (GPUs)
+# are too few. Later the watchdog ends what hangs.
+_PATIENCE = timedelta(hours=2)
 
 
 class Ranks:
@@ -40,10 +44,14 @@ class Ranks:
                 "  do: --precision bf16, or no"
             )
         self.accelerator = Accelerator(
-            mixed_precision=precision, log_with=list(trackers) or None, project_dir=str(out)
+            mixed_precision=precision,
+            log_with=list(trackers) or None,
+            project_dir=str(out),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.main, self.device = self.rank == 0, self.accelerator.device
+        self.first_here = self.accelerator.is_local_main_process  # on this machine
         refuse_lost_processes(os.environ, self.world)
         self._trackers = tuple(trackers)
         if self.device.type == "cpu":

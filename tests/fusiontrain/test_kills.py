@@ -77,7 +77,7 @@ def begin(starter, build, out, world, *more, second=()):
     env["ACCELERATE_USE_CPU"] = "true"
     pids = []
     for rank in range(world):
-        mine = {"RANK": str(rank), "LOCAL_RANK": str(rank)} | env if world > 1 else {}
+        mine = {"RANK": str(rank), "LOCAL_RANK": "0"} | env if world > 1 else {}
         folder = f"{out}-of-{rank}" if rank else str(out)
         own = [*argv, "--out", folder, *(second if rank else ())]
         pids.append(starter.ask(argv=own, env=mine, log=f"{out}.txt"))
@@ -153,6 +153,23 @@ def test_ranks_that_see_other_runs_are_refused(small_build, starter, tmp_path):
 
     assert [2, 2] == [starter.ask(wait=pid, seconds=60) for pid in pids]
     assert "do not see the same shards and options" in Path(f"{out}.txt").read_text()
+
+
+@pytest.mark.slow
+def test_what_is_bad_on_one_machine_is_left_out_on_all(small_build, starter, tmp_path):
+    """One flipped byte in the second machine's copy: both ranks still share one order."""
+    out, own = tmp_path / "run", tmp_path / "shards"
+    shutil.copytree(small_build, own)
+    data = bytearray((own / "shard-000001.tar").read_bytes())
+    data[3000] ^= 1
+    (own / "shard-000001.tar").write_bytes(data)
+    more = ["--on-bad-shard", "skip", "--max-bad-shards", "1", "--max-steps", "3"]
+
+    pids = begin(starter, small_build, out, 2, *more, second=["--shards", str(own)])
+    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+
+    assert [0, 0] == codes, Path(f"{out}.txt").read_text()[-3000:]
+    assert ["0/shard-000001.tar"] == json.loads((out / "run.json").read_text())["left_out"]
 
 
 @pytest.mark.slow
