@@ -13,6 +13,7 @@ DOORS = {
     "finetune": "tune a trained network on a sensor's shards, or on one scene",
     "publish": "a run's weights as one file and a model card",
     "fuse": "PAN and MS GeoTIFF -> fused GeoTIFF",
+    "view": "PAN, MS and fused files side by side in a browser",
     "benchmark": "a network against classical methods on a real pair",
     "export": "a sample of a shard as GeoTIFFs",
     "report": "a page with pictures and indices",
@@ -25,6 +26,7 @@ EXTRAS = {  # which extra holds a package that the base install lacks
     "PIL": "train",
     "h5py": "formats",
     "scipy": "formats",
+    "rio_tiler": "view",
 }
 
 

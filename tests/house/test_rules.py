@@ -60,6 +60,7 @@ def test_nothing_unpickles_or_extracts():
     [
         ("import fusiontrain", ["torch", "rasterio", "accelerate", "webdataset", "nvidia", "PIL"]),
         ("import fusiontrain.fuse", ["accelerate", "webdataset", "nvidia", "PIL", "datasets"]),
+        ("import fusiontrain.view", ["torch", "rasterio", "rio_tiler", "PIL"]),
         ("import fusiontrain.benchmark", ["accelerate", "webdataset", "nvidia", "h5py", "scipy"]),
         ("import simgen.cli", ["torch", "nvidia", "rasterio", "accelerate"]),
         ("import shards.tar, shards.manifest", ["torch", "nvidia", "PIL", "webdataset"]),
