@@ -120,8 +120,12 @@ def _run(pipe: Any, count: int) -> Iterator[tuple[np.ndarray, ...]]:
 def _feeder(
     jobs: Sequence[Job], row: Callable[[Job], list[np.ndarray]]
 ) -> Callable[[int], list[list[np.ndarray]]]:
-    def feed(index: int) -> list[list[np.ndarray]]:
-        batch = jobs[index * BATCH : (index + 1) * BATCH]
+    # A pipeline and its feed lie in cycles, which Python collects late: what went in must not.
+    waiting = list(jobs)
+
+    def feed(_: int) -> list[list[np.ndarray]]:
+        batch = waiting[:BATCH]
+        del waiting[:BATCH]
         if not batch:
             raise StopIteration
         return [list(column) for column in zip(*map(row, batch), strict=True)]

@@ -1,6 +1,8 @@
 """DALI against its slow twin, and against traps that DALI is known to have."""
 
+import gc
 import io
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -121,6 +123,21 @@ def test_a_bad_image_ends_the_pipeline_with_our_error(images):
         pipeline.run([jobs[0], cut], recipe, device="cpu")
     assert pipeline.can_decode(jobs[0].image, jobs[0].draw.crop)
     assert not pipeline.can_decode(cut.image, cut.draw.crop)
+
+
+def test_a_pipeline_lets_go_of_what_it_was_fed(images):
+    """It lies in cycles, which Python collects late: a shard's images must not lie there too."""
+    recipe = replace(find_recipe("sensor"), tile=64)
+    jobs = jobs_of([*images, *images, *images], recipe, 4)
+    gc.disable()
+    try:
+        before = [sys.getrefcount(job) for job in jobs]
+        pipeline.run(jobs, recipe, device="cpu")
+        after = [sys.getrefcount(job) for job in jobs]
+    finally:
+        gc.enable()
+
+    assert before == after
 
 
 def test_dali_still_slices_wrongly_with_a_step():
