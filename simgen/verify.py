@@ -47,7 +47,7 @@ def _short(key: str) -> int:
 
 def _refuse_repeats(folder: Path, manifest: Manifest, keys: list[np.ndarray]) -> None:
     """ContractError if two shards share a key: suspects by their short form, then by name."""
-    every = np.sort(np.concatenate(keys))
+    every = np.sort(np.concatenate([np.empty(0, np.uint64), *keys]))
     suspects = set(every[1:][every[1:] == every[:-1]].tolist())
     if not suspects:
         return

@@ -321,6 +321,15 @@ def test_verify_counts_what_the_manifest_lists(small_build, tmp_path, capsys):
     assert "expected 7 samples, got 6" in capsys.readouterr().err
 
 
+def test_a_manifest_without_shards_verifies(small_build, tmp_path, capsys):
+    """It promises nothing, and keeps it."""
+    raw = json.loads((small_build / NAME).read_text())
+    (tmp_path / NAME).write_text(json.dumps(raw | {"shards": []}))
+
+    assert 0 == main(["verify", str(tmp_path)])
+    assert "0 samples in 0 shards" in capsys.readouterr().out
+
+
 def test_look_draws_a_sheet(small_build, tmp_path):
     """A PNG with contrast, one row for two samples."""
     from PIL import Image
