@@ -132,6 +132,8 @@ def _build(args: argparse.Namespace) -> int:
         return 0
     if args.dataset is None or args.out is None:
         raise ConfigError("build needs --dataset and --out; see simgen build --help")
+    if args.workers < 1:
+        raise ConfigError(f"--workers must be at least 1; got {args.workers}")
     build = Build(
         dataset=args.dataset,
         source=args.source,
@@ -162,7 +164,7 @@ def _build(args: argparse.Namespace) -> int:
             with stoppable():
                 manifest = run_build(
                     build,
-                    workers=max(1, args.workers),
+                    workers=args.workers,
                     report=report,
                     share=share,
                     budget=budget,

@@ -105,12 +105,18 @@ def merge(out: Path, sources: Sequence[Path] = ()) -> Manifest:
     origin = _origins(parts)
     first = parts[paths[0]]
     rows = {number: parts[path].built[number] for number, path in origin.items()}
-    manifest = manifest_of(
-        first.plan,
-        first.licence,
-        (rows[number] for number in sorted(rows)),
-        (rejected for part in parts.values() for rejected in part.rejected),
-    )
+    try:
+        manifest = manifest_of(
+            first.plan,
+            first.licence,
+            (rows[number] for number in sorted(rows)),
+            (rejected for part in parts.values() for rejected in part.rejected),
+        )
+    except (KeyError, TypeError) as error:
+        raise BuildError(
+            f"{paths[0]}: its plan is not of this panprior (missing or strange: {error}); "
+            "run the tasks again with this one"
+        ) from error
     with claimed(out, first.plan):
         for number, path in origin.items():
             row = rows[number]
@@ -121,6 +127,8 @@ def merge(out: Path, sources: Sequence[Path] = ()) -> Manifest:
 
 
 def _parts_in(source: Path) -> list[Path]:
+    if not source.exists():
+        raise BuildError(f"nothing at {source.absolute()}; expected an array's folder, or a part")
     if not source.is_dir():
         return [source]
     found = sorted(source.glob("part-*-of-*.json"))

@@ -26,9 +26,11 @@ def test_a_recipe_explains_itself(small_build, tmp_path, capsys):
 
 @pytest.mark.parametrize("given", [["--out", "x"], ["--dataset", "demo"], []])
 def test_a_build_is_of_something_and_goes_somewhere(given, capsys):
-    """One line, not a guess."""
+    """One line, not a guess; and it has a worker."""
     assert 2 == main(["build", *given])
     assert "needs --dataset and --out" in capsys.readouterr().err
+    assert 2 == main(["build", "--dataset", "demo", "--out", "x", "--workers", "0"])
+    assert "--workers must be at least 1; got 0" in capsys.readouterr().err
 
 
 OWN = """

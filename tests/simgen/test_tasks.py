@@ -187,6 +187,20 @@ def test_a_strange_part_is_named(parts, text):
         merge(parts, [parts / ".."])
 
 
+@pytest.mark.parametrize("key", ["compression", "recipe", "seed"])
+def test_parts_of_another_version_are_one_line(array, tmp_path, capsys, key):
+    """What an earlier panprior wrote may lack what a manifest needs; and so may nothing at all."""
+    for path in array.glob("part-*.json"):
+        raw = json.loads(path.read_text())
+        del raw["plan"][key]
+        (tmp_path / path.name).write_text(json.dumps(raw))
+
+    assert 2 == main(["merge", str(tmp_path)])
+    assert f"'{key}'" in capsys.readouterr().err
+    assert 2 == main(["merge", str(tmp_path / "nowhere")])
+    assert "nothing at" in capsys.readouterr().err
+
+
 def test_a_task_leaves_its_siblings_alone(mixed, parts):
     """Their temporaries stay; a second copy of the same task is refused; so is a merge."""
     theirs = parts / ".part-00000000-7-shard-000009.tar"
