@@ -47,6 +47,7 @@ def pansharpen(
     nodata: float | None = None,
     assume_aligned: bool = False,
     match: bool = False,
+    register: bool = True,
     format: str = "COG",  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -61,6 +62,7 @@ def pansharpen(
     with the PAN's coordinates. Paths, URLs and rasterio's datasets are opened anew by name: they
     give an array, or with `out` a file, whose path is returned. `nodata`: what says "missing"
     in arrays, and in the output. `bbox`, `assume_aligned`, `match` are for files.
+    `register`: PAN is moved to where the MS is measured to lie.
     Raises: PanpriorError, as the command does, with its one line.
     """
     choice = Choice(
@@ -68,6 +70,7 @@ def pansharpen(
         weights=None if weights is None else Path(weights),
         sensor=sensor,
         softness=softness,
+        register=register,
         device=device,
         memory=memory,
         core=window,

@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--weights", type=Path, help="a .safetensors checkpoint, for net")
     how.add_argument("--model", help="refuse weights of any other model")
-    how.add_argument("--sensor", default="auto", help="a name or FILE.toml; auto: measured")
+    how.add_argument(
+        "--sensor", default="auto", help="a name or FILE.toml: its published MTF; auto: measured"
+    )
     how.add_argument(
         "--softness", default="auto", help="0.05 (soft) to 0.95 (crisp); auto: as the MS itself"
     )
@@ -70,7 +72,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="files without a geotransform cover the same ground",
     )
     inputs.add_argument(
-        "--match", action="store_true", help="measure the shift between PAN and MS; undo it"
+        "--match",
+        action="store_true",
+        help="measure a large shift, of MS pixels, and move MS by it",
+    )
+    inputs.add_argument(
+        "--register",
+        choices=("auto", "off"),
+        default="auto",
+        help="auto: measure by how much PAN and MS miss each other, and move PAN to the MS",
     )
     inputs.add_argument("--match-limit", type=float, default=MATCH_LIMIT, help="MS pixels")
     output = parser.add_argument_group("output")
@@ -146,6 +156,7 @@ def read_arguments(args: argparse.Namespace) -> tuple[Inputs, Choice, int]:
         model=args.model,
         sensor=args.sensor,
         softness=parse_softness(args.softness),
+        register=args.register == "auto",
         device=args.device,
         bf16=args.bf16,
         memory=args.memory,
@@ -270,6 +281,8 @@ def _report(
             "note": pair.note,
             "warped": pair.ms_warped is not None,
             "ms_shift": list(pair.ms_shift),
+            "register": "auto" if ready.fuser.choice.register else "off",
+            "pan_shift": list(ready.knowledge.shift),
             "match": None if match is None else {"rows": match.rows, "columns": match.columns},
         },
         "knowledge": {

@@ -51,6 +51,7 @@ class Choice:
     model: str | None = None  # refuse weights of any other
     sensor: str = "auto"
     softness: float | None = None  # None: as the MS itself
+    register: bool = True  # PAN moved to where the MS lies
     device: str = "auto"
     bf16: bool = False
     memory: float = MEMORY
@@ -122,9 +123,9 @@ class Fuser:
                     bands=tuple(row.bands[i - 1] for i in picked),
                     mtf_ms=tuple(row.mtf_ms[i - 1] for i in picked),
                 )
-            known = learn(scene, sensor=row, softness=self.choice.softness)
-            return known, f"sensor {row.name}, as asked"
-        known = learn(scene, sensor=None, softness=self.choice.softness)
+            known = self._learn(scene, row)
+            return known, f"sensor {row.name} and its published MTF, as asked"
+        known = self._learn(scene, None)
         seen, where = _seen_in(told, name)
         if seen is None:
             return known, "sensor unknown, MTF measured on the scene"
@@ -133,8 +134,15 @@ class Fuser:
                 f"{where} says {seen.name}, whose ratio is {seen.ratio}, not {scene.ratio}: "
                 "MTF measured on the scene"
             )
-        said = f"sensor {seen.name} ({where}), MTF measured on the scene"
+        said = (
+            f"sensor {seen.name} ({where}), its published MTF only for PAN and for HQNR; the MS's "
+            f"MTF measured on the scene (--sensor {seen.name}: the published one)"
+        )
         return replace(known, sensor=seen), said
+
+    def _learn(self, scene: Windows, sensor: Sensor | None) -> Knowledge:
+        choice = self.choice
+        return learn(scene, sensor=sensor, softness=choice.softness, register=choice.register)
 
     def plan(self, scene: Windows, threads: int = 1) -> Plan:
         kind = NETWORK if self.net is not None else "classical"

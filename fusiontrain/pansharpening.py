@@ -14,6 +14,7 @@ from fusiontrain.fuser import Fuser, Plan
 from fusiontrain.fusing import FusedPart
 from fusiontrain.fusionreport import Spots
 from fusiontrain.knowledge import Knowledge
+from fusiontrain.registration import STILL
 from fusiontrain.scenes.geopair import GeoPair
 from fusiontrain.scenes.geotiff import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.output import Output, create_fused, output_nodata, to_dtype
@@ -69,6 +70,7 @@ def prepared(inputs: Inputs, fuser: Fuser, *, threads: int = 1) -> Iterator[Prep
         says = (
             *filter(None, [pair.note]),
             f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {why}: {knowledge}",
+            registration(knowledge, asked=fuser.choice.register),
         )
         yield Prepared(
             pair=pair,
@@ -94,6 +96,7 @@ def fuse_to_file(
     pair = ready.pair
     tags = ready.fuser.tags | {
         "PANPRIOR_KNOWLEDGE": str(ready.knowledge),
+        "PANPRIOR_REGISTRATION": registration(ready.knowledge, asked=ready.fuser.choice.register),
         "PANPRIOR_VERSION": own_version(),
     }
     if pair.note:
@@ -151,6 +154,19 @@ def use_threads(threads: int | None) -> int:
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()
+
+
+def registration(knowledge: Knowledge, *, asked: bool) -> str:
+    """Where PAN was moved, in one line."""
+    if not asked:
+        return "--register off: PAN used where it lies"
+    if knowledge.shift == STILL:
+        return "--register auto: no shift between PAN and MS can be told; PAN used where it lies"
+    rows, columns = knowledge.shift
+    return (
+        f"--register auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
+        "the PAN; PAN is moved there"
+    )
 
 
 def own_version() -> str:
