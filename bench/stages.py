@@ -23,7 +23,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "check of the image": [(shard, "examine")],
     "dice: numbers, kernels": [(shard, "draw_sample")],
     "light, jitter, high-pass, indices": [(engine, "_light"), (engine, "retouched")],
-    "band mixing": [(engine, "_bands")],
+    "band mixing, tints of materials": [(engine, "_bands")],
     "placing, texture, objects, warp": [
         (engine, name) for name in ("observe_scene", "draw_texture", "move_objects", "warp")
     ],
