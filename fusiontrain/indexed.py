@@ -8,10 +8,11 @@ import multiprocessing
 import signal
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing.context import ForkServerContext
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,14 +140,14 @@ class Batches:
     ) -> None:
         self.data, self.start, self.workers, self.device = data, start, workers, device
 
-    def __iter__(self) -> Iterator[TrainingBatch]:
+    def __iter__(self) -> Generator[TrainingBatch, None, None]:
         if self.workers:
             yield from self._from_workers()
         block = self.data.new_block()
         for k in count(self.start):
             yield unpack(self.data.read(k, block), block, self.device)
 
-    def _from_workers(self) -> Iterator[TrainingBatch]:
+    def _from_workers(self) -> Generator[TrainingBatch, None, None]:
         loader = DataLoader(
             _Handing(self.data),
             batch_size=None,
@@ -157,8 +158,9 @@ class Batches:
             prefetch_factor=_PREFETCH,
         )
         blocks: dict[tuple[int, int], Tensor] = {}
+        feed: Any = iter(loader)
         try:
-            for handed in loader:
+            for handed in feed:
                 if handed.block is not None:
                     blocks[handed.worker, handed.slot] = handed.block
                 yield unpack(handed.layout, blocks[handed.worker, handed.slot], self.device)
@@ -172,6 +174,13 @@ class Batches:
                 f"a reader process has ended: {said}\n"
                 "  do: look at memory and at the shards' disk; the same command goes on"
             ) from None
+        finally:
+            # By hand: where an error's traceback holds the feed, the garbage collector ends its
+            # queues first, and workers that ignore SIGTERM would be waited for without end.
+            feed._shutdown_workers()
+            for worker in feed._workers:
+                if worker.is_alive():
+                    worker.kill()
 
 
 def batches(

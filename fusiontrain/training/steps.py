@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,14 +89,13 @@ class Steps:
             task = bar.add_task(
                 parts.running.recipe, total=1.0, shown=f"from step {self.start.step}"
             )
-            feed = iter(
-                batches(
-                    parts.reader,
-                    start=self.step,
-                    workers=parts.running.workers,
-                    device=parts.ranks.device,
-                )
+            read = batches(
+                parts.reader,
+                start=self.step,
+                workers=parts.running.workers,
+                device=parts.ranks.device,
             )
+            feed = stack.enter_context(closing(iter(read)))
             while True:
                 found = self._next(feed)
                 done, stop, save, measure, lacking = self._agree(

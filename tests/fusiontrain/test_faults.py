@@ -3,8 +3,11 @@
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from shards.index import dali_index
 from shards.manifest import NAME, Manifest, file_sha256
 from shards.tar import read_samples
 
+ROOT = Path(__file__).parents[2]
 TAR, INDEX = "shard-000001.tar", "shard-000001.idx"
 
 
@@ -290,6 +294,32 @@ def test_damage_that_comes_while_training_is_told_in_one_line(build, workers):
         next(iter(batches(data, start=0, workers=workers)))
     assert "copy it again" in str(caught.value)
     assert 1 == len(str(caught.value).splitlines())
+
+
+ENDS = """
+import sys
+from pathlib import Path
+from fusiontrain.indexed import IndexedShards, ShardSet, batches
+
+data = IndexedShards([ShardSet(folder=Path(sys.argv[1]))], batch=4, crop=32, seed=0)
+for path in Path(sys.argv[1]).glob("*.tar"):
+    path.write_bytes(path.read_bytes()[:5000])
+try:
+    next(iter(batches(data, start=0, workers=1)))
+except Exception as error:
+    print("said:", error)
+"""
+
+
+def test_a_process_whose_worker_failed_ends(build):
+    """Its error's traceback holds the feed: workers outlive SIGTERM, and must not be waited for."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS, build], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.startswith("said:")
+    assert "copy it again" in done.stdout
 
 
 def test_the_hash_in_these_tests_is_the_contracts(build):
