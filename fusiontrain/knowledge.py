@@ -51,16 +51,18 @@ def learn(
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less
-    the part that the wanted softness leaves in. The shift between the two is measured always,
-    and left out unless `register`.
+    the part that the wanted softness leaves in. The shift between the two is left out unless
+    `register`; where all else is told, nothing is measured then.
     """
     C, ratio = scene.bands, scene.ratio
+    told = sensor is not None and softness is not None
+    found = Measured(softness=NOMINAL_MS, shift=STILL)
     try:
-        found = measure_pair(scene)
+        if register or not told:
+            found = measure_pair(scene)
     except SceneError:
-        if sensor is None or softness is None:
+        if not told:
             raise
-        found = Measured(softness=NOMINAL_MS, shift=STILL)  # all is told; nothing need be seen
     measured = found.softness
     wanted = measured if softness is None else softness
     if sensor is None:

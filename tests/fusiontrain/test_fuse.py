@@ -282,23 +282,25 @@ def test_what_is_missing_in_pan_alone_is_missing_in_the_output(
     assert not empty[20:].any()
 
 
-def test_softness_is_measured_where_there_is_data(weights):
-    """A scene whose middle is empty."""
-    from fusiontrain.knowledge import measure_softness
+def test_softness_is_measured_where_there_is_data(weights, monkeypatch):
+    """A scene whose middle is empty; of windows as much smaller as it is."""
+    from fusiontrain import knowledge
     from fusiontrain.scenes.scene import Part
 
-    ms, pan = arrays(600, 600)
+    monkeypatch.setattr(knowledge, "MAX_SIDE", 128)
+    measure_softness = knowledge.measure_softness
+    ms, pan = arrays(150, 150)
     full = Scene(name="x", ms=ms, pan=pan)
 
     class Holed:
-        bands, ratio, shape, phase = 4, 4, (600, 600), "aligned"
+        bands, ratio, shape, phase = 4, 4, (150, 150), "aligned"
 
         def read(self, box):
             part = full.read(box)
             fine = box.scaled(4)
             rows = torch.arange(fine.top, fine.bottom)[:, None]
             columns = torch.arange(fine.left, fine.right)[None]
-            valid = (rows < 1000) & (columns < 1500)
+            valid = (rows < 250) & (columns < 375)
             return Part(
                 ms=torch.where(valid[::4, ::4], part.ms, 300.0),
                 pan=torch.where(valid, part.pan, 500.0),

@@ -351,6 +351,8 @@ def test_every_real_pair_is_fused(shared, tmp_path):
         "none",
         "--softness",
         "0.3",
+        "--register",
+        "off",
         "-q",
         "-of",
         "GTiff",
