@@ -7,12 +7,14 @@ from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkp
 from fusiontrain.config import TrainConfig
 from fusiontrain.errors import TrainingError
 from fusiontrain.models.registry import find_model
-from fusiontrain.options import add_flags, configure, find_sets, running
+from fusiontrain.options import RUNNING_FLAGS, add_flags, configure, find_sets, running
 from fusiontrain.protocols import reduced
 from fusiontrain.recipes import FINETUNE, find_recipe
 from fusiontrain.scenes.find import find_scenes
 from fusiontrain.tuning import tune
 from shards.manifest import file_sha256
+
+_SHARDS_ONLY = ("max_minutes", "ema_decay", "precision")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,11 @@ def run(args: argparse.Namespace) -> int:
     if one == bool(args.shards) or one != (args.learn_from is not None):
         wanted, other = ("--learn-from", "--shards") if one else ("--shards", "--learn-from")
         raise TrainingError(f"--recipe {args.recipe} takes {wanted}, and no {other}")
+    if one and (idle := _idle(args)):
+        raise TrainingError(
+            f"--recipe {args.recipe} knows nothing of {', '.join(idle)}\n"
+            "  do: leave out what is named, or tune on shards (finetune_full)"
+        )
     info = load_checkpoint(args.weights)[1]
     config = configure(
         find_recipe(args.recipe), args, model=info.model, initial=file_sha256(args.weights)
@@ -44,6 +51,13 @@ def run(args: argparse.Namespace) -> int:
     verb = "found, already tuned," if outcome.reused else "tuned"
     print(f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})")
     return 0
+
+
+def _idle(args: argparse.Namespace) -> list[str]:
+    """Flags that were given and that tuning on one scene knows nothing of."""
+    told = [name for name in (*_SHARDS_ONLY, *RUNNING_FLAGS) if hasattr(args, name)]
+    told += [name for name in ("validate", "scenes", "compile", "cache") if getattr(args, name)]
+    return [f"--{name.replace('_', '-')}" for name in told]
 
 
 def _on_one_scene(args: argparse.Namespace, config: TrainConfig) -> None:

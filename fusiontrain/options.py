@@ -40,6 +40,7 @@ _RUNNING: dict[str, tuple[Any, str]] = {
     "picture_steps": (int, "between pictures of one tile; 0: none"),
     "hang_minutes": (float, "without a step, then the run is ended; 0: never"),
 }
+RUNNING_FLAGS = tuple(_RUNNING)
 _FLAGS = {"max_bad": "--max-bad-shards"}
 
 

@@ -147,6 +147,10 @@ def test_full_tuning_starts_from_the_weights(pretrained, small_build, tmp_path):
     ("flags", "word"),
     [
         (["--recipe", "one_shot", "--shards", "x"], "takes --learn-from, and no --shards"),
+        (
+            ["--recipe", "one_shot", "--learn-from", "x", "--ema-decay", "0.9", "--validate", "y"],
+            "knows nothing of --ema-decay, --validate",
+        ),
         (["--recipe", "finetune_full"], "takes --shards, and no --learn-from"),
         (["--weights", "absent.safetensors", "--shards", "x"], "no weights at absent"),
     ],
