@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -440,10 +441,15 @@ def test_a_missing_package_is_said(monkeypatch, capsys):
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     command = [sys.executable, "-m", "fusiontrain", "view", *scene(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        address = running.stdout.readline().split()[1]
-        link = http.client.HTTPConnection(address.split("/")[2], timeout=20)
-        link.request("GET", f"/{address.split('/')[3]}/scene")
-        assert b'"width": 1024' in link.getresponse().read()
-        running.send_signal(signal.SIGINT)
-        assert 0 == running.wait(20)
+    # A shell's background jobs ignore interrupts, and so would what they start.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed) as running:
+        try:
+            address = running.stdout.readline().split()[1]
+            link = http.client.HTTPConnection(address.split("/")[2], timeout=20)
+            link.request("GET", f"/{address.split('/')[3]}/scene")
+            assert b'"width": 1024' in link.getresponse().read()
+            running.send_signal(signal.SIGINT)
+            assert 0 == running.wait(20)
+        finally:
+            running.kill()
