@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -442,8 +441,8 @@ def test_a_missing_package_is_said(monkeypatch, capsys):
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     command = [sys.executable, "-m", "fusiontrain", "view", *scene(tmp_path)]
     # A shell's background jobs ignore interrupts, and so would what they start.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed) as running:
+    command = ["env", "--default-signal=INT", *command]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             address = running.stdout.readline().split()[1]
             link = http.client.HTTPConnection(address.split("/")[2], timeout=20)
