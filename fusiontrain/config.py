@@ -30,7 +30,7 @@ class TrainConfig:
     max_minutes: float | None = None  # wall clock; whichever ends first
     batch_size: int = 16  # crops a step, over all processes and micro-batches
     crop: int = 128  # PAN pixels a side
-    loss: Literal["relative_l1", "l1"] = "relative_l1"
+    loss: Literal["relative_l1", "consistent_l1", "l1"] = "relative_l1"
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 2e-3
     schedule: Schedule = "cosine"

@@ -39,7 +39,7 @@ def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> 
     for step, (batch, truth) in enumerate(_crops(case, config)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, step / config.max_steps)
-        loss = LOSSES[config.loss](tuned(batch), truth, batch.ms)
+        loss = LOSSES[config.loss](tuned(batch), truth, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(chosen, config.clip_norm or math.inf)

@@ -67,7 +67,7 @@ class Stepper:
         seen, gt = part.seen.to(device), part.gt.to(device, non_blocking=True)
         with self.ranks.autocast():
             fused = self.net(seen)
-        loss = LOSSES[self.config.loss](fused.float(), gt, seen.ms) / self.accumulate
+        loss = LOSSES[self.config.loss](fused.float(), gt, seen) / self.accumulate
         self.ranks.backward(loss)
         return loss.detach()
 

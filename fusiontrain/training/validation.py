@@ -135,7 +135,7 @@ class Validation:
     def _on_tile(self, net: nn.Module, held: Held, k: int) -> list[tuple[str, float]]:
         batch = held.data[k]
         fused = net(batch.seen)
-        loss = LOSSES[self.loss](fused, batch.gt, batch.seen.ms)
+        loss = LOSSES[self.loss](fused, batch.gt, batch.seen)
         rim = slice(RIM, -RIM)
         index = ergas(
             batch.gt[0, :, rim, rim].double(),
