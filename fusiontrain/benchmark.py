@@ -15,21 +15,18 @@ from rich.progress import Progress
 from fusiontrain.bar import as_text as bar_as_text
 from fusiontrain.bar import honest_bar
 from fusiontrain.batch import Convention
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.classical import METHODS, PLAIN
+from fusiontrain.entrants import entrants
 from fusiontrain.errors import SceneError
 from fusiontrain.knowledge import measure_softness
-from fusiontrain.models.registry import find_model
 from fusiontrain.protocols import (
     BETTER_HIGH,
-    NETWORK,
     Case,
     Contender,
     classical,
     full,
     judge,
     mean_softness,
-    network,
     reduced,
 )
 from fusiontrain.recipes.one_shot import ONE_SHOT
@@ -39,7 +36,6 @@ from fusiontrain.scoreboard import LeftOut, Scoreboard
 from fusiontrain.tables import PROTOCOLS, Row, as_text, sensor_tables
 from fusiontrain.tuning import OneShot
 from shards.errors import PanpriorError
-from shards.manifest import file_sha256
 from shards.sensors import GENERIC, Sensor, find_sensor
 
 SIDE = 256  # PAN pixels of a picture: the page holds one for every method, scene and protocol
@@ -54,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pan", type=Path, help="or a pair of GeoTIFFs of any names")
     parser.add_argument("--ms", type=Path, nargs="*", default=[], help="one file, or one a band")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables and the page")
-    parser.add_argument("--weights", type=Path, nargs="*", default=[], help=".safetensors")
+    parser.add_argument(
+        "--weights", type=Path, nargs="*", default=[], help=".safetensors, default or small"
+    )
     parser.add_argument(
         "--methods", default="all", help="all, plain, none, or names with commas between"
     )
@@ -219,29 +217,19 @@ def _contenders(
     facts = {"versions": f"panprior {version('panprior')}, torch {torch.__version__}"}
     if args.one_shot and not args.weights:
         raise SceneError("--one-shot tunes a network: give --weights too")
-    for path in args.weights:
-        net, info = load_checkpoint(path)
-        entry = find_model(info.model)
-        name = NETWORK if len(args.weights) == 1 else f"{NETWORK} {path.stem}"
-        contenders.append(network(net, entry.halo, name))
-        training = info.training
-        facts[name] = (
-            f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters, trained "
-            f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
-            f"sha256 {file_sha256(path)[:16]}"
-        )
+    for one in entrants(args.weights):
+        contenders.append(one.contender)
+        facts[one.name] = one.fact
         for mode in args.one_shot:
-            tuned = f"{name} one-shot {mode}"
+            tuned = f"{one.name} one-shot {mode}"
             phase = _phase(args.convention)
-            config = replace(ONE_SHOT[mode](), model=entry.name, max_steps=args.tune_steps)
-            shot = OneShot(net, entry, config=config, kin=kin, convention=phase)
+            config = replace(ONE_SHOT[mode](), model=one.entry.name, max_steps=args.tune_steps)
+            shot = OneShot(one.net, one.entry, config=config, kin=kin, convention=phase)
             contenders.append(Contender(name=tuned, fuse=shot))
             facts[tuned] = (
                 f"the same, {mode}-tuned for {config.max_steps} steps on one other scene of the "
                 "sensor, the next by name that shares no pixel"
             )
-    if len({one.name for one in contenders}) < len(contenders):
-        raise SceneError("two weights of one name; give files with different names")
     if not contenders:
         raise SceneError("nothing to judge: give --weights, or --methods other than none")
     return contenders, facts

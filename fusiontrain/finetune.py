@@ -11,6 +11,7 @@ from fusiontrain.options import RUNNING_FLAGS, add_flags, configure, find_sets, 
 from fusiontrain.protocols import reduced
 from fusiontrain.recipes import FINETUNE, find_recipe
 from fusiontrain.scenes.find import find_scenes
+from fusiontrain.shipped import DEFAULT, find_weights
 from fusiontrain.tuning import tune
 from shards.manifest import file_sha256
 
@@ -19,7 +20,12 @@ _SHARDS_ONLY = ("max_minutes", "ema_decay", "precision")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, recipes=FINETUNE, default="finetune_full", shards=False)
-    parser.add_argument("--weights", type=Path, required=True, help="to start from")
+    parser.add_argument(
+        "--weights",
+        type=find_weights,
+        default=DEFAULT,
+        help="to start from; shipped: default, small",
+    )
     parser.add_argument(
         "--learn-from",
         type=Path,

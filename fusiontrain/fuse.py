@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--method", default=NETWORK, help=f"{NETWORK}, or {', '.join(sorted(method_names()))}"
     )
-    how.add_argument("--weights", type=Path, help="a .safetensors checkpoint, for net")
+    how.add_argument(
+        "--weights", type=Path, help="default or small, which are shipped, or a .safetensors file"
+    )
     how.add_argument("--model", help="refuse weights of any other model")
     how.add_argument(
         "--sensor", default="auto", help="a name or FILE.toml: its published MTF; auto: measured"

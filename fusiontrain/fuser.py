@@ -17,6 +17,7 @@ from fusiontrain.knowledge import Knowledge, learn
 from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.facts import guess_sensor
 from fusiontrain.scenes.scene import Windows
+from fusiontrain.shipped import find_weights
 from fusiontrain.sweeping import sweep
 from shards.manifest import file_sha256
 from shards.sensors import Sensor, find_sensor, match_sensor
@@ -47,7 +48,7 @@ class Choice:
     """How to fuse, as asked for; checked early."""
 
     method: str = NETWORK
-    weights: Path | None = None
+    weights: Path | None = None  # or a shipped name; None: the shipped default
     model: str | None = None  # refuse weights of any other
     sensor: str = "auto"
     softness: float | None = None  # None: as the MS itself
@@ -61,11 +62,6 @@ class Choice:
         if self.method != NETWORK and self.method not in method_names():
             raise SceneError(
                 f"no method {self.method!r}; have: {NETWORK}, {', '.join(sorted(method_names()))}"
-            )
-        if self.method == NETWORK and self.weights is None:
-            raise SceneError(
-                f"--method {NETWORK} needs --weights, a .safetensors checkpoint; "
-                "or ask for a classical method: --method glp-fs-soft"
             )
         if self.softness is not None and not 0.05 <= self.softness <= 0.95:
             raise SceneError(
@@ -217,16 +213,15 @@ def make_fuser(choice: Choice) -> Fuser:
             halo_of=lambda ratio: method.reach * ratio,
             sensor=sensor,
         )
-    if choice.weights is None:
-        raise SceneError(f"--method {NETWORK} needs --weights")
-    net, info = load_checkpoint(choice.weights, expect=choice.model)
+    weights = find_weights(choice.weights)
+    net, info = load_checkpoint(weights, expect=choice.model)
     entry = find_model(info.model)
     return Fuser(
         choice=choice,
         name=info.model,
         net=net.to(device),
         halo_of=entry.halo,
-        digest=file_sha256(choice.weights),
+        digest=file_sha256(weights),
         device=device,
         sensor=sensor,
     )

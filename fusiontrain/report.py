@@ -8,14 +8,13 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.classical import METHODS
 from fusiontrain.crops import Example
+from fusiontrain.entrants import entrants
 from fusiontrain.errors import SceneError
 from fusiontrain.export import first_sample
 from fusiontrain.knowledge import Knowledge
-from fusiontrain.models.registry import find_model
-from fusiontrain.protocols import BETTER_HIGH, Case, classical, judge, network, reduced
+from fusiontrain.protocols import BETTER_HIGH, Case, classical, judge, reduced
 from fusiontrain.scenes.geoscene import read_scene
 from fusiontrain.scenes.scene import Scene
 from fusiontrain.scoreboard import Scoreboard
@@ -27,7 +26,9 @@ SIDE = 512  # PAN pixels of a picture: few scenes, so they may be large
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", required=True, help=".safetensors, default or small"
+    )
     parser.add_argument("--shards", type=Path, help="judge the first sample of this build")
     parser.add_argument("--pan", type=Path, help="a real pair: judged by Wald's protocol")
     parser.add_argument("--ms", type=Path)
@@ -38,23 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if (args.pan is None) != (args.ms is None) or (args.pan is None and args.shards is None):
         raise SceneError("give --shards, or --pan and --ms together, or all three")
-    net, info = load_checkpoint(args.weights)
+    networks = list(entrants(args.weights))
     args.out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
     cases: list[tuple[Case, str]] = []
     if args.shards is not None:
-        seen = Manifest.load(args.shards).digest in info.training.get("manifests", ())
+        digest = Manifest.load(args.shards).digest
+        seen = any(digest in one.info.training.get("manifests", ()) for one in networks)
         cases.append(_simulated(first_sample(args.shards), seen_in_training=seen))
     if args.pan is not None:
         row = find_sensor(args.sensor or "generic")
         scene = read_scene(args.pan, args.ms, name=args.ms.stem, sensor=row)
         cases.append((reduced(scene), "A real scene; the MS is the truth."))
-    training = info.training
-    facts = {
-        "network": f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters",
-        "trained": f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s",
-        "versions": f"panprior {version('panprior')}, torch {torch.__version__}",
-    }
-    contenders = [*classical(list(METHODS)), network(net, find_model(info.model).halo)]
+    facts = {one.name: one.fact for one in networks}
+    facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"
+    contenders = [*classical(list(METHODS)), *(one.contender for one in networks)]
     board = Scoreboard(
         folder=args.out, title="panprior: zero-shot pansharpening", facts=facts, side=SIDE
     )

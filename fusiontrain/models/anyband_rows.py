@@ -32,6 +32,18 @@ ANY_BAND_ROWS = (
         paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
     ),
     ModelEntry(
+        name="anyband-small",
+        family="cnn",
+        build=AnyBand,
+        sizes={"width": 24, "blocks": 2},
+        params=32_477,
+        flops=14_688,
+        multiple_of=4,
+        reach=104,
+        tuned_when_frozen=("head", "trust", "condition", *(f"blocks.{i}.film" for i in range(2))),
+        paper="panprior's own: anyband, narrower and half as deep",
+    ),
+    ModelEntry(
         name="anyband-pannet",
         family="cnn",
         build=AnyBandPanNet,

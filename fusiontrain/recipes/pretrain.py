@@ -4,7 +4,7 @@ from fusiontrain.config import TrainConfig
 
 
 def pretrain() -> TrainConfig:
-    """Ours: L1 in each band's own spread and consistency with the MS, AdamW, cosine, 128-pixel crops.
+    """Ours: L1 in each band's spread, consistency with the MS, AdamW, cosine, crops of 128 pixels.
 
     No averaged weights: after 250 steps they measured .2 % worse than the last (docs/TRAINING.md).
 
