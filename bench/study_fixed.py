@@ -1,0 +1,249 @@
+"""Parts of the study about weights that are there: tuning on one pair, the dial, the failures."""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from ablate import Figures, indices, read_cases, save
+from study_bar import HEAD, bar_of, row_of
+from torch import Tensor, nn
+
+from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.errors import SceneError
+from fusiontrain.filters import upsample
+from fusiontrain.leakage import refuse_shared_pixels
+from fusiontrain.models.registry import ModelEntry, build_model, find_model
+from fusiontrain.protocols import BLOCK, Case, full, judge, network, reduced
+from fusiontrain.recipes.one_shot import ONE_SHOT
+from fusiontrain.scenes.find import Entry, find_scenes
+from fusiontrain.tuning import tune
+from shards.sensors import GENERIC
+
+DIAL = (0.1, 0.3, 0.5, 0.7, 0.9)
+SCRATCH_RATE = 2e-3  # of a network that starts from nothing
+TILE = 4 * BLOCK  # PAN pixels a side
+WORST = 3  # tiles of a scene
+
+
+def one_shot(args: argparse.Namespace) -> str:
+    """Zero-shot, full, freeze, scratch: on other scenes of the sensor, and on other sensors."""
+    folder = args.work / "one-shot"
+    folder.mkdir(parents=True, exist_ok=True)
+    net, info = load_checkpoint(args.weights)
+    entry = find_model(info.model)
+    bar = bar_of(args, [] if args.table else read_cases(args.scenes))
+    sensors = {} if args.table else _families(find_scenes(args.scenes))
+    for sensor, scenes in sensors.items():
+        path = folder / f"{sensor}.json"
+        if path.exists() or (args.only and sensor not in args.only):
+            continue
+        others = [one for name, group in sensors.items() if name != sensor for one in group]
+        told = _taught(net, entry, info.sizes, scenes, others, args.steps)
+        if told is not None:
+            save(path, {"sensor": sensor} | told)
+            print(f"one-shot, {sensor}: taught by {told['teacher']}", flush=True)
+    return _one_shot_table(folder, bar)
+
+
+def _families(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Known sensor -> its scenes that Wald's protocol can judge."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        try:
+            scene = entry.load()
+            reduced(scene)
+        except SceneError:
+            continue
+        if scene.sensor is not GENERIC:
+            found.setdefault(scene.sensor.name, []).append(entry)
+    return found
+
+
+def _taught(
+    net: nn.Module,
+    entry: ModelEntry,
+    sizes: dict[str, int],
+    scenes: Sequence[Entry],
+    others: Sequence[Entry],
+    steps: int | None,
+) -> dict[str, object] | None:
+    """What the first scene teaches; None where it has no other to teach."""
+    teacher = scenes[0].load()
+    pupils = []
+    for one in scenes[1:]:
+        scene = one.load()
+        try:
+            refuse_shared_pixels(teacher, scene)
+        except SceneError:
+            continue
+        pupils.append(reduced(scene))
+    if not pupils:
+        return None
+    lesson = reduced(teacher)
+    runs = {"zero-shot": (net, 0.0)}
+    for name in ("full", "freeze", "scratch"):
+        recipe = ONE_SHOT["freeze" if name == "freeze" else "full"]()
+        recipe = replace(recipe, model=entry.name, max_steps=steps or recipe.max_steps)
+        start = net
+        if name == "scratch":
+            torch.manual_seed(0)
+            start, recipe = (
+                build_model(entry.name, **sizes),
+                replace(recipe, learning_rate=SCRATCH_RATE),
+            )
+        begun = time.process_time()
+        runs[name] = (tune(start, entry, lesson, recipe), time.process_time() - begun)
+    elsewhere = [reduced(one.load()) for one in others]
+    return {
+        "teacher": teacher.name,
+        "runs": {
+            name: {
+                "seconds": seconds,
+                "own": _figures(tuned, pupils),
+                "others": _figures(tuned, elsewhere),
+            }
+            for name, (tuned, seconds) in runs.items()
+        },
+    }
+
+
+@torch.inference_mode()
+def _figures(net: nn.Module, cases: Sequence[Case]) -> Figures:
+    return {c.name: indices(net, c.registered, c.truth, c.scene.valid) for c in cases}
+
+
+def _one_shot_table(folder: Path, bar: Figures) -> str:
+    lines = [
+        "| sensor | taught by | tuning | seconds | scenes | ERGAS | SAM | Q2n | elsewhere ERGAS |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(folder.glob("*.json")):
+        told = json.loads(path.read_text())
+        for name, run in told["runs"].items():
+            own, others = (row_of([run[k]], bar).split(" | ") for k in ("own", "others"))
+            lines.append(
+                f"| {told['sensor']} | {told['teacher']} | {name} | {run['seconds']:.0f} "
+                f"| {len(run['own'])} | {' | '.join(own[:3])} | {others[0]} |"
+            )
+    return "\n".join(lines)
+
+
+def softness(args: argparse.Namespace) -> str:
+    """HQNR under the dial at full resolution; accuracy one level down with the nominal row."""
+    path = args.work / "softness.json"
+    net, info = load_checkpoint(args.weights)
+    cases = [] if args.table else read_cases(args.scenes)
+    bar = bar_of(args, cases)
+    if not path.exists() and not args.table:
+        told: dict[str, object] = {}
+        for name in ("measured", "nominal"):
+            chosen = [_told(c, c.knowledge.mtf.mean()) if name == "nominal" else c for c in cases]
+            told[name] = _figures(net, chosen)
+        halo = find_model(info.model).halo
+        told["dial"] = _dial(find_scenes(args.scenes), network(net, halo))
+        args.work.mkdir(parents=True, exist_ok=True)
+        save(path, told)
+    kept = json.loads(path.read_text())
+    lines = [f"| softness told | {HEAD}", "|---|---|---|---|---|"]
+    lines += [f"| {name} | {row_of([kept[name]], bar)}" for name in ("measured", "nominal")]
+    lines += [
+        "",
+        "| dial, full resolution | scenes | HQNR | D_lambda_K | D_s |",
+        "|---|---|---|---|---|",
+    ]
+    for name, scenes in kept["dial"].items():
+        means = (fmean(one[k] for one in scenes.values()) for k in ("HQNR", "D_lambda_K", "D_s"))
+        lines.append(f"| {name} | {len(scenes)} | {' | '.join(f'{m:.4f}' for m in means)} |")
+    return "\n".join(lines)
+
+
+def _told(case: Case, value: Tensor | float) -> Case:
+    gains = torch.full_like(case.knowledge.softness, float(value))
+    return replace(case, knowledge=replace(case.knowledge, softness=gains))
+
+
+def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
+    found: dict[str, Figures] = {}
+    for entry in entries:
+        try:
+            case = full(entry.load())
+        except SceneError:
+            continue
+        nominal = float(case.knowledge.mtf.mean())
+        settings = {"auto": case, "nominal": _told(case, nominal)}
+        settings |= {f"{value:.1f}": _told(case, value) for value in DIAL}
+        for name, told in settings.items():
+            (result,) = judge(told, [contender])
+            if all(map(math.isfinite, result.indices.values())):
+                found.setdefault(name, {})[case.name] = result.indices
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tile:
+    """A square of a scene: error of the network over the best of EXP and the injection's, there."""
+
+    scene: str
+    row: int
+    column: int
+    ratio: float  # of root mean square errors in the bands' spreads
+    detail: float  # spread of PAN's fine detail over the scene's
+    explained: float  # correlation of PAN, seen as MS, with the mean of the bands
+
+
+def failures(args: argparse.Namespace) -> str:
+    """Where the network is worst against what it starts from, and what is special there."""
+    path = args.work / "failures.json"
+    if not path.exists() and not args.table:
+        net, info = load_checkpoint(args.weights)
+        start = build_model(info.model, **info.sizes)
+        found = [t for c in read_cases(args.scenes) for t in _tiles(c, net, start)]
+        args.work.mkdir(parents=True, exist_ok=True)
+        save(path, {"tiles": [{k: getattr(t, k) for k in Tile.__slots__} for t in found]})
+    tiles = [Tile(**one) for one in json.loads(path.read_text())["tiles"]]
+    lines = [
+        "| scene | row, column | error over the start's | detail | PAN explained |",
+        "|---|---|---|---|---|",
+    ]
+    for scene in dict.fromkeys(tile.scene for tile in tiles):
+        mine = sorted((t for t in tiles if t.scene == scene), key=lambda t: -t.ratio)
+        lines += [
+            f"| {t.scene} | {t.row}, {t.column} | {t.ratio:.3f} | {t.detail:.2f} "
+            f"| {t.explained:.2f} |"
+            for t in mine[:WORST]
+        ]
+    return "\n".join(lines)
+
+
+@torch.inference_mode()
+def _tiles(case: Case, net: nn.Module, start: nn.Module) -> list[Tile]:
+    batch, truth = case.registered, case.truth
+    assert truth is not None
+    spread = truth.std((-2, -1), keepdim=True).clamp_min(1e-6)
+    errors = [((one(batch)[0] - truth) / spread).square().mean(0) for one in (net, start)]
+    pan, low = batch.pan[0, 0], upsample(batch.ms, batch.ratio)[0].mean(0)
+    fine = pan - upsample(torch.nn.functional.avg_pool2d(batch.pan, batch.ratio), batch.ratio)[0, 0]
+    side = min(TILE, *truth.shape[1:])
+    found = []
+    for row in range(0, truth.shape[1] - side + 1, side):
+        for column in range(0, truth.shape[2] - side + 1, side):
+            here = (slice(row, row + side), slice(column, column + side))
+            mine, theirs = (float(e[here].mean().sqrt()) for e in errors)
+            both = torch.stack([pan[here].flatten(), low[here].flatten()])
+            found.append(
+                Tile(
+                    scene=case.name,
+                    row=row,
+                    column=column,
+                    ratio=mine / max(theirs, 1e-9),
+                    detail=float(fine[here].std() / fine.std().clamp_min(1e-9)),
+                    explained=float(torch.nan_to_num(torch.corrcoef(both)[0, 1])),
+                )
+            )
+    return found
