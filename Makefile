@@ -12,14 +12,15 @@ SHARDS_ROOT ?= shards/built
 OUT ?= $(SHARDS_ROOT)/$(DATASET)-$(RECIPE)
 BANDS ?= 4 8
 
-# make demo SCENE_PAN=pan.tif SCENE_MS=ms.tif [SCENE_SENSOR=IKONOS]
+# make demo SCENE_PAN=pan.tif SCENE_MS=ms.tif [SCENE_SENSOR=IKONOS]; a real scene is fused with the shipped weights
 DEMO := demo
 WEIGHTS := $(DEMO)/run/model.safetensors
+FUSE_WEIGHTS := $(if $(SCENE_PAN),default,$(WEIGHTS))
 FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test lint shards bench ablate clean
+.PHONY: setup demo test lint shards bench ablate study weights clean
 
 setup: $(READY)
 
@@ -34,8 +35,8 @@ demo: $(READY)
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --max-minutes 5
 	$(BIN)/fusiontrain export $(DEMO)/held-out $(DEMO)/scene
-	$(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) $(DEMO)/fused.tif --assume-aligned --weights $(WEIGHTS) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
-	$(BIN)/fusiontrain report --weights $(WEIGHTS) --shards $(DEMO)/held-out $(REAL) --out $(DEMO)/report
+	$(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) $(DEMO)/fused.tif --assume-aligned --weights $(FUSE_WEIGHTS) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
+	$(BIN)/fusiontrain report --weights $(WEIGHTS) default --shards $(DEMO)/held-out $(REAL) --out $(DEMO)/report
 	@echo
 	@echo "made: $(DEMO)/shards               training shards (look: $(BIN)/simgen look $(DEMO)/shards)"
 	@echo "      $(WEIGHTS) the network"
@@ -66,6 +67,24 @@ shards: $(READY)
 		$(if $(FILTER),--filter '$(FILTER)') $(if $(TILE),--tile $(TILE)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(COMPRESS),--compress $(COMPRESS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
+
+# make study PART=families|simulation|data|one-shot|softness|failures [STUDY='--seconds 90 --seeds 0 1 2'] (docs/STUDY.md)
+PHOTOS ?= ../shared/data/photos
+SCENES ?= ../shared/data/real
+study: $(READY)
+	$(BIN)/python bench/study.py $(PART) --photos $(PHOTOS) --scenes $(SCENES) $(STUDY)
+
+# make weights [PHOTOS=DIR]: the shipped weights, from photographs to runs/weights/*/model.safetensors
+TRAINED := runs/weights
+BUILD := $(BIN)/simgen build --dataset folder --source $(PHOTOS) --workers $(WORKERS) --draws
+PRETRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+	fusiontrain/pretrain.py --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
+weights: $(READY)
+	$(BUILD) 3 --recipe sensor-clean --bands 4 --out $(TRAINED)/clean
+	$(BUILD) 3 --recipe sensor --bands 4 4 4 8 3 --out $(TRAINED)/sensor
+	$(BUILD) 1 --recipe sensor-x2 --bands 4 7 --out $(TRAINED)/x2
+	$(PRETRAIN) --recipe release --out $(TRAINED)/default
+	$(PRETRAIN) --recipe release_small --model anyband-small --out $(TRAINED)/small
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

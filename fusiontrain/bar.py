@@ -61,6 +61,34 @@ def honest_bar(rows: Sequence[Row]) -> list[Summary]:
     ]
 
 
+def scene_by_scene(rows: Sequence[Row], network: str, rivals: str = PLAIN_AND_SOFT) -> str:
+    """Markdown: a network's value on each scene, and the best rival's with its name."""
+    kinds = ("plain", "soft") if rivals == PLAIN_AND_SOFT else ("plain", "soft", "registered")
+    measured = [row for row in rows if not row.origin]
+    bar = [row for row in measured if kind_of(row.method) in kinds]
+    own = {(r.scene, r.protocol): r for r in measured if r.method == network}
+    columns = ("ERGAS", "SAM", "Q2n", "HQNR")
+    lines = [f"| scene | {' | '.join(columns)} |", "|---" * (1 + len(columns)) + "|"]
+    for scene in dict.fromkeys(scene for scene, _ in own):
+        cells = []
+        for index in columns:
+            row = own.get((scene, "full" if index == "HQNR" else "reduced"))
+            found = [] if row is None else _against([row], bar, index)
+            cells.append(_beside(row, found[0], index, bar) if row and found else "-")
+        lines.append(f"| {scene} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _beside(row: Row, one: Against, index: str, bar: Sequence[Row]) -> str:
+    (rival,) = (
+        r.indices[index]
+        for r in bar
+        if (r.scene, r.protocol, r.method) == (row.scene, row.protocol, one.best)
+    )
+    own = f"{row.indices[index]:.3f}"
+    return f"{f'**{own}**' if one.better else own} / {rival:.3f} {one.best}"
+
+
 def _against(own: Sequence[Row], rivals: Sequence[Row], index: str) -> list[Against]:
     found = []
     for row in own:

@@ -1,22 +1,34 @@
 """Weights to give away: one safetensors file, and a model card that says what is in it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from fusiontrain.bar import as_markdown, honest_bar, scene_by_scene
 from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
-from fusiontrain.errors import CheckpointError
+from fusiontrain.errors import CheckpointError, SceneError
 from fusiontrain.models.registry import find_model
+from fusiontrain.protocols import NETWORK
+from fusiontrain.tables import Row, kind_of
 from shards.commit import whole_file
 from shards.manifest import file_sha256
 
+ON_SCENES = (
+    "Scene by scene: the network, and the best of all classical methods, plain or soft; bold where "
+    "the network is better. HQNR at full resolution, the others by Wald's protocol."
+)
 WEIGHTS, CARD, CONFIG = "model.safetensors", "README.md", "config.json"
 
 
-def write_package(folder: Path, net: nn.Module, info: CheckpointInfo, license_name: str) -> None:
+def write_package(
+    folder: Path, net: nn.Module, info: CheckpointInfo, license_name: str, *sections: str
+) -> None:
     """The three files of a model on a hub. `license_name` is the hub's word; empty: not said.
+
+    `sections` go below what the checkpoint itself says.
 
     Raises: CheckpointError if the folder cannot be written to.
     """
@@ -28,6 +40,7 @@ def write_package(folder: Path, net: nn.Module, info: CheckpointInfo, license_na
             file.write(json.dumps(config, indent=1, sort_keys=True).encode() + b"\n")
         parameters = sum(p.numel() for p in net.parameters())
         card = card_of(info, parameters, file_sha256(folder / WEIGHTS), license_name)
+        card = "\n\n".join([card.rstrip(), *(text.strip() for text in sections)]) + "\n"
         with whole_file(folder / CARD) as file:
             file.write(card.encode())
     except OSError as error:
@@ -70,6 +83,25 @@ def card_of(info: CheckpointInfo, parameters: int, digest: str, license_name: st
             *_table(rows),
             *_measured(training),
             "",
+        ]
+    )
+
+
+def on_scenes(rows: Sequence[Row], network: str = NETWORK) -> str:
+    """A card's section: what a benchmark measured, beside the best classical method.
+
+    Raises: SceneError if the rows are not of one network.
+    """
+    own = {row.method for row in rows if not row.origin and kind_of(row.method) == "network"}
+    if own != {network}:
+        raise SceneError(f"expected the rows of one network, {network!r}; got {sorted(own)}")
+    bar = [one for one in honest_bar(rows) if one.network == network]
+    return "\n\n".join(
+        [
+            "## On scenes it has never seen",
+            as_markdown(bar),
+            ON_SCENES,
+            scene_by_scene(rows, network),
         ]
     )
 

@@ -4,9 +4,10 @@ import argparse
 import re
 from pathlib import Path
 
-from fusiontrain.cards import CARD, WEIGHTS, write_package
+from fusiontrain.cards import CARD, WEIGHTS, on_scenes, write_package
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.errors import CheckpointError
+from fusiontrain.scoreboard import read_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
     parser.add_argument("--best", action="store_true", help="the best of validation, not the last")
     parser.add_argument("--license", default="", help="of the weights, as the hub names it: mit")
+    parser.add_argument(
+        "--results", type=Path, help="results.json of a benchmark of these weights: into the card"
+    )
+    parser.add_argument("--about", type=Path, help="Markdown to end the card with")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +33,12 @@ def run(args: argparse.Namespace) -> int:
     net, info = load_checkpoint(source)
     if args.out.is_dir() and any(args.out.iterdir()):
         raise CheckpointError(f"{args.out} is not empty; give a new folder")
-    write_package(args.out, net, info, args.license)
+    sections = [] if args.results is None else [on_scenes(read_rows(args.results))]
+    if args.about is not None:
+        try:
+            sections.append(args.about.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"cannot read {args.about}: {error}") from error
+    write_package(args.out, net, info, args.license, *sections)
     print(f"fusiontrain: wrote {args.out / WEIGHTS} and {args.out / CARD}")
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from fusiontrain.bar import as_html as bar_as_html
 from fusiontrain.bar import as_markdown as bar_as_markdown
 from fusiontrain.bar import honest_bar
+from fusiontrain.errors import SceneError
 from fusiontrain.page import View, write_page
 from fusiontrain.pictures import colour_webp, error_webp, middle, stretch_of
 from fusiontrain.protocols import BETTER_HIGH, Case, Result
@@ -24,6 +25,7 @@ from fusiontrain.tables import (
 )
 from shards.commit import whole_file
 
+MEASURED = "measured here"
 MS_QUALITY = 95  # an MS pixel is shown as many
 
 
@@ -34,6 +36,24 @@ class LeftOut:
     scene: str
     protocol: str
     reason: str
+
+
+def read_rows(path: Path) -> list[Row]:
+    """What an earlier benchmark measured. Raises: SceneError if it is not a results.json."""
+    try:
+        told = json.loads(path.read_text())["rows"]
+        return [
+            Row(
+                **{name: str(one[name]) for name in ("scene", "sensor", "protocol", "method")},
+                indices={k: math.nan if v is None else float(v) for k, v in one["indices"].items()},
+                origin="" if one["origin"] == MEASURED else str(one["origin"]),
+            )
+            for one in told
+        ]
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SceneError(
+            f"{path} is no results.json of `fusiontrain benchmark`: {error!r}"
+        ) from error
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,7 +96,7 @@ class Scoreboard:
     def write_results(self) -> Path:
         """results.json as far as it goes: nothing is lost if the rest never comes."""
         rows = [
-            asdict(row) | {"origin": row.origin or "measured here", "seconds": seconds}
+            asdict(row) | {"origin": row.origin or MEASURED, "seconds": seconds}
             for row, seconds in zip(self.rows, self.seconds, strict=True)
         ]
         whole = {

@@ -106,3 +106,57 @@ def test_nothing_is_overwritten(run, tmp_path, capsys):
 
     assert 2 == main(["publish", str(run), str(tmp_path / "out")])
     assert "is not empty" in capsys.readouterr().err
+
+
+def results(path, *, networks=("network",)):
+    """A benchmark's results.json of one scene, in the form that `benchmark` writes."""
+    figures = {
+        "EXP": ({"ERGAS": 4.0, "SAM": 3.0, "Q2n": 0.5}, {"HQNR": 0.9}),
+        "GSA soft": ({"ERGAS": 2.0, "SAM": 3.5, "Q2n": 0.8}, {"HQNR": 0.8}),
+        **{name: ({"ERGAS": 1.5, "SAM": 3.3, "Q2n": 0.9}, {"HQNR": 0.95}) for name in networks},
+    }
+    rows = [
+        {
+            "scene": "here",
+            "sensor": "IKONOS",
+            "protocol": protocol,
+            "method": method,
+            "indices": indices,
+            "origin": "measured here",
+            "seconds": 1.0,
+        }
+        for method, both in figures.items()
+        for protocol, indices in zip(("reduced", "full"), both, strict=True)
+    ]
+    path.write_text(json.dumps({"version": 1, "rows": rows}))
+    return path
+
+
+def test_a_card_tells_what_a_benchmark_measured(run, tmp_path):
+    """Each scene beside the method that set the bar there; then the text that was given."""
+    about, out = tmp_path / "about.md", tmp_path / "out"
+    about.write_text("## Limits\n\nClouds.\n")
+    measured = results(tmp_path / "results.json")
+
+    code = main(["publish", str(run), str(out), "--results", str(measured), "--about", str(about)])
+
+    assert 0 == code
+    card = (out / "README.md").read_text()
+    row = "| here | **1.500** / 2.000 GSA soft | 3.300 / 3.000 EXP | **0.900** / 0.800 GSA soft "
+    assert f"{row}| **0.950** / 0.900 EXP |" in card
+    assert "| ERGAS (network / best) | 0.750 | 1 of 1 |" in card
+    assert card.endswith("## Limits\n\nClouds.\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{}", "no results.json"), ("[1", "no results.json"), ('{"rows": []}', "one network")],
+)
+def test_other_results_are_one_line(run, tmp_path, capsys, text, words):
+    """Nothing is written."""
+    path, out = tmp_path / "results.json", tmp_path / "out"
+    path.write_text(text)
+
+    assert 2 == main(["publish", str(run), str(out), "--results", str(path)])
+    assert words in capsys.readouterr().err
+    assert not out.exists()

@@ -1,0 +1,156 @@
+"""Every part of the study in small: a command each, on made scenes and photographs."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+
+from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.models.registry import build_model
+
+BENCH = Path(__file__).parents[2] / "bench"
+MODULES = ("ablate", "variants", "study", "study_bar", "study_fixed", "study_trained")
+
+
+@pytest.fixture
+def study(monkeypatch):
+    """bench/study.py, which is no package. Threads are left as they were."""
+    threads = torch.get_num_threads()
+    monkeypatch.syspath_prepend(str(BENCH))
+    import study as module
+
+    yield module
+    torch.set_num_threads(threads)
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Two scenes of IKONOS and one of QuickBird, of different ground, 64 MS pixels a side."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for seed, (name, sensor) in enumerate((("a", "IKONOS"), ("b", "IKONOS"), ("c", "QuickBird"))):
+        rng = np.random.default_rng(seed)
+        fine = rng.normal(0, 1, (4, 256, 256)).cumsum(1).cumsum(2)
+        fine = 300 + 200 * (fine - fine.min()) / np.ptp(fine) + rng.normal(0, 9, fine.shape)
+        ms = fine.reshape(4, 64, 4, 64, 4).mean((2, 4))
+        for kind, image, pixel in (("pan", fine.mean(0, keepdims=True), 1), ("ms", ms, 4)):
+            options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
+            options |= {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32631"}
+            grid = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
+            path = folder / f"{name}_{kind}.tif"
+            with rasterio.open(path, "w", transform=grid, **options) as file:
+                file.write(image.astype("uint16"))
+        (folder / f"{name}.json").write_text(json.dumps({"sensor": sensor}))
+    return folder
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    info = CheckpointInfo(model="anyband", sizes={"width": 8, "blocks": 1}, training={})
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, build_model("anyband", **info.sizes), info)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("part", "rows"),
+    [
+        ("families", ["anyband-small", "anyband-pannet"]),
+        ("simulation", ["paper", "no-noise"]),
+        ("data", ["both-30", "both-all"]),
+    ],
+)
+def test_a_part_that_trains(study, photos, scenes, tmp_path, capsys, part, rows):
+    """Rows over what the injection reaches; a second call trains nothing and prints the same."""
+    given = [part, "--photos", str(photos), "--scenes", str(scenes), "--work", str(tmp_path)]
+    given += ["--seconds", "0.1", "--crop", "32", "--tile", "64", "--only", *rows]
+
+    assert 0 == study.main(given)
+    first = capsys.readouterr().out
+    kept = {p: p.read_bytes() for p in (tmp_path / part).glob("*.json")}
+    assert 0 == study.main([*given, "--table"])
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert 2 + len(rows) == len(lines)
+    assert lines == [line for line in first.splitlines() if line.startswith("|")]
+    assert {f"{row}-0.json" for row in rows} == {p.name for p in kept}
+    told = json.loads(kept[tmp_path / part / f"{rows[0]}-0.json"])
+    assert {"a", "b", "c"} == set(told["figures"])
+
+
+def test_without_an_effect_only_that_effect_is_off(study):
+    """Each row differs from `sensor` in what it names, and is a recipe that simgen takes."""
+    from dataclasses import asdict, replace
+
+    from simgen.recipes import find_recipe
+
+    whole = asdict(find_recipe("sensor"))
+    for name, (_, changes) in sys.modules["study_trained"].WITHOUT.items():
+        less = asdict(replace(find_recipe("sensor"), **changes))
+        differing = {key for key in whole if whole[key] != less[key]}
+        assert differing, name
+        assert differing <= set(changes), name
+
+
+def test_one_pair_teaches_the_other_of_its_sensor(study, scenes, weights, tmp_path, capsys):
+    """Zero-shot, full, freeze and scratch; QuickBird has one scene and is what may be forgotten."""
+    given = ["one-shot", "--scenes", str(scenes), "--work", str(tmp_path), "--steps", "2"]
+
+    assert 0 == study.main([*given, "--weights", str(weights)])
+
+    told = json.loads((tmp_path / "one-shot" / "IKONOS.json").read_text())
+    assert "a" == told["teacher"]
+    assert ["zero-shot", "full", "freeze", "scratch"] == list(told["runs"])
+    for run in told["runs"].values():
+        assert ({"b"}, {"c"}) == (set(run["own"]), set(run["others"]))
+    own = [run["own"]["b"]["ERGAS"] for run in told["runs"].values()]
+    assert 4 == len(set(own))  # each is another network
+    assert 4 == capsys.readouterr().out.count("| IKONOS | a |")
+
+
+def test_the_dial_and_the_failures(study, scenes, weights, tmp_path, capsys):
+    """As built the network is the injection, so no tile is worse than what it starts from."""
+    given = ["--scenes", str(scenes), "--work", str(tmp_path), "--weights", str(weights)]
+
+    assert 0 == study.main(["softness", *given])
+    said = capsys.readouterr().out
+    assert 0 == study.main(["failures", *given])
+    tiles = [line for line in capsys.readouterr().out.splitlines() if line[:4] in ("| a ", "| b ")]
+
+    for name in ("measured", "nominal", "auto", "0.1", "0.9"):
+        assert f"| {name} |" in said
+    assert tiles
+    assert all("| 1.000 |" in line for line in tiles)
+
+
+def test_a_bar_is_the_best_of_each_scene_and_index(study, tmp_path):
+    """Registered methods and networks are no part of it, nor is full resolution."""
+    best = sys.modules["study_bar"].best_classical
+    told = (
+        ("reduced", "GSA", (2, 5, 0.8)),
+        ("reduced", "GSA soft", (3, 4, None)),
+        ("reduced", "GSA registered", (1, 1, 1)),
+        ("reduced", "network", (0.1, 0.1, 1)),
+        ("full", "EXP", (0.1, 0.1, 1)),
+    )
+    rows = [
+        {"scene": "s", "protocol": protocol, "method": method}
+        | {"indices": dict(zip(("ERGAS", "SAM", "Q2n"), values, strict=True))}
+        for protocol, method, values in told
+    ]
+
+    assert {"s": {"ERGAS": 2, "SAM": 4, "Q2n": 0.8}} == best(rows)
+
+
+def test_a_part_without_photographs_is_one_line(study, scenes, tmp_path, capsys):
+    code = study.main(["data", "--scenes", str(scenes), "--work", str(tmp_path)])
+
+    assert 2 == code
+    assert "give --photos" in capsys.readouterr().err
