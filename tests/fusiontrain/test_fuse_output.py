@@ -176,7 +176,6 @@ def test_a_box_is_fused_alone(pair, tmp_path):
         (["--threads", "0"], "a number from 1"),
         (["--device", "abacus"], "--device abacus"),
         (["--method", "magic"], "no method 'magic'"),
-        (["--method", "net"], "needs --weights"),
         (["--sensor", "Sputnik"], "no sensor 'Sputnik'"),
         (["--memory", "0.001"], "too little for a window"),
     ],
