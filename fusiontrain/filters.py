@@ -28,7 +28,10 @@ def sigma_to_gain(sigma: Tensor, ratio: int) -> Tensor:
 
 
 def gaussian_taps(sigma: Tensor, step: int) -> Tensor:
-    """(...,) sigmas in fine pixels -> (..., K) taps of sum 1; K has the parity of step."""
+    """(...,) sigmas in fine pixels -> (..., K) taps of sum 1; K has the parity of step.
+
+    Reach on either side: four sigma, and at least five pixels and one step.
+    """
     reach = torch.ceil(4 * sigma).clamp_min(max(step, LOBES + 1))
     count = 2 * int(reach.max()) + step % 2
     t = torch.arange(count, dtype=sigma.dtype, device=sigma.device) - (count - 1) / 2
