@@ -27,7 +27,7 @@ from simgen.plan import Plan, Task
 from simgen.recipes.wald import WALD
 from simgen.share import Share
 from simgen.sources import Source, open_source
-from simgen.stopping import ignore_signals
+from simgen.stopping import heed, ignore_signals
 from simgen.writer import Sidecar, committed
 
 WHOLE, BOUNDLESS = Share(), Budget()
@@ -176,6 +176,7 @@ class _Bench:
         self._count(task, sidecar)
         self._tell()
         self.judge()
+        heed()
 
     def _count(self, task: Task, sidecar: Sidecar) -> None:
         self.found[task.shard] = sidecar

@@ -24,12 +24,14 @@ from simgen.graph import (
     observe_in_graph,
     read_crops,
 )
+from simgen.stopping import heed
 
 
 def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1) -> list[Arrays]:
     """All samples of `jobs`, in order, from fresh pipelines.
 
-    Raises: DecodeError if DALI rejects any image: a pipeline cannot skip a sample.
+    Raises: DecodeError if DALI rejects any image: a pipeline cannot skip a sample; Stopped if
+    a signal's own was lost (stopping.py).
     """
     made: dict[int, Arrays] = {}
     # One thread: workers are processes, and sums must not depend on how many there are.
@@ -40,10 +42,12 @@ def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
             if kind in (_Kind.ENCODED, _Kind.DECODED):
                 crops = read_crops(some, device=device, threads=threads)
                 for i, crop in zip(here, crops, strict=True):
+                    heed()
                     made[i] = make(crop, jobs[i].draw, recipe)
             else:
                 seen = observe_in_graph(some, recipe, device=device, threads=threads)
                 for i, images in zip(here, seen, strict=True):
+                    heed()
                     made[i] = finish(*images, jobs[i].draw, recipe)
     return [made[i] for i in range(len(jobs))]
 

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from shards.manifest import NAME, Manifest
+from simgen import engine, pipeline
 from simgen.budget import Budget
+from simgen.build import run_build
 from simgen.cli import main
 from simgen.errors import BudgetSpent, ConfigError
+from simgen.stopping import Stopped, stoppable
 from simgen.verify import verify
 
 SIMGEN = [sys.executable, "-m", "simgen"]
@@ -135,6 +138,80 @@ def test_a_signal_leaves_nothing_half(photos, calm, tmp_path, signum, workers, c
     assert 0 == main([*arguments, "--quiet"])
     assert (calm / NAME).read_bytes() == (out / NAME).read_bytes()
     assert kept.items() <= {p.name: p.stat().st_mtime_ns for p in out.glob("*.tar")}.items()
+
+
+class Swallows:
+    """Python drops what is raised in a finalizer, as in those of DALI's pipelines."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # so that it is handled here
+
+
+def test_a_signal_in_a_finalizer_is_not_lost_between_shards(
+    photos, tmp_path, small_build_of, capfd
+):
+    """It stops the build after the shard at work, without a traceback."""
+    build = small_build_of("folder", photos, tmp_path / "s", shard_size=2)
+    asked = []
+
+    def report(progress):
+        if progress.shards_done == 2:
+            asked.append(True)
+            Swallows()
+
+    with pytest.raises(Stopped) as stopped, stoppable():
+        run_build(build, workers=1, report=report)
+
+    assert asked == [True]
+    assert 143 == stopped.value.exit_code
+    assert 2 == held(tmp_path / "s")
+    assert leftovers(tmp_path / "s") == []
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_signal_in_a_finalizer_is_not_lost_within_a_shard(
+    photos, tmp_path, small_build_of, monkeypatch
+):
+    """The shard at work is dropped before its second sample."""
+    made = []
+
+    def make(*arguments):
+        made.append(arguments)
+        Swallows()
+        return engine.make(*arguments)
+
+    monkeypatch.setattr(pipeline, "make", make)
+    with pytest.raises(Stopped, match="SIGTERM"), stoppable():
+        run_build(small_build_of("folder", photos, tmp_path / "s"), workers=1)
+
+    assert 1 == len(made)
+    assert 0 == held(tmp_path / "s")
+    assert leftovers(tmp_path / "s") == []
+
+
+def test_the_next_build_of_the_same_process_goes_on(photos, tmp_path, small_build_of):
+    """What came before is over, and whatever else a finalizer raises is still told of."""
+    heard = []
+    with pytest.raises(Stopped), stoppable():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    hook, sys.unraisablehook = sys.unraisablehook, heard.append
+    try:
+        with stoppable():
+            run_build(small_build_of("folder", photos, tmp_path / "s"), workers=1)
+            Fails()
+    finally:
+        sys.unraisablehook = hook
+
+    verify(tmp_path / "s")
+    assert ["mine"] == [str(one.exc_value) for one in heard]
+
+
+class Fails:
+    def __del__(self):
+        raise ValueError("mine")
 
 
 def test_a_file_that_cannot_grow_leaves_no_half_shard(photos, tmp_path):
