@@ -1,13 +1,37 @@
 """Small photographs and builds that many tests share. Made once a session, never changed."""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+# The same examples in each run, however slow the machine: what fails, fails for its code.
+# To look for others: pytest --hypothesis-profile=default
+settings.register_profile("same", deadline=None, derandomize=True, database=None)
+settings.load_profile("same")
+
+
+_THREADS = []  # torch's own choice
+
+
+def pytest_collection_finish():
+    if "torch" in sys.modules:
+        _THREADS.append(sys.modules["torch"].get_num_threads())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Before a test's fixtures: dice and threads do not depend on which tests ran before."""
+    if _THREADS:
+        torch = sys.modules["torch"]
+        torch.manual_seed(0)
+        torch.set_num_threads(_THREADS[0])
 
 
 def photograph(height: int, width: int, seed: int) -> Image.Image:
