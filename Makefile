@@ -84,7 +84,7 @@ weights: $(READY)
 	$(BUILD) 3 --recipe sensor --bands 4 4 4 8 3 --out $(TRAINED)/sensor
 	$(BUILD) 1 --recipe sensor-x2 --bands 4 7 --out $(TRAINED)/x2
 	$(PRETRAIN) --recipe release --out $(TRAINED)/default
-	$(PRETRAIN) --recipe release_small --model anyband-small --out $(TRAINED)/small
+	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.errors import SceneError
 from fusiontrain.filters import upsample
+from fusiontrain.knowledge import learn
 from fusiontrain.leakage import refuse_shared_pixels
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
 from fusiontrain.protocols import BLOCK, Case, full, judge, network, reduced
@@ -172,14 +173,18 @@ def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     for entry in entries:
         try:
-            case = full(entry.load())
+            scene = entry.load()
+            case = full(scene)
+            measured = learn(scene, sensor=None, softness=None)
         except SceneError:
             continue
         nominal = float(case.knowledge.mtf.mean())
-        settings = {"auto": case, "nominal": _told(case, nominal)}
+        settings = {"measured, the sensor's MTF": case, "nominal": _told(case, nominal)}
+        told = replace(case.knowledge, mtf=measured.mtf, softness=measured.softness)
+        settings["measured, the MTF too (fuse)"] = replace(case, knowledge=told)
         settings |= {f"{value:.1f}": _told(case, value) for value in DIAL}
-        for name, told in settings.items():
-            (result,) = judge(told, [contender])
+        for name, chosen in settings.items():
+            (result,) = judge(chosen, [contender])
             if all(map(math.isfinite, result.indices.values())):
                 found.setdefault(name, {})[case.name] = result.indices
     return found

@@ -5,7 +5,7 @@ import sys
 
 from fusiontrain.errors import Interrupted
 from fusiontrain.loop import train
-from fusiontrain.models.registry import DEFAULT, MODELS
+from fusiontrain.models.registry import MODELS
 from fusiontrain.options import add_flags, configure, find_sets, running
 from fusiontrain.recipes import PRETRAIN, find_recipe
 from shards.errors import PanpriorError
@@ -31,11 +31,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, recipes=PRETRAIN, default="pretrain")
-    parser.add_argument("--model", choices=sorted(MODELS), default=DEFAULT)
+    parser.add_argument("--model", choices=sorted(MODELS), help="default: the recipe's")
 
 
 def run(args: argparse.Namespace) -> int:
-    config = configure(find_recipe(args.recipe), args, model=args.model)
+    more = {} if args.model is None else {"model": args.model}
+    config = configure(find_recipe(args.recipe), args, **more)
     sets = find_sets(args)
     outcome = train(config, sets, args.out, running(args))
     verb = "found, already trained," if outcome.reused else "trained"

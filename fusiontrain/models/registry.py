@@ -7,10 +7,9 @@ from fusiontrain.models.anyband_rows import ANY_BAND_ROWS
 from fusiontrain.models.entry import OVERLAP, ModelEntry
 from fusiontrain.models.published_rows import PUBLISHED_ROWS
 
-__all__ = ["DEFAULT", "MODELS", "OVERLAP", "ModelEntry", "build_model", "find_model"]
+__all__ = ["MODELS", "OVERLAP", "ModelEntry", "build_model", "find_model"]
 
 MODELS = {entry.name: entry for entry in (*ANY_BAND_ROWS, *PUBLISHED_ROWS)}
-DEFAULT = "anyband"
 
 
 def find_model(name: str) -> ModelEntry:

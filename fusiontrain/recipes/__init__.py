@@ -7,10 +7,13 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.recipes.finetune import finetune_freeze, finetune_full
 from fusiontrain.recipes.one_shot import one_shot, one_shot_freeze
 from fusiontrain.recipes.pretrain import pretrain, pretrain_paper
+from fusiontrain.recipes.release import release, release_small
 
 PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
     "pretrain": pretrain,
     "pretrain_paper": pretrain_paper,
+    "release": release,
+    "release_small": release_small,
 }
 FINETUNE: dict[str, Callable[[], TrainConfig]] = {
     "finetune_full": finetune_full,

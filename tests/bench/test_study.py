@@ -124,7 +124,7 @@ def test_the_dial_and_the_failures(study, scenes, weights, tmp_path, capsys):
     assert 0 == study.main(["failures", *given])
     tiles = [line for line in capsys.readouterr().out.splitlines() if line[:4] in ("| a ", "| b ")]
 
-    for name in ("measured", "nominal", "auto", "0.1", "0.9"):
+    for name in ("measured", "nominal", "measured, the MTF too (fuse)", "0.1", "0.9"):
         assert f"| {name} |" in said
     assert tiles
     assert all("| 1.000 |" in line for line in tiles)

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from fusiontrain.batch import PanBatch
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.config import TrainConfig
 from fusiontrain.errors import TrainingError
+from fusiontrain.filters import degrade
 from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.losses import relative_l1
+from fusiontrain.losses import consistent_l1, relative_l1
 from fusiontrain.models.registry import build_model
 from fusiontrain.training.schedule import learning_rate
 
@@ -196,3 +198,25 @@ def test_impossible_configurations_are_refused(changes):
     """Early."""
     with pytest.raises(TrainingError):
         TrainConfig(**changes)
+
+
+def test_consistency_asks_the_ms_back():
+    """Nothing for a truth whose MS it is; a constant error counts once, and .3 times as MS."""
+    dice = torch.Generator().manual_seed(2)
+    gt = torch.rand(2, 3, 64, 64, generator=dice, dtype=torch.float64) * 900 + 50
+    gains = torch.full((2, 3), 0.3, dtype=torch.float64)
+    batch = PanBatch(
+        ms=degrade(gt, gains, 4),
+        pan=gt.mean(1, keepdim=True),
+        ratio=4,
+        mtf=gains,
+        softness=gains,
+    )
+    spread = float((1 / batch.ms.std((-2, -1))).mean())
+
+    assert 0 == pytest.approx(float(consistent_l1(gt, gt, batch)), abs=1e-12)
+    assert 1.3 * 7 * spread == pytest.approx(float(consistent_l1(gt + 7, gt, batch)), rel=1e-9)
+    # What averages out in a blurred pixel is no matter of the MS: only the truth's part is left.
+    stripes = 7.0 * (-1.0) ** torch.arange(64, dtype=torch.float64)
+    loss = float(consistent_l1(gt + stripes, gt, batch))
+    assert float(relative_l1(gt + stripes, gt, batch.ms)) == pytest.approx(loss, rel=0.02)

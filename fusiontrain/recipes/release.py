@@ -1,0 +1,19 @@
+"""The weights that are shipped: `make weights`."""
+
+from dataclasses import replace
+
+from fusiontrain.config import TrainConfig
+from fusiontrain.recipes.pretrain import pretrain
+
+
+def release() -> TrainConfig:
+    """`pretrain` with batches of 8, for as many steps as the shipped weights had.
+
+    Cost: STEPS_COST on one core (AVX2). Score: fusiontrain/weights/default.md.
+    """
+    return replace(pretrain(), batch_size=8, max_steps=5_900)
+
+
+def release_small() -> TrainConfig:
+    """The same for `anyband-small`. Score: fusiontrain/weights/small.md."""
+    return replace(release(), model="anyband-small", max_steps=5_900)
