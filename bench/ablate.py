@@ -30,7 +30,6 @@ from variants import VARIANTS, Variant
 from fusiontrain.batch import PanBatch
 from fusiontrain.errors import SceneError
 from fusiontrain.indexed import IndexedShards, ShardSet, batches
-from fusiontrain.losses import relative_l1
 from fusiontrain.metrics import ergas, q2n, sam
 from fusiontrain.models.anyband import AnyBand
 from fusiontrain.places import find_set
@@ -109,10 +108,7 @@ def train(variant: Variant, args: argparse.Namespace, seed: int) -> tuple[nn.Mod
             group["lr"] = RATE * min(1, (step + 1) / WARM) * min(1, (1 - done) / FALL)
         batch = next(feed)
         fused = net(batch.seen)
-        if variant.loss is None:
-            loss = relative_l1(fused, batch.gt, batch.seen.ms)
-        else:
-            loss = variant.loss(fused, batch.gt, batch.seen)
+        loss = variant.loss(fused, batch.gt, batch.seen)
         optimizer.zero_grad()
         loss.backward()
         if torch.isfinite(nn.utils.clip_grad_norm_(net.parameters(), 1.0)):

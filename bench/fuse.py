@@ -21,19 +21,20 @@ from rasterio.transform import Affine
 
 from fusiontrain import pansharpen
 from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
-from fusiontrain.models.registry import DEFAULT, build_model
+from fusiontrain.models.registry import build_model
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 BLOCK = 512
+NETWORK = "anyband"
 CLI = Path(sys.executable).parent / "fusiontrain"
 
 
 def fresh_weights(path: Path, **sizes: int) -> Path:
     """A network that changes what it is given: its last layer is not zero."""
     torch.manual_seed(1)
-    net = build_model(DEFAULT, **sizes)
+    net = build_model(NETWORK, **sizes)
     torch.nn.init.normal_(net.head.weight, std=0.02)
-    save_checkpoint(path, net, CheckpointInfo(model=DEFAULT, sizes=sizes, training={}))
+    save_checkpoint(path, net, CheckpointInfo(model=NETWORK, sizes=sizes, training={}))
     return path
 
 

@@ -1,6 +1,7 @@
 """Every network on one core: the same batch, the best of turns, memory; a Markdown table.
 
-python bench/networks.py [--models NAME ...] [--rounds 3] [--crop 128] [--side 512] [--quick]
+python bench/networks.py [--models NAME ...] [--ways fp32 ...] [--rounds 3] [--crop 128]
+    [--side 512] [--quick]
 
 Fusing: one 4-band image of `--side` PAN pixels a side, ratio 4. Training: forward, loss and
 backward on batches of 8 crops. Both in float32 and, for convolutional networks, with weights and
@@ -24,10 +25,13 @@ from torch import nn
 
 from fusiontrain.batch import PanBatch
 from fusiontrain.losses import relative_l1
-from fusiontrain.models.registry import DEFAULT, MODELS, build_model
+from fusiontrain.models.registry import MODELS, build_model
 
 BANDS, RATIO, BATCH = 4, 4, 8
-SLOW = {"panmamba", "fusionmamba", "lagconv", "panformer"}  # a quarter of the side, an eighth
+DEFAULT = "anyband"
+# Measured on a quarter of the side and an eighth of the batch, in turns of their own.
+SLOW = {"panmamba", "fusionmamba", "lagconv", "panformer", "swinir"}
+SLOW |= {"anyband-panmamba", "anyband-fusionmamba"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,9 @@ def _peak(name: str, side: int) -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
-def measure(names: list[str], rounds: int, crop: int, side: int) -> dict[str, dict[str, float]]:
+def measure(
+    names: list[str], rounds: int, crop: int, side: int, ways: list[Way]
+) -> dict[str, dict[str, float]]:
     """All of `names` in turns with one another."""
     fuse: dict[str, tuple[float, Callable[[], None]]] = {}
     train: dict[str, tuple[float, Callable[[], None]]] = {}
@@ -129,7 +135,7 @@ def measure(names: list[str], rounds: int, crop: int, side: int) -> dict[str, di
     native = torch.cpu._is_avx512_bf16_supported()
     for name in names:
         here, count = (side // 4, 1) if name in SLOW else (side, BATCH)
-        for way in WAYS:
+        for way in ways:
             if way.channels_last and MODELS[name].family not in ("cnn", "unfolding"):
                 continue
             if way.bf16 and not native:
@@ -166,6 +172,7 @@ def table(figures: dict[str, dict[str, float]]) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--side", type=int, default=512)
@@ -176,15 +183,17 @@ def main(argv: list[str] | None = None) -> int:
         args.rounds, args.crop, args.side = 1, 32, 128
     quick = [name for name in args.models if name not in SLOW]
     slow = [name for name in args.models if name in SLOW]
-    figures = measure(quick, args.rounds, args.crop, args.side)
-    figures |= measure(slow, 1, args.crop, args.side)
+    ways = [way for way in WAYS if args.ways is None or way.name in args.ways]
+    figures = measure(quick, args.rounds, args.crop, args.side, ways)
+    figures |= measure(slow, 1, args.crop, args.side, ways)
     print(table(figures))
-    if DEFAULT in figures and "pannet" in figures and "fusionnet" in figures:
+    if PLAIN in ways and DEFAULT in figures and "pannet" in figures and "fusionnet" in figures:
         ours = figures[DEFAULT]["crops/s fp32"]
         for other in ("pannet", "fusionnet"):
             print(f"{DEFAULT} trains {ours / figures[other]['crops/s fp32']:.2f} times {other}")
     if not args.quick:
-        figures = {**held(), **figures}
+        earlier = held()
+        figures = {**earlier, **{k: earlier.get(k, {}) | row for k, row in figures.items()}}
         record("networks", figures, command=command_line(), libraries=("torch",))
     return 0
 

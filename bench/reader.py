@@ -184,11 +184,11 @@ def with_a_worker(folder: Path, files: Path, count: int) -> dict[str, float]:
 def training(folder: Path, rounds: int) -> dict[str, float]:
     """Steps a second of the default network: on shards, and on one batch held in memory."""
     from fusiontrain.losses import relative_l1
-    from fusiontrain.models.registry import DEFAULT, build_model
+    from fusiontrain.models.registry import build_model
 
     data = IndexedShards([ShardSet(folder=folder)], batch=8, crop=CROP, seed=0)
     torch.manual_seed(0)
-    net = build_model(DEFAULT)
+    net = build_model("anyband")
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
     held = data[0]
     feeds = {f"shards, {w} workers": iter(batches(data, start=0, workers=w)) for w in (0, 1)}

@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.batch import PanBatch
-from fusiontrain.filters import blur, degrade
+from fusiontrain.filters import blur
 from fusiontrain.injection import TINY
-from fusiontrain.losses import LEAST_SPREAD, relative_l1
+from fusiontrain.losses import LEAST_SPREAD, consistent_l1, relative_l1
 from fusiontrain.models.anyband import AnyBand, Block
-from fusiontrain.models.frame_anyband import IMAGES, WAYS, Look, look_at
+from fusiontrain.models.look import FIRST_WAY, IMAGES, Look, look_at
+from fusiontrain.models.planes import SHUFFLE
 
-UP, PAN_LOW, FIRST_WAY = 0, 3, IMAGES - WAYS  # places among the images that the stem sees
+UP, DETAIL, PAN_LOW = 0, 1, 3  # places among the images that the stem sees
 NEARBY = 8.0  # MS pixels: sigma of the windows whose statistics stand for the scene's
 CRISP = 0.95  # softness of a PAN that is not blurred
 KNOTS = 65  # of the curve that maps PAN's quantiles to a band's
@@ -33,7 +34,7 @@ class Variant:
     group: str
     says: str
     build: Callable[[], nn.Module] = AnyBand
-    loss: Loss | None = None  # None: relative L1
+    loss: Loss = consistent_l1
     steps: float = 1.0  # of the default's, for the same time
     registered: bool = True
 
@@ -87,11 +88,13 @@ class Based(AnyBand):
         if self.base == "GLP-FS, plain":
             return fused
         look = look_at(batch)
-        added = look.stats.gain[..., None, None] * look.images.detail
+        added = (look.stats.gain * look.stats.pan_std)[..., None, None] * look.image(
+            look.seen[:, :, DETAIL]
+        )
         if self.base == "EXP":
             return fused - added
         # HPM-R with haze is one of the other ways: taken whole, and before the network.
-        return fused + look.stats.ms_std[..., None, None] * look.steered[2]
+        return fused + look.stats.ms_std[..., None, None] * look.image(look.ways[:, :, 2])
 
 
 class Blind(AnyBand):
@@ -108,9 +111,9 @@ class Blind(AnyBand):
         return trust * kept
 
     def sees(self, look: Look) -> Tensor:
-        seen = super().sees(look).clone()
+        seen = super().sees(look).unflatten(1, (IMAGES, -1)).clone()
         seen[:, [FIRST_WAY + way for way in self.ways]] = 0
-        return seen
+        return seen.flatten(1, 2)
 
 
 class Untold(AnyBand):
@@ -130,21 +133,21 @@ class Local(AnyBand):
     """MS and PAN in the statistics of each pixel's surroundings, not the scene's."""
 
     def sees(self, look: Look) -> Tensor:
-        seen = super().sees(look).clone()
+        seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
         for place in (UP, PAN_LOW):
             image = seen[:, place : place + 1]
             sigma = torch.full((len(image), 1), NEARBY * look.batch.ratio).to(image)
             mean = blur(image, sigma)
             spread = (blur(image * image, sigma) - mean * mean).clamp_min(TINY).sqrt()
             seen[:, place : place + 1] = (image - mean) / (spread + 0.1)
-        return seen
+        return F.pixel_unshuffle(seen, SHUFFLE)
 
 
 class Quantiles(AnyBand):
     """PAN seen through the monotone curve that gives it each band's histogram (UniPAN)."""
 
     def sees(self, look: Look) -> Tensor:
-        seen = super().sees(look).clone()
+        seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
         at = torch.linspace(0, 1, KNOTS).to(seen)
         flat = seen.flatten(2)
         low, up = (torch.quantile(flat[:, place], at, dim=1).T for place in (PAN_LOW, UP))
@@ -156,7 +159,7 @@ class Quantiles(AnyBand):
         )
         share = ((flat[:, PAN_LOW] - x0) / (x1 - x0)).clamp(0, 1)
         seen[:, PAN_LOW] = (y0 + share * (y1 - y0)).reshape_as(seen[:, PAN_LOW])
-        return seen
+        return F.pixel_unshuffle(seen, SHUFFLE)
 
 
 class Regridded(AnyBand):
@@ -184,16 +187,14 @@ class Regridded(AnyBand):
 
 
 def with_angle(fused: Tensor, gt: Tensor, batch: PanBatch) -> Tensor:
-    """Relative L1 and the mean spectral angle in radians."""
+    """The default's, and the mean spectral angle in radians."""
     cosine = F.cosine_similarity(fused, gt, dim=1).clamp(-1 + 1e-6, 1 - 1e-6)
-    return relative_l1(fused, gt, batch.ms) + torch.acos(cosine).mean()
+    return consistent_l1(fused, gt, batch) + torch.acos(cosine).mean()
 
 
-def with_consistency(fused: Tensor, gt: Tensor, batch: PanBatch) -> Tensor:
-    """Relative L1, and that of the result seen through the MS's MTF against the MS."""
-    spread = batch.ms.std((-2, -1), keepdim=True).clamp_min(LEAST_SPREAD)
-    again = (degrade(fused, batch.mtf, batch.ratio) - batch.ms) / spread
-    return relative_l1(fused, gt, batch.ms) + 0.3 * again.abs().mean()
+def alone(fused: Tensor, gt: Tensor, batch: PanBatch) -> Tensor:
+    """Without what asks the result to give the MS back."""
+    return relative_l1(fused, gt, batch.ms)
 
 
 def squared(fused: Tensor, gt: Tensor, batch: PanBatch) -> Tensor:
@@ -244,6 +245,6 @@ VARIANTS: dict[str, Variant] = {
     "short": Variant(group="size", says="32 wide, 2 blocks", build=lambda: AnyBand(blocks=2)),
     "long": Variant(group="size", says="32 wide, 6 blocks", build=lambda: AnyBand(blocks=6)),
     "angle": Variant(group="loss", says="and the spectral angle", loss=with_angle),
-    "consistency": Variant(group="loss", says="and consistency with the MS", loss=with_consistency),
+    "l1": Variant(group="loss", says="relative L1 alone", loss=alone),
     "squared": Variant(group="loss", says="root mean square instead", loss=squared),
 }

@@ -113,7 +113,7 @@ def upsample(image: Tensor, ratio: int, phase: Convention = "aligned") -> Tensor
     pixel repeated. It beats bicubic (a = -0.75) by 1 % of ERGAS in EXP, GSA and MTF-GLP-FS.
     """
     B, C, h, w = image.shape
-    taps = _interpolation_taps(ratio, phase).to(image)  # (ratio, K)
+    taps = interpolation_taps(ratio, phase).to(image)  # (ratio, K)
     flat = mirror(image.reshape(B * C, 1, h, w), LOBES, 2)
     rows = F.conv2d(flat, taps[:, None, :, None])  # (BC, ratio, h, w): one plane a phase
     rows = rows.transpose(1, 2).reshape(B * C, 1, h * ratio, w)
@@ -123,7 +123,7 @@ def upsample(image: Tensor, ratio: int, phase: Convention = "aligned") -> Tensor
 
 @cache
 @torch.inference_mode(False)  # kept for training too, whoever asks first
-def _interpolation_taps(ratio: int, phase: Convention) -> Tensor:
+def interpolation_taps(ratio: int, phase: Convention) -> Tensor:
     """(ratio, 2 LOBES + 1): weights of the MS pixels around each of a pixel's fine positions."""
     t = torch.arange(-LOBES, LOBES + 1, dtype=torch.float64)
     centre = (ratio - 1) / 2 if phase == "aligned" else ratio // 2

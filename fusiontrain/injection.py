@@ -19,7 +19,6 @@ from fusiontrain.filters import blur, gain_to_sigma, to_ms, upsample
 TINY = 1e-6  # DN; keeps flat bands from dividing by zero
 _RIDGE = 1e-4  # of the bands' mean variance
 _DARKEST = 3.0  # spreads under the mean
-_PRIOR = 0.02  # of PAN's variance: how strongly flat ground holds to the scene's gain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,39 +86,83 @@ def inject(batch: PanBatch) -> Injection:
     )
 
 
-def local_gains(batch: PanBatch, images: Injection, stats: Statistics, sigma: float) -> Tensor:
-    """Injection gains of each pixel's own surroundings, (B, C, H, W), DN per DN.
-
-    Regression of the MS on the PAN seen at MS resolution under a Gaussian window of `sigma`
-    MS pixels, drawn towards the scene's gain where the PAN is flat.
-    """
-    pan_low = images.pan_low_ms
-    widths = torch.full_like(batch.mtf, sigma)
-    seen = torch.stack([batch.ms, pan_low, batch.ms * pan_low, pan_low * pan_low])
-    ms, low, product, square = (blur(image, widths) for image in seen)
-    prior = _PRIOR * (stats.pan_std**2)[..., None, None]
-    gain = stats.gain[..., None, None]
-    local = (product - ms * low + prior * gain) / ((square - low * low).clamp_min(0) + prior)
-    return upsample(local, batch.ratio, batch.phase)
-
-
 def moments(images: Injection, valid: Tensor | None = None) -> Moments:
     """Sums over the pixels of one window, or of a whole scene; `valid` (H, W) counts only data."""
-    up, soft, low = (x.double() for x in (images.up, images.pan_soft, images.pan_low))
-    pan = images.pan.double().expand_as(up)
-    products = torch.stack((up, up * up, pan, pan * pan, soft, low, up * soft, low * soft))
-    ms, seen = images.ms.double(), images.pan_low_ms.double().mean(1, keepdim=True)
+    about = images.ms.mean((-2, -1), keepdim=True), images.pan.mean((-2, -1), keepdim=True)
+    return gathered(
+        images.up - about[0],
+        *(image - about[1] for image in (images.pan_soft, images.pan_low, images.pan)),
+        about=(about[0][..., 0, 0], about[1][..., 0, 0]),
+        valid=None if valid is None else valid[None, None],
+        ms=images.ms,
+        seen=images.pan_low_ms,
+        kept=None if valid is None else whole_pixels(valid, images.ratio),
+    )
+
+
+def whole_pixels(valid: Tensor, ratio: int) -> Tensor:
+    """(H, W) -> (h, w): an MS pixel counts if all PAN pixels over it do."""
+    return (-F.max_pool2d(-valid[None, None].float(), ratio))[0, 0] > 0
+
+
+def gathered(
+    up: Tensor,
+    soft: Tensor,
+    low: Tensor,
+    pan: Tensor,
+    *,
+    about: tuple[Tensor, Tensor],
+    valid: Tensor | None,
+    ms: Tensor,
+    seen: Tensor,
+    kept: Tensor | None,
+) -> Moments:
+    """Moments of images less `about`: (B, C) of the MS's kind, (B, 1) of the PAN's, DN.
+
+    Shapes: images (B, C or 1, ...) of as many pixels each, `valid` (1, 1, ...) as they; `ms` and
+            `seen` (the PAN) on the MS's grid, as they come, and `kept` (h, w) of them.
+    Near zero a float32 product keeps its digits; the sums of `about` are made up for in float64.
+    """
+    B, C = up.shape[:2]
+    n = float(pan[0].numel())
+    if valid is not None:
+        counts = valid.to(up)
+        n = float(valid.sum())
+        up, soft, low, pan = (image * counts for image in (up, soft, low, pan))
+    o, q = (x.double() for x in about)
+    s_up, s_soft, s_low, s_pan = (x.sum(tuple(range(2, x.dim()))) for x in (up, soft, low, pan))
+    s_up, s_soft, s_low, s_pan = (x.double() for x in (s_up, s_soft, s_low, s_pan))
+    sums = torch.stack(
+        [
+            image.expand(B, C)
+            for image in (
+                s_up + n * o,
+                _dot(up, up) + 2 * o * s_up + n * o * o,
+                s_pan + n * q,
+                _dot(pan, pan) + 2 * q * s_pan + n * q * q,
+                s_soft + n * q,
+                s_low + n * q,
+                _dot(up, soft) + o * s_soft + q * s_up + n * o * q,
+                _dot(low, soft) + q * (s_soft + s_low) + n * q * q,
+            )
+        ]
+    )
+    ms, seen = ms.double(), seen.double().mean(1, keepdim=True)
     beside = torch.cat((ms, seen, torch.ones_like(seen)), 1).flatten(2)
-    if valid is None:
-        count, sums = up.shape[-1] * up.shape[-2], products.sum((-2, -1))
-        least = ms.amin((-2, -1))
-    else:
-        count, sums = int(valid.sum()), (products * valid).sum((-2, -1))
-        # An MS pixel counts if all PAN pixels over it do.
-        kept = (-F.max_pool2d(-valid[None, None].float(), images.ratio))[0, 0] > 0
+    least = ms
+    if kept is not None:
         beside = beside * kept.flatten()
-        least = torch.where(kept, ms, torch.inf).amin((-2, -1))
-    return Moments(count, sums, beside @ beside.mT, least)
+        least = torch.where(kept, ms, torch.inf)
+    return Moments(round(n), sums, beside @ beside.mT, least.amin((-2, -1)))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """(B, C or 1, ..., K) twice -> (B, C or 1), float64: no float32 sum is of more than K."""
+    C = max(a.shape[1], b.shape[1])
+    parts = torch.einsum(
+        "bcnk,bcnk->bcn", *(x.flatten(2, -2).expand(-1, C, -1, -1) for x in (a, b))
+    )
+    return parts.double().sum(-1)
 
 
 def statistics(m: Moments) -> Statistics:

@@ -10,10 +10,19 @@ scene's own statistics. Two gains a band tell it the MS's MTF and the wanted sof
 This network is panprior's own; no paper describes it.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.frame_anyband import CONDITION_WIDTH, Frame, Look, last_layer
+from fusiontrain.models.frame_anyband import (
+    CONDITION_WIDTH,
+    Frame,
+    add_to_bands,
+    last_layer,
+    over_bands,
+)
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
 
 
 class AnyBand(Frame):
@@ -36,14 +45,12 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
-        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.first, self.second = Near(width, width), Near(width, width)
         self.shared = nn.Conv2d(width, width, 1)
         self.film = nn.Linear(CONDITION_WIDTH, 2 * width)
 
     def forward(self, x: Tensor, conditions: Tensor, C: int) -> Tensor:
         scale, shift = self.film(conditions)[..., None, None].chunk(2, dim=1)
         y = F.gelu(self.first(x))
-        mean = y.reshape(-1, C, *y.shape[1:]).mean(1)
-        y = y + self.shared(mean).repeat_interleave(C, 0)
-        return x + self.second(y * (1 + scale) + shift)
+        y = add_to_bands(y, self.shared(over_bands(y, C)), C)
+        return self.second(torch.addcmul(shift, y, 1 + scale)).add_(x)

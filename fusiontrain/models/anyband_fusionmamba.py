@@ -10,16 +10,10 @@ coarser already, and the scans are fourways.py's, which forget.
 from torch import Tensor, nn
 
 from fusiontrain.models.fourways import FourWays
-from fusiontrain.models.frame_anyband import (
-    SHUFFLE,
-    Film,
-    Frame,
-    Look,
-    last_layer,
-    near,
-    over_bands,
-    to_bands,
-)
+from fusiontrain.models.frame_anyband import Film, Frame, last_layer, over_bands, to_bands
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
+from fusiontrain.models.planes import SHUFFLE
 
 
 class AnyBandFusionMamba(Frame):
@@ -43,7 +37,7 @@ class Stage(nn.Module):
         super().__init__()
         self.alone = nn.ModuleList(FourWays(width) for _ in range(2))
         self.crossed = nn.ModuleList(FourWays(width, context=True) for _ in range(2))
-        self.join = near(width, width)
+        self.join = Near(width, width)
         self.film = Film(width)
 
     def forward(

@@ -12,17 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.filters import degrade, upsample
-from fusiontrain.models.frame_anyband import (
-    SHUFFLE,
-    Film,
-    Frame,
-    Look,
-    continued,
-    near,
-    over_bands,
-    to_bands,
-)
+from fusiontrain.filters import degrade
+from fusiontrain.models.frame_anyband import Film, Frame, over_bands, to_bands
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
+from fusiontrain.models.planes import SHUFFLE, upsampled
 
 _CHANNELS = SHUFFLE**2
 
@@ -35,9 +29,8 @@ class AnyBandGPPNN(Frame):
     def correct(self, x: Tensor, conditions: Tensor, look: Look) -> Tensor:
         stats = look.stats
         mean, spread = stats.ms_mean[..., None, None], stats.ms_std[..., None, None]
-        injected = look.images.up + stats.gain[..., None, None] * look.images.detail
         ms = (look.batch.ms - mean) / spread
-        start = F.pixel_unshuffle(continued(_flat((injected - mean) / spread)), SHUFFLE)
+        start = look.injected.flatten(0, 1)
         fused, pan = start, look.pan
         for layer in self.layers:
             fused = layer(fused, x, self._missing(fused, ms, look), pan, conditions, look.bands)
@@ -52,8 +45,7 @@ class AnyBandGPPNN(Frame):
             image = F.pixel_shuffle(fused.to(ms.dtype), SHUFFLE)[..., :H, :W]
             image = image.reshape(*ms.shape[:2], H, W)
             missing = ms - degrade(image, batch.mtf, batch.ratio, batch.phase)
-            fine = upsample(missing, batch.ratio, batch.phase)
-            return F.pixel_unshuffle(continued(_flat(fine)), SHUFFLE)
+            return upsampled(missing, batch.ratio, batch.phase).flatten(0, 1)
 
 
 class Layer(nn.Module):
@@ -84,7 +76,7 @@ class Step(nn.Module):
 
     def __init__(self, width: int, *, told: bool = False) -> None:
         super().__init__()
-        self.first, self.second = near(_CHANNELS, width), near(width, _CHANNELS)
+        self.first, self.second = Near(_CHANNELS, width), Near(width, _CHANNELS)
         self.told = nn.Conv2d(width, width, 1) if told else None
         self.film = Film(width)
         _close(self.second)
@@ -105,8 +97,3 @@ def _close(layer: nn.Module) -> None:
     """Nothing before training."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
-
-
-def _flat(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B * C, 1, H, W)."""
-    return image.reshape(-1, 1, *image.shape[2:])

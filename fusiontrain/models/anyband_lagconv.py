@@ -10,15 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.frame_anyband import (
-    Film,
-    Frame,
-    Look,
-    last_layer,
-    near,
-    over_bands,
-    to_bands,
-)
+from fusiontrain.models.frame_anyband import Film, Frame, last_layer, over_bands, to_bands
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
 
 _SIDE = 3
 _TAPS = _SIDE**2
@@ -56,7 +50,7 @@ class WeighedConv(nn.Module):
         super().__init__()
         self.kernel = nn.Conv2d(width, width, _SIDE)
         self.emphasis = nn.Sequential(
-            near(width, _TAPS),
+            Near(width, _TAPS),
             nn.ReLU(),
             nn.Conv2d(_TAPS, _TAPS, 1),
             nn.ReLU(),

@@ -10,16 +10,10 @@ tie the tiles of a scene to their own grid at every ratio.
 import torch
 from torch import Tensor, nn
 
-from fusiontrain.models.frame_anyband import (
-    SHUFFLE,
-    Film,
-    Frame,
-    Look,
-    last_layer,
-    over_bands,
-    to_bands,
-)
+from fusiontrain.models.frame_anyband import Film, Frame, last_layer, over_bands, to_bands
+from fusiontrain.models.look import Look
 from fusiontrain.models.neighbours import NEIGHBOURS, neighbour_attention
+from fusiontrain.models.planes import SHUFFLE
 
 
 class AnyBandPanFormer(Frame):

@@ -11,16 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from fusiontrain.models.fourways import FourWays
-from fusiontrain.models.frame_anyband import (
-    SHUFFLE,
-    Film,
-    Frame,
-    Look,
-    last_layer,
-    near,
-    over_bands,
-    to_bands,
-)
+from fusiontrain.models.frame_anyband import Film, Frame, last_layer, over_bands, to_bands
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
+from fusiontrain.models.planes import SHUFFLE
 
 
 class AnyBandPanMamba(Frame):
@@ -31,7 +25,7 @@ class AnyBandPanMamba(Frame):
         self.stem_pan = nn.Conv2d(SHUFFLE**2, width, 1)
         self.alone = nn.ModuleList(Pair(width, swapped=False) for _ in range(alone))
         self.swaps = nn.ModuleList(Pair(width, swapped=True) for _ in range(swaps))
-        self.shallow = near(2 * width, width)
+        self.shallow = Near(2 * width, width)
         self.crossings = nn.ModuleList(Crossing(width) for _ in range(crossings))
         self.head = last_layer(width)
 
@@ -71,7 +65,7 @@ class Crossing(nn.Module):
         super().__init__()
         self.scan = FourWays(width, context=True)
         self.shared = nn.Conv2d(width, width, 1)
-        self.near = near(width, width)
+        self.near = Near(width, width)
         self.film = Film(width)
 
     def forward(self, x: Tensor, pan: Tensor, conditions: Tensor, bands: int) -> Tensor:

@@ -10,15 +10,10 @@ frame's coarser grid; each is told the band's conditions and the mean of all ban
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.frame_anyband import (
-    Film,
-    Frame,
-    Look,
-    last_layer,
-    near,
-    over_bands,
-    to_bands,
-)
+from fusiontrain.models.frame_anyband import Film, Frame, last_layer, over_bands, to_bands
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
+from fusiontrain.models.planes import SHUFFLE
 
 _MEAN_SIDE = 5  # PAN pixels
 
@@ -32,8 +27,9 @@ class AnyBandPanNet(Frame):
     def sees(self, look: Look) -> Tensor:
         # Pixels outside do not count: the mean of a flat image is flat up to its border.
         half = _MEAN_SIDE // 2
-        low = F.avg_pool2d(look.seen, _MEAN_SIDE, 1, half, count_include_pad=False)
-        return look.seen - low
+        seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
+        low = F.avg_pool2d(seen, _MEAN_SIDE, 1, half, count_include_pad=False)
+        return F.pixel_unshuffle(seen - low, SHUFFLE)
 
     def body(self, x: Tensor, conditions: Tensor, look: Look) -> Tensor:
         for block in self.blocks:
@@ -46,7 +42,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = near(width, width), near(width, width)
+        self.first, self.second = Near(width, width), Near(width, width)
         self.shared = nn.Conv2d(width, width, 1)
         self.film = Film(width)
 

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.models.anyband_panformer import PixelNorm
-from fusiontrain.models.frame_anyband import Film, Frame, Look, last_layer, near
+from fusiontrain.models.frame_anyband import Film, Frame, last_layer
+from fusiontrain.models.look import Look
+from fusiontrain.models.near import Near
 
 _EXPAND = 2  # of the feed-forward half
 
@@ -49,7 +51,7 @@ class BandAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Sequential(
-            nn.Conv2d(width, 3 * width, 1), near(3 * width, 3 * width, groups=3 * width)
+            nn.Conv2d(width, 3 * width, 1), Near(3 * width, 3 * width, groups=3 * width)
         )
         self.out = nn.Conv2d(width, width, 1)
 
@@ -68,7 +70,7 @@ class Gated(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         wide = 2 * _EXPAND * width
-        self.enter = nn.Sequential(nn.Conv2d(width, wide, 1), near(wide, wide, groups=wide))
+        self.enter = nn.Sequential(nn.Conv2d(width, wide, 1), Near(wide, wide, groups=wide))
         self.leave = nn.Conv2d(wide // 2, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:

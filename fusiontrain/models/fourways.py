@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.frame_anyband import near
+from fusiontrain.models.near import Near
 from fusiontrain.models.ssd import ssd
 
 DIRECTIONS = 4
@@ -33,7 +33,7 @@ class FourWays(nn.Module):
         self.states = states
         self.norm = nn.LayerNorm(width)
         self.enter = nn.Linear(width, 2 * inner, bias=False)
-        self.near = near(inner, inner, groups=inner)
+        self.near = Near(inner, inner, groups=inner)
         self.norm_context = nn.LayerNorm(width) if context else None
         told = width if context else inner
         self.select = nn.Linear(told, DIRECTIONS * (2 * states + 1))

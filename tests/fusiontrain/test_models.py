@@ -53,12 +53,12 @@ def test_parameters_are_counted(name):
 
 def test_it_starts_as_the_blur_matched_injection(name):
     """Untrained, it is MTF-GLP-FS on a PAN of matched softness."""
-    batch = batch_of(5)
+    batch = double(batch_of(5))
     images = inject(batch)
     gain = statistics(moments(images)).gain[..., None, None]
 
     with torch.no_grad():
-        fused = build_model(name)(batch)
+        fused = build_model(name).double()(batch)
 
     torch.testing.assert_close(fused, images.up + gain * images.detail)
 

@@ -13,7 +13,7 @@ from fusiontrain.cli import main
 from fusiontrain.indexed import IndexedShards, ShardSet
 from fusiontrain.injection import inject
 from fusiontrain.losses import relative_l1
-from fusiontrain.models.frame_anyband import look_at
+from fusiontrain.models.look import look_at
 from fusiontrain.models.registry import MODELS, build_model
 
 MEMBERS = sorted(name for name in MODELS if MODELS[name].any_band)

@@ -58,7 +58,10 @@ def test_nothing_unpickles_or_extracts():
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import fusiontrain", ["torch", "rasterio", "accelerate", "webdataset", "nvidia", "PIL"]),
+        (
+            "import fusiontrain",
+            ["torch", "rasterio", "accelerate", "webdataset", "nvidia", "PIL", "mamba_ssm"],
+        ),
         ("import fusiontrain.fuse", ["accelerate", "webdataset", "nvidia", "PIL", "datasets"]),
         ("import fusiontrain.view", ["torch", "rasterio", "rio_tiler", "PIL"]),
         ("import fusiontrain.benchmark", ["accelerate", "webdataset", "nvidia", "h5py", "scipy"]),

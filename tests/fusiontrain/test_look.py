@@ -1,0 +1,218 @@
+"""What any-band networks see, held to the clear form: every image whole, one after the other."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fusiontrain.batch import PanBatch
+from fusiontrain.filters import blur, gain_to_sigma, upsample
+from fusiontrain.injection import TINY, inject, moments, statistics
+from fusiontrain.models.look import look_at
+from fusiontrain.models.near import Near
+from fusiontrain.models.planes import softened, to_image, to_planes, upsampled
+from fusiontrain.models.registry import build_model
+
+# (bands, h, w, ratio, samples, phase)
+SHAPES = [
+    (4, 8, 6, 4, 2, "aligned"),
+    (3, 8, 6, 4, 1, "toolbox"),
+    (1, 8, 7, 4, 1, "aligned"),
+    (3, 7, 9, 3, 1, "aligned"),
+    (5, 9, 7, 2, 2, "aligned"),
+    (2, 5, 5, 6, 1, "toolbox"),
+]
+
+
+def batch_of(bands=4, h=8, w=6, ratio=4, size=1, phase="aligned", dtype=torch.float64) -> PanBatch:
+    dice = torch.Generator().manual_seed(bands)
+    pan = torch.rand(size, 1, h * ratio, w * ratio, generator=dice, dtype=dtype) * 900 + 100
+    ms = torch.rand(size, bands, h, w, generator=dice, dtype=dtype) * 700 + 80
+    mtf, softness = torch.rand(2, size, bands, generator=dice, dtype=dtype) * 0.5 + 0.1
+    return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=mtf, softness=softness, phase=phase)
+
+
+def clear_statistics(batch):
+    """Of whole images in float64, by the definitions of means and covariances."""
+    images = inject(batch)
+    up, low, soft = (x.double().flatten(2) for x in (images.up, images.pan_low, images.pan_soft))
+    pan = batch.pan.double().flatten(2)
+
+    def covariance(a, b):
+        return (a * b).mean(-1) - a.mean(-1) * b.mean(-1)
+
+    against, coarse = covariance(low, soft), []
+    for bands, seen in zip(batch.ms.double(), images.pan_low_ms.double().mean(1), strict=True):
+        table = torch.cov(torch.cat([bands.flatten(1), seen.reshape(1, -1)]), correction=0)
+        among, with_pan = table[:-1, :-1], table[:-1, -1]
+        held = 1e-4 * among.diagonal().mean() + TINY
+        coarse.append(torch.linalg.solve(among + held * torch.eye(len(among)), with_pan))
+    std = covariance(up, up).sqrt()
+    return {
+        "ms_mean": up.mean(-1),
+        "ms_std": std,
+        "pan_mean": pan.mean(-1).expand_as(std),
+        "pan_std": covariance(pan, pan).sqrt().expand_as(std),
+        "gain": torch.where(against > TINY, covariance(up, soft) / against, 0.0),
+        "weights": torch.stack(coarse),
+        "dark": torch.maximum(batch.ms.double().amin((-2, -1)), up.mean(-1) - 3 * std),
+    }
+
+
+def clear_images(batch, stats):
+    """The nine images of each band as their definitions write them, (B, C, 9, H, W)."""
+    images = inject(batch)
+    mean, std, pan_mean, pan_std, gain, weights, dark = (
+        getattr(stats, name)[..., None, None].to(batch.ms)
+        for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain", "weights", "dark")
+    )
+    detail, ways = images.detail / std, []
+    for sigma in (1.0, 2.5):
+        around, ms, low = torch.full_like(batch.mtf, sigma), batch.ms, images.pan_low_ms
+        m, p, mp, pp = (blur(image, around) for image in (ms, low, ms * low, low * low))
+        prior = 0.02 * pan_std**2
+        local = (mp - m * p + prior * gain) / ((pp - p * p).clamp_min(0) + prior)
+        ways.append((upsample(local, batch.ratio, batch.phase) - gain) * detail)
+    above = images.up - dark
+    expected = gain * (images.pan_low - pan_mean) + mean - dark
+    ways.append(((above / expected.clamp_min(0.1 * std)).clamp(0, 4) - 1) * gain * detail)
+    bands = (weights * (images.up - mean)).sum(1, keepdim=True)
+    darkest = (weights * (dark - mean)).sum(1, keepdim=True)
+    scaled = above.clamp_min(0) / (bands - darkest).clamp_min(0.1 * pan_std)
+    ways.append((torch.minimum(scaled, 4 * std / pan_std) - gain) * detail)
+    ways.append(gain * (images.pan_low - pan_mean - bands) / std)
+    first = [(images.up - mean) / std, images.detail / pan_std]
+    first += [(batch.pan - images.pan_soft) / pan_std, (images.pan_low - pan_mean) / pan_std]
+    return torch.stack([*first, *(way.clamp(-4, 4) for way in ways)], 2)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("told", [False, True], ids=["its own", "told"])
+def test_what_is_seen_is_what_the_definitions_say(shape, told):
+    """All images and statistics; the batch's own statistics, or those of another batch."""
+    batch = batch_of(*shape)
+    if told:
+        other = replace(batch, ms=batch.ms * 1.3 + 20, pan=batch.pan * 0.8)
+        batch = replace(batch, statistics=statistics(moments(inject(other))))
+
+    look = look_at(batch)
+
+    B, C = batch.mtf.shape
+    shown = look.image(look.seen.flatten(1, 2)).reshape(B, C, 9, *batch.pan.shape[2:])
+    torch.testing.assert_close(shown, clear_images(batch, look.stats), rtol=1e-9, atol=1e-9)
+    if not told:
+        for name, value in clear_statistics(batch).items():
+            torch.testing.assert_close(getattr(look.stats, name), value, rtol=1e-6, atol=1e-5)
+
+
+def test_float32_keeps_its_digits():
+    """DN far from zero beside a small spread: what float64 sees, to a part in ten thousand."""
+    exact = batch_of(4, 16, 16)
+    exact = replace(exact, ms=exact.ms * 0.05 + 9000, pan=exact.pan * 0.05 + 9000)
+    rounded = replace(
+        exact, **{k: getattr(exact, k).float() for k in ("ms", "pan", "mtf", "softness")}
+    )
+
+    seen, expected = look_at(rounded), look_at(exact)
+
+    for field in fields(expected.stats):
+        ours, theirs = (getattr(look.stats, field.name).double() for look in (seen, expected))
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4, msg=field.name)
+    error = (seen.seen.double() - expected.seen).square().mean().sqrt()
+    assert float(error) < 1e-3
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["bands differ", "bands alike"])
+@pytest.mark.parametrize("softness", [0.02, 0.3, 0.95])
+def test_planes_of_a_blur(softness, alike):
+    """One convolution from planes to planes is filters.blur of the image."""
+    batch = batch_of(3, 6, 5, size=2)
+    gains = torch.full_like(batch.mtf, softness)
+    gains = gains if alike else gains * torch.tensor([1.0, 0.97, 1.02])
+    sigma = gain_to_sigma(gains, 1)
+
+    soft = softened(batch.pan, sigma).expand(2, 3, -1, -1, -1)
+
+    torch.testing.assert_close(to_image(soft, 24, 20), blur(batch.pan, sigma), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("phase", ["aligned", "toolbox"])
+@pytest.mark.parametrize("ratio", [2, 3, 4, 6])
+def test_planes_of_an_interpolation(ratio, phase):
+    """Made plane by plane, or cut from the image: the same."""
+    image = batch_of(3, 7, 5, size=2).ms
+
+    planes = upsampled(image, ratio, phase)
+
+    torch.testing.assert_close(planes, to_planes(upsample(image, ratio, phase)))
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_bands_in_turns_are_bands_at_once(bands, monkeypatch):
+    """Without gradients bands go through the stem one by one."""
+    from fusiontrain.models import frame_anyband
+
+    torch.manual_seed(1)
+    net, batch = build_model("anyband", width=8, blocks=1).double(), batch_of(bands, size=2)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+        monkeypatch.setattr(frame_anyband, "IN_CACHE", 1)
+        turns = net(batch)
+
+    torch.testing.assert_close(turns, net(batch).detach())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9, 40), (1, 3, 1, 1), (3, 3, 2, 5), (1, 3, 40, 41)])
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_near_is_torchs_replicated_convolution(shape, last):
+    """Values, and gradients of image, taps and bias."""
+    torch.manual_seed(0)
+    ours, theirs = Near(3, 5), nn.Conv2d(3, 5, 3, padding=1, padding_mode="replicate")
+    theirs.load_state_dict(ours.state_dict())
+    images = [torch.randn(shape, dtype=torch.float64) for _ in range(1)] * 2
+    images = [image.clone().requires_grad_() for image in images]
+    layout = torch.channels_last if last else torch.contiguous_format
+
+    found = []
+    for net, image in zip((ours.double(), theirs.double()), images, strict=True):
+        y = net(image.to(memory_format=layout))
+        weighed = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).reshape(y.shape)
+        (y * weighed).sum().backward()
+        found.append([y.detach(), image.grad, net.weight.grad, net.bias.grad])
+
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_near_of_float32_rounds_no_worse():
+    """Many pixels: a sum by chunks, against the same in float64."""
+    torch.manual_seed(0)
+    net, image = Near(4, 6), torch.randn(2, 4, 60, 70)
+    exact = Near(4, 6).double()
+    exact.load_state_dict({k: v.double() for k, v in net.state_dict().items()})
+
+    for one, x in ((net, image), (exact, image.double())):
+        F.gelu(one(x)).square().mean().backward()
+
+    torch.testing.assert_close(net.weight.grad.double(), exact.weight.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_nodata_does_not_count():
+    """Sums over a part are those of what is left; an MS pixel counts if all over it do."""
+    batch = batch_of(3, 8, 6)
+    images = inject(batch)
+    valid = torch.zeros(32, 24, dtype=torch.bool)
+    valid[3:29, :14] = True
+
+    found = moments(images, valid)
+
+    up, soft = images.up[..., valid], images.pan_soft[..., valid]
+    assert int(valid.sum()) == found.count
+    torch.testing.assert_close(found.sums[0], up.sum(-1))
+    torch.testing.assert_close(found.sums[6], (up * soft).sum(-1))
+    whole = batch.ms[..., 1:7, :3].flatten(2)
+    torch.testing.assert_close(found.products[:, :3, :3], whole @ whole.mT)
+    torch.testing.assert_close(found.least, whole.amin(-1))
