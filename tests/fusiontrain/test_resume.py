@@ -259,7 +259,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(small_build, tmp_path):
     while process.poll() is None and not (out / "log.csv").exists():
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGUSR1)
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate(timeout=300)[1]
 
     assert 128 + signal.SIGUSR1 == process.returncode, said
     assert "run the same command again" in said

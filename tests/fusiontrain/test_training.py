@@ -33,7 +33,7 @@ def launch(command, **environment):
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=120,
+        timeout=300,
     )
     return done.returncode, done.stdout, done.stderr
 

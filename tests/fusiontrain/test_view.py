@@ -270,7 +270,7 @@ def test_a_narrow_window_shows_everything(browser, server):
 
 
 def asked(server, path, host="127.0.0.1", method="GET", **headers):
-    link = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    link = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
     link.request(method, path, headers={"Host": host, **headers})
     answer = link.getresponse()
     found = answer.status, answer.read(), dict(answer.getheaders())
@@ -445,10 +445,10 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             address = running.stdout.readline().split()[1]
-            link = http.client.HTTPConnection(address.split("/")[2], timeout=20)
+            link = http.client.HTTPConnection(address.split("/")[2], timeout=60)
             link.request("GET", f"/{address.split('/')[3]}/scene")
             assert b'"width": 1024' in link.getresponse().read()
             running.send_signal(signal.SIGINT)
-            assert 0 == running.wait(20)
+            assert 0 == running.wait(60)
         finally:
             running.kill()

@@ -88,8 +88,8 @@ def slurm():
             with (root / f"{len(daemons)}-{command[0]}.out").open("wb") as log:
                 daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             if command is munge:
-                wait_for((root / "munge.socket").exists, 5)
-        if not wait_for(lambda: told(["sinfo", "-hN", "-o", "%T"], environment) == IDLE, 40):
+                wait_for((root / "munge.socket").exists, 60)
+        if not wait_for(lambda: told(["sinfo", "-hN", "-o", "%T"], environment) == IDLE, 120):
             logs = {p.name: p.read_text(errors="replace")[-500:] for p in root.glob("*.out")}
             pytest.skip(f"Slurm does not start here: {logs}")
         yield environment
