@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.batch import Convention
-from fusiontrain.filters import mirror
+from fusiontrain.filters import down_rows, mirror
 
 Shift = tuple[float, float]  # rows, columns, PAN pixels: where on PAN the MS's pixels lie
 STILL: Shift = (0.0, 0.0)
@@ -66,8 +66,8 @@ class _Look:
             if along == axis:
                 taps = taps * t / self.sigma**2
             image = mirror(image, reach, 2)
-            # Columns come by turning the image over: one axis' convolution does for both.
-            image = F.conv2d(image, taps[None, None, :, None], stride=(self.ratio, 1)).mT
+            # Columns come by turning the image over: one axis' filter does for both.
+            image = down_rows(image, taps[None, None], self.ratio).mT
         return image[0, 0][self.kept]
 
 

@@ -22,7 +22,7 @@ def brovey(f: Frame, _: Known) -> Tensor:
     """
     intensity = f.up.mean(1, keepdim=True)
     lit = intensity != 0
-    return torch.where(lit, f.up * f.pan / torch.where(lit, intensity, 1.0), f.up)
+    return f.up * torch.where(lit, f.pan / intensity, 1.0)
 
 
 def pca(f: Frame, known: Known) -> Tensor:

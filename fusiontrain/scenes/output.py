@@ -70,7 +70,8 @@ def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.nda
         return image.astype(dtype)
     info = np.iinfo(dtype)
     exact = np.float32 if info.bits <= 16 else np.float64
-    data = np.clip(np.rint(image.astype(exact, copy=False)), info.min, info.max).astype(dtype)
+    whole = np.rint(image.astype(exact, copy=False))
+    data = np.clip(whole, info.min, info.max, out=whole).astype(dtype)
     if nodata is not None and info.min <= nodata <= info.max:
         neighbour = nodata + 1 if nodata < info.max else nodata - 1
         data[data == nodata] = neighbour

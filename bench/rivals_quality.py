@@ -1,0 +1,117 @@
+"""What GDAL's and OTB's pixels are worth beside ours: Wald's protocol and HQNR on real scenes.
+
+Every rival gets the case's PAN and MS as float32 GeoTIFFs, so that no rounding favours anybody,
+and is judged as everybody else is. Our classical methods here are the plain ones, on the pair as
+it came. Run by bench/rivals_fuse.py.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from fuse import GRID
+from rasterio.transform import Affine
+from record import command_line, record
+from rivals_fuse import LIBRARIES, OURS, Failed, Program, measure, rivals, write
+from torch import Tensor
+
+from fusiontrain.protocols import BETTER_HIGH, Case, Contender, classical, full, judge, reduced
+from fusiontrain.scenes.find import find_scenes
+from shards.errors import PanpriorError
+
+INDICES = {"reduced": ("ERGAS", "SAM", "Q2n"), "full": ("HQNR",)}
+NETWORK = "ours network"
+
+
+def contender(program: Program, room: Path) -> Contender:
+    def fuse(case: Case) -> Tensor:
+        batch = case.batch
+        pan, ms, out = (room / f"{name}.tif" for name in ("case_pan", "case_ms", "case_out"))
+        write(pan, batch.pan[0].numpy(), GRID)
+        write(ms, batch.ms[0].numpy(), GRID @ Affine.scale(batch.ratio))
+        measure(program.command(pan, ms, out, "float"), room, 1)
+        with rasterio.open(out) as file:
+            fused = file.read(out_dtype="float32")
+        for path in (pan, ms, out):
+            path.unlink()
+        return torch.from_numpy(np.nan_to_num(fused))
+
+    return Contender(name=program.name, fuse=fuse)
+
+
+def quality(args: argparse.Namespace, room: Path) -> None:
+    """Every scene as soon as it is judged; then means, and who wins where."""
+    torch.set_num_threads(args.threads)
+    contenders = [contender(one, room) for one in rivals(args.threads)]
+    contenders += [
+        Contender(name=f"ours {one.name}", fuse=one.fuse) for one in classical(list(OURS))
+    ]
+    if args.weights is None:
+        print("left out: the network; give --weights")
+    else:
+        from fusiontrain.entrants import entrants
+
+        (one,) = entrants([args.weights])
+        contenders.append(Contender(name=NETWORK, fuse=one.contender.fuse))
+    found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # (scene, protocol)
+    for entry in find_scenes([args.scenes]):
+        if args.names and entry.name not in args.names:
+            continue
+        for protocol, make in (("reduced", reduced), ("full", full)):
+            if args.protocol not in (protocol, "both"):
+                continue
+            try:
+                case = make(entry.load())
+            except PanpriorError as error:
+                print(f"left out: {entry.name}, {protocol}: {error}")
+                continue
+            found[entry.name, protocol] = _judged(case, contenders, INDICES[protocol])
+            told = {" ".join(key): value for key, value in found.items()}
+            record("fuse beside others: quality", told, command=command_line(), libraries=LIBRARIES)
+    _print_means(found, [one.name for one in contenders])
+
+
+def _judged(
+    case: Case, contenders: Sequence[Contender], indices: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    rows = {}
+    for one in contenders:
+        try:
+            (result,) = judge(case, [one])
+        except (Failed, PanpriorError) as error:
+            print(f"left out: {case.name}, {case.protocol}, {one.name}: {error}", flush=True)
+            continue
+        rows[one.name] = {name: result.indices[name] for name in indices}
+        values = ", ".join(f"{name} {value:.4f}" for name, value in rows[one.name].items())
+        print(f"{case.name}, {case.protocol}, {one.name}: {values}", flush=True)
+    return rows
+
+
+def _print_means(
+    found: dict[tuple[str, str], dict[str, dict[str, float]]], names: Sequence[str]
+) -> None:
+    """Over the scenes that everybody fused; and on how many each was the best."""
+    columns = []
+    for protocol, indices in INDICES.items():
+        cases = [
+            rows
+            for (_, kind), rows in found.items()
+            if kind == protocol and all(name in rows for name in names)
+        ]
+        for index in indices:
+            whole = [rows for rows in cases if all(math.isfinite(rows[n][index]) for n in names)]
+            if not whole:
+                continue
+            best = max if index in BETTER_HIGH else min
+            winners = [best(rows, key=lambda n: rows[n][index]) for rows in whole]
+            means = {n: sum(rows[n][index] for rows in whole) / len(whole) for n in names}
+            columns.append((f"{index} ({len(whole)} scenes)", means, winners))
+    print("\n| | " + " | ".join(f"{title} | best" for title, *_ in columns) + " |")
+    print("|---|" + "---:|" * 2 * len(columns))
+    for name in names:
+        cells = [f"{means[name]:.4f} | {winners.count(name)}" for _, means, winners in columns]
+        print(f"| {name} | {' | '.join(cells)} |")
