@@ -56,6 +56,7 @@ bench: $(READY)
 	$(BIN)/python bench/reader.py --training --record
 	$(BIN)/python bench/simulation.py
 	$(BIN)/python bench/stages.py
+	$(BIN)/python bench/rivals_fuse.py --cog
 
 # make ablate SHARDS='DIR:0.8 DIR:0.2' SCENES=../shared/data/real [HELD=DIR] [SECONDS=150]
 ablate: $(READY)

@@ -1,8 +1,8 @@
 """What GDAL's and OTB's pixels are worth beside ours: Wald's protocol and HQNR on real scenes.
 
 Every rival gets the case's PAN and MS as float32 GeoTIFFs, so that no rounding favours anybody,
-and is judged as everybody else is. Our classical methods here are the plain ones, on the pair as
-it came. Run by bench/rivals_fuse.py.
+and is judged as everybody else is. Our classical methods are on the pair as it came, plain
+but for one. Run by bench/rivals_fuse.py.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from shards.errors import PanpriorError
 
 INDICES = {"reduced": ("ERGAS", "SAM", "Q2n"), "full": ("HQNR",)}
 NETWORK = "ours network"
+SOFT = "MTF-GLP-FS soft"  # no rival is told how soft the MS is; shown beside the plain ones
 
 
 def contender(program: Program, room: Path) -> Contender:
@@ -48,7 +49,7 @@ def quality(args: argparse.Namespace, room: Path) -> None:
     torch.set_num_threads(args.threads)
     contenders = [contender(one, room) for one in rivals(args.threads)]
     contenders += [
-        Contender(name=f"ours {one.name}", fuse=one.fuse) for one in classical(list(OURS))
+        Contender(name=f"ours {one.name}", fuse=one.fuse) for one in classical([*OURS, SOFT])
     ]
     if args.weights is None:
         print("left out: the network; give --weights")

@@ -8,16 +8,18 @@ pansharpen(rasterio.open("pan.tif"), rasterio.open("ms.tif"), "out.tif", method=
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fusiontrain.adapting import adapt as adapt_to
 from fusiontrain.errors import SceneError
-from fusiontrain.fuser import MEMORY, NETWORK, Choice, Fuser, make_fuser
+from fusiontrain.fuser import MEMORY, NETWORK, Adapt, Choice, Fuser, make_fuser
 from fusiontrain.pansharpening import (
     Inputs,
+    adapted,
     fuse_to_array,
     fuse_to_file,
     prepared,
@@ -40,7 +42,7 @@ def pansharpen(
     method: str = NETWORK,
     weights: str | Path | None = None,
     sensor: str = "auto",
-    softness: float | None = None,
+    softness: float | Literal["bands"] | None = None,
     bands: Sequence[int] = (),
     bbox: tuple[float, float, float, float] | None = None,
     dtype: Any = None,
@@ -48,6 +50,7 @@ def pansharpen(
     assume_aligned: bool = False,
     match: bool = False,
     register: bool = True,
+    adapt: float | str | None = None,
     format: str = "COG",  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -62,7 +65,8 @@ def pansharpen(
     with the PAN's coordinates. Paths, URLs and rasterio's datasets are opened anew by name: they
     give an array, or with `out` a file, whose path is returned. `nodata`: what says "missing"
     in arrays, and in the output. `bbox`, `assume_aligned`, `match` are for files.
-    `register`: PAN is moved to where the MS is measured to lie.
+    `register`: PAN is moved to where the MS is measured to lie. `adapt`: seconds (or "40steps")
+    for which the network learns from the scene itself, kept only if that helps there.
     Raises: PanpriorError, as the command does, with its one line.
     """
     choice = Choice(
@@ -71,6 +75,7 @@ def pansharpen(
         sensor=sensor,
         softness=softness,
         register=register,
+        adapt=Adapt.of(adapt),
         device=device,
         memory=memory,
         core=window,
@@ -98,7 +103,7 @@ def pansharpen(
                 options=dict(creation_options or {}),
                 threads=count,
             )
-            fuse_to_file(ready, output)
+            fuse_to_file(adapted(ready), output)
             return Path(out)
     if out is not None or bbox is not None or match:
         raise SceneError("out, bbox and match are for files; arrays have no place on the ground")
@@ -134,6 +139,8 @@ def _fused(
         valid = None if bool(valid.all()) else valid
     scene = Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
     knowledge, _ = fuser.learn(scene, told={}, name="", picked=tuple(bands))
+    if fuser.choice.adapt is not None:
+        fuser, _ = adapt_to(fuser, scene, knowledge)
     missing = nodata
     if missing is None and kind.kind == "f":
         missing = math.nan

@@ -12,18 +12,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fusiontrain.errors import SceneError, stoppable
-from fusiontrain.fuser import MEMORY, NETWORK, Choice, make_fuser, method_names
+from fusiontrain.fuser import MEMORY, NETWORK, Adapt, Choice, make_fuser, method_names
 from fusiontrain.fusionreport import Spots
+from fusiontrain.knowledge import BANDS
 from fusiontrain.pansharpening import (
     Inputs,
     Prepared,
+    adapted,
     fuse_to_file,
     numbers,
     own_version,
@@ -55,7 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sensor", default="auto", help="a name or FILE.toml: its published MTF; auto: measured"
     )
     how.add_argument(
-        "--softness", default="auto", help="0.05 (soft) to 0.95 (crisp); auto: as the MS itself"
+        "--softness",
+        default="auto",
+        help="0.05 (soft) to 0.95 (crisp); auto: as the MS itself; bands: as each of its bands",
+    )
+    how.add_argument(
+        "--adapt",
+        metavar="SECONDS",
+        help="let the network learn from the scene itself, by Wald's protocol, for about so long "
+        "(40steps: exactly so long); kept only if it helps on pixels held out",
     )
     inputs = parser.add_argument_group("inputs")
     inputs.add_argument(
@@ -109,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
         inputs, choice, threads = read_arguments(args)
         output = _output(args, threads)
         fuser = make_fuser(choice)
-        with prepared(inputs, fuser, threads=threads) as ready:
+        with prepared(inputs, fuser, threads=threads) as opened:
+            ready = opened
             for line in ready.says:
                 _say(args, line)
             dtype = output.dtype or ready.pair.dtype
@@ -120,17 +131,23 @@ def run(args: argparse.Namespace) -> int:
                 _print_plan(ready, output, dtype)
                 return 0
             learned = time.monotonic()
+            ready = adapted(ready)
+            if ready.adaptation is not None:
+                _say(args, str(ready.adaptation))
+            tuned = time.monotonic()
             spots = None
             if args.json is not None:
                 spots = Spots(ready.pair, ready.plan.windows)
             with _bar(args, ready) as (first, then):
                 fuse_to_file(ready, output, spots=spots, statistics=first, advance=then)
             fused = time.monotonic()
-            seconds = {"opening": learned - started, "fusing": fused - learned}
+            seconds = {"opening": learned - started, "fusing": fused - tuned}
+            if ready.adaptation is not None:
+                seconds["adapting"] = tuned - learned
             if spots is not None:
                 _report(args, ready, output, spots, seconds)
         h, w = (side * ready.pair.ratio for side in ready.pair.shape)
-        speed = ready.plan.megapixels / max(fused - learned, 1e-9)
+        speed = ready.plan.megapixels / max(fused - tuned, 1e-9)
         _say(args, f"wrote {args.out}: {ready.pair.bands} x {h} x {w}, {dtype}, {speed:.2f} Mpix/s")
     return 0
 
@@ -159,6 +176,7 @@ def read_arguments(args: argparse.Namespace) -> tuple[Inputs, Choice, int]:
         sensor=args.sensor,
         softness=parse_softness(args.softness),
         register=args.register == "auto",
+        adapt=Adapt.of(args.adapt),
         device=args.device,
         bf16=args.bf16,
         memory=args.memory,
@@ -167,16 +185,18 @@ def read_arguments(args: argparse.Namespace) -> tuple[Inputs, Choice, int]:
     return inputs, choice, use_threads(_threads(args.threads))
 
 
-def parse_softness(text: str) -> float | None:
+def parse_softness(text: str) -> float | Literal["bands"] | None:
     """None for auto. Raises: SceneError unless a number in 0.05..0.95."""
     if text == "auto":
         return None
+    if text == BANDS:
+        return BANDS
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0.05 <= value <= 0.95:
-        raise SceneError(f"--softness is auto or a number from 0.05 to 0.95; got {text!r}")
+        raise SceneError(f"--softness is auto, bands or a number from 0.05 to 0.95; got {text!r}")
     return value
 
 
@@ -292,6 +312,7 @@ def _report(
             "softness": ready.knowledge.softness.tolist(),
             "sensor": ready.knowledge.sensor.name,
         },
+        "adaptation": None if ready.adaptation is None else ready.adaptation.as_data(),
         "windows": plan.windows,
         "window": plan.core,
         "seconds": {key: round(value, 3) for key, value in seconds.items()},

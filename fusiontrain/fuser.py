@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from fusiontrain.classical import METHODS
 from fusiontrain.classical.method import SOFT, Method
 from fusiontrain.errors import SceneError
 from fusiontrain.fusing import FusedPart, fuse_windows, scene_statistics, scene_tiles
-from fusiontrain.knowledge import Knowledge, learn
+from fusiontrain.knowledge import BANDS, Knowledge, learn
 from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.facts import guess_sensor
 from fusiontrain.scenes.scene import Windows
@@ -28,7 +29,9 @@ _CORES = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)  # PAN pixels a side
 # Measured with bench/fuse.py: peak bytes a PAN pixel and band, and Mpix a second, core and band.
 _BYTES = {NETWORK: 140, "classical": 90}
 _SPEED = {NETWORK: 1.0, "classical": 8.0}
+_MARGINS = 22  # of a window's side, at most: then a fifth is read twice
 _FIXED = 0.45  # GiB: torch, GDAL and its cache
+_MOST_SECONDS, _MOST_STEPS = 3600, 1000  # of --adapt
 _TELLING = re.compile(r"SAT|SENSOR|PLATFORM|SPACECRAFT|MISSION|INSTRUMENT", re.IGNORECASE)
 
 
@@ -44,6 +47,33 @@ def method_names() -> dict[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Adapt:
+    """How long a network learns from its scene: about so many seconds, or exactly so many steps."""
+
+    seconds: float = 0.0
+    steps: int | None = None
+
+    @staticmethod
+    def of(asked: "float | str | Adapt | None") -> "Adapt | None":
+        """60, "60" or "40steps". Raises: SceneError naming what is accepted."""
+        if asked is None or isinstance(asked, Adapt):
+            return asked
+        text = str(asked).strip().lower()
+        count = text.removesuffix("steps").strip()
+        try:
+            if count != text and 1 <= int(count) <= _MOST_STEPS:
+                return Adapt(steps=int(count))
+            if count == text and 0 < float(count) <= _MOST_SECONDS:
+                return Adapt(seconds=float(count))
+        except ValueError:
+            pass
+        raise SceneError(
+            f"--adapt is seconds, up to {_MOST_SECONDS}, or steps as in 40steps, up to "
+            f"{_MOST_STEPS}; got {asked!r}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
     """How to fuse, as asked for; checked early."""
 
@@ -51,8 +81,9 @@ class Choice:
     weights: Path | None = None  # or a shipped name; None: the shipped default
     model: str | None = None  # refuse weights of any other
     sensor: str = "auto"
-    softness: float | None = None  # None: as the MS itself
+    softness: float | Literal["bands"] | None = None  # None: as the MS itself; or band by band
     register: bool = True  # PAN moved to where the MS lies
+    adapt: Adapt | None = None
     device: str = "auto"
     bf16: bool = False
     memory: float = MEMORY
@@ -63,9 +94,16 @@ class Choice:
             raise SceneError(
                 f"no method {self.method!r}; have: {NETWORK}, {', '.join(sorted(method_names()))}"
             )
-        if self.softness is not None and not 0.05 <= self.softness <= 0.95:
+        if self.adapt is not None and self.method != NETWORK:
             raise SceneError(
-                f"--softness is auto or a number from 0.05 to 0.95; got {self.softness}"
+                f"--adapt tunes a network; --method {self.method} is none: leave one of them out"
+            )
+        told = self.softness
+        if isinstance(told, str) and told != BANDS:
+            told = -1.0
+        if not (told is None or isinstance(told, str)) and not 0.05 <= told <= 0.95:
+            raise SceneError(
+                f"--softness is auto, bands or a number from 0.05 to 0.95; got {self.softness!r}"
             )
         if self.core is not None and self.core < 64:
             raise SceneError(f"a window is at least 64 PAN pixels a side; got {self.core}")
@@ -138,7 +176,14 @@ class Fuser:
 
     def _learn(self, scene: Windows, sensor: Sensor | None) -> Knowledge:
         choice = self.choice
-        return learn(scene, sensor=sensor, softness=choice.softness, register=choice.register)
+        blind = self.method is not None and self.method.blind
+        return learn(
+            scene,
+            sensor=sensor,
+            softness=choice.softness,
+            register=choice.register,
+            blind=blind,
+        )
 
     def plan(self, scene: Windows, threads: int = 1) -> Plan:
         kind = NETWORK if self.net is not None else "classical"
@@ -191,8 +236,10 @@ class Fuser:
         if self.choice.core is not None:
             return self.choice.core
         most = self.choice.memory * 2**30 / bytes_a_pixel
+        # Classical methods gain nothing from windows larger than their margins ask for.
+        cap = _CORES[0] if self.method is None else max(_CORES[-1], _MARGINS * halo)
         for core in _CORES:
-            if (core + 2 * halo) ** 2 <= most:
+            if core <= cap and (core + 2 * halo) ** 2 <= most:
                 return core
         raise SceneError(
             f"--memory {self.choice.memory:g} GiB is too little for a window of {scene.bands} "

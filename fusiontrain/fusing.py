@@ -13,7 +13,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.injection import Moments, inject, moments, statistics
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.registration import shifted
-from fusiontrain.scenes.scene import Part, Windows
+from fusiontrain.scenes.scene import NOTHING, Part, Windows
 from fusiontrain.tiles import Box, Tile, around, grid_step, tile_scene
 
 CORE = 1024  # PAN pixels a side of what a window writes
@@ -61,7 +61,7 @@ def scene_statistics(
         if total is not None and total.count > SAMPLE // 8:
             break
     if total is None or total.count == 0:
-        raise SceneError("no pixel has data in both PAN and MS; look at their nodata values")
+        raise SceneError(NOTHING)
     return statistics(total)
 
 

@@ -1,6 +1,7 @@
 """What is known of a scene's sensor: from a published row, or measured on the pair itself."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +11,8 @@ from fusiontrain.batch import Convention
 from fusiontrain.errors import SceneError
 from fusiontrain.filters import gain_to_sigma
 from fusiontrain.registration import STILL, Shift, estimate_shift, shifted
-from fusiontrain.scenes.scene import LEAST_SIDE, Part, Windows
-from fusiontrain.softness import MAX_SIDE, estimate_softness
+from fusiontrain.scenes.scene import LEAST_SIDE, NOTHING, Part, Windows
+from fusiontrain.softness import MAX_SIDE, estimate_band_softness, estimate_softness
 from fusiontrain.tiles import Box
 from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
@@ -43,58 +44,59 @@ class Measured:
 
     softness: float
     shift: Shift
+    bands: Tensor | None = None  # (C,) softness of each, where it was asked for
+
+
+BANDS: Literal["bands"] = "bands"  # softness: one number a band
 
 
 def learn(
-    scene: Windows, *, sensor: Sensor | None, softness: float | None, register: bool = True
+    scene: Windows,
+    *,
+    sensor: Sensor | None,
+    softness: float | Literal["bands"] | None,
+    register: bool = True,
+    blind: bool = False,
 ) -> Knowledge:
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less
     the part that the wanted softness leaves in. The shift between the two is left out unless
-    `register`; where all else is told, nothing is measured then.
+    `register`; where all else is told, or the method is `blind` to it, nothing is measured then.
     """
     C, ratio = scene.bands, scene.ratio
-    told = sensor is not None and softness is not None
+    told = sensor is not None and isinstance(softness, float)
     found = Measured(softness=NOMINAL_MS, shift=STILL)
     try:
-        if register or not told:
-            found = measure_pair(scene)
+        if register or not (told or blind):
+            found = measure_pair(scene, bands=softness == BANDS)
     except SceneError:
         if not told:
             raise
-    measured = found.softness
-    wanted = measured if softness is None else softness
+    one = torch.ones(C, dtype=torch.float64)
+    measured = one * found.softness if found.bands is None else found.bands
+    wanted = one * softness if isinstance(softness, float) else measured
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_measured^2 - sigma_wanted^2.
         remaining = measured / wanted ** (1 / ratio**2)
-        mtf = torch.full((C,), min(max(remaining, 0.05), 0.9))
+        mtf = remaining.clamp(0.05, 0.9).float()
     else:
         mtf = torch.tensor(sensor.gains(C))
     return Knowledge(
         mtf=mtf,
-        softness=torch.full((C,), wanted),
+        softness=wanted.float(),
         sensor=sensor or GENERIC,
         shift=found.shift if register else STILL,
     )
 
 
-def measure_pair(scene: Windows) -> Measured:
-    """Blur and shift of one window, the fullest of nine, the middle one first.
+def measure_pair(scene: Windows, *, bands: bool = False) -> Measured:
+    """Blur and shift of one window, the fullest of nine, the middle one first; `bands`: each one's.
 
     The blur is measured on the registered pair: a shift looks like blur.
     Raises: SceneError if no window has data enough to tell.
     """
-    best: Part | None = None
-    share = 0.0
-    for box in _windows(*scene.shape):
-        part = scene.read(box)
-        if (found := float(part.valid.float().mean())) > share:
-            best, share = part, found
-        if share > _ENOUGH:
-            break
-    if best is None:
-        raise SceneError("no pixel has data in both PAN and MS; look at their nodata values")
+    best = fullest_window(scene)
     # An MS pixel counts if all its PAN pixels do.
     valid = -F.max_pool2d(-best.valid.float()[None], scene.ratio)[0] > 0
     if int(valid.sum()) < max(LEAST_SIDE**2, 4 * scene.bands):
@@ -107,7 +109,28 @@ def measure_pair(scene: Windows) -> Measured:
     shift = find_shift(best.ms, best.pan, NOMINAL_MS, *pair)
     softness = estimate_softness(best.ms, shifted(best.pan, shift), *pair)
     shift = find_shift(best.ms, best.pan, softness, *pair)
-    return Measured(softness=softness, shift=shift)
+    each = None
+    if bands:
+        each = estimate_band_softness(best.ms, shifted(best.pan, shift), *pair)
+    return Measured(softness=softness, shift=shift, bands=each)
+
+
+def fullest_window(scene: Windows) -> Part:
+    """Of nine windows of MAX_SIDE MS pixels at most, the middle one first.
+
+    Raises: SceneError if none has any data.
+    """
+    best: Part | None = None
+    share = 0.0
+    for box in _windows(*scene.shape):
+        part = scene.read(box)
+        if (found := float(part.valid.float().mean())) > share:
+            best, share = part, found
+        if share > _ENOUGH:
+            break
+    if best is None:
+        raise SceneError(NOTHING)
+    return best
 
 
 def find_shift(

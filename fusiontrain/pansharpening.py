@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fusiontrain.adapting import Adaptation, adapt
+from fusiontrain.errors import SceneError
 from fusiontrain.fuser import Fuser, Plan
 from fusiontrain.fusing import FusedPart
 from fusiontrain.fusionreport import Spots
@@ -19,7 +21,7 @@ from fusiontrain.scenes.geopair import GeoPair
 from fusiontrain.scenes.geotiff import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.output import Output, create_fused, output_nodata, to_dtype
 from fusiontrain.scenes.raster import Source, gdal
-from fusiontrain.scenes.scene import Windows
+from fusiontrain.scenes.scene import NOTHING, Windows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,7 @@ class Prepared:
     knowledge: Knowledge
     plan: Plan
     says: tuple[str, ...] = field(default=())  # lines for whoever asked
+    adaptation: Adaptation | None = None  # what --adapt came to
 
 
 @contextlib.contextmanager
@@ -81,6 +84,14 @@ def prepared(inputs: Inputs, fuser: Fuser, *, threads: int = 1) -> Iterator[Prep
         )
 
 
+def adapted(ready: Prepared) -> Prepared:
+    """With the network adapted to the scene, if that was asked for and helps; else as it is."""
+    if ready.fuser.choice.adapt is None:
+        return ready
+    fuser, found = adapt(ready.fuser, ready.pair, ready.knowledge)
+    return replace(ready, fuser=fuser, adaptation=found)
+
+
 def fuse_to_file(
     ready: Prepared,
     output: Output,
@@ -101,9 +112,12 @@ def fuse_to_file(
     }
     if pair.note:
         tags["PANPRIOR_ALIGNMENT"] = pair.note
+    if ready.adaptation is not None:
+        tags["PANPRIOR_ADAPTATION"] = str(ready.adaptation)
     output = replace(output, tags=tags | output.tags)
     with create_fused(output, pair) as file, ThreadPoolExecutor(1, "writing") as writer:
         pending: list[Future[None]] = []
+        seen = False
         try:
             parts = ready.fuser.parts(pair, ready.knowledge, ready.plan, advance=statistics)
             for part in parts:
@@ -111,10 +125,13 @@ def fuse_to_file(
                     pending.pop().result()  # one window may wait, not more: memory is bounded
                 if spots is not None:
                     spots.see(part)
+                seen = seen or bool(part.valid.any())
                 pending.append(writer.submit(file.write, part.core, part.fused, part.valid))
                 advance(_pixels(part))
             for future in pending:
                 future.result()
+            if not seen:
+                raise SceneError(NOTHING)
         finally:
             for future in pending:
                 future.cancel()
@@ -132,16 +149,21 @@ def fuse_to_array(
     """(C, H, W) of `dtype`, with the pixels that a file would have; missing ones `nodata` or 0."""
     h, w = (side * scene.ratio for side in scene.shape)
     out = np.empty((scene.bands, h, w), dtype)
+    seen = False
     for part in fuser.parts(scene, knowledge, plan):
+        seen = seen or bool(part.valid.any())
         fine = part.core.scaled(scene.ratio)
         data = to_dtype(part.fused.numpy(), dtype, nodata)
         data[:, ~part.valid.numpy()] = 0 if nodata is None else nodata
         out[:, fine.top : fine.bottom, fine.left : fine.right] = data
+    if not seen:
+        raise SceneError(NOTHING)
     return out
 
 
 def read_fused(ready: Prepared, *, dtype: np.dtype | None, nodata: float | None) -> np.ndarray:
     """fuse_to_array of an open pair, in the dtype and nodata that its file would have."""
+    ready = adapted(ready)
     kind = dtype or ready.pair.dtype
     chosen, _ = output_nodata(ready.pair, kind, nodata)
     return fuse_to_array(

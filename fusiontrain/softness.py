@@ -5,6 +5,8 @@ published MTF rows say. The estimate uses the pair at its own resolution.
 """
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -36,25 +38,56 @@ def estimate_softness(
     design = torch.cat([ms, torch.ones_like(ms[:1])])[:, kept].T
     q, _ = torch.linalg.qr(design)
     sigmas = SIGMAS.double() * ratio
-    known: dict[int, float] = {}
 
     def unexplained(index: int) -> float:
         """The part of PAN's variance, seen through sigma `index`, that MS leaves unexplained."""
-        if index not in known:
-            seen = to_ms(pan[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
-            seen = seen - seen.mean()
-            rest = (seen - q @ (q.T @ seen)).pow(2).sum() / seen.pow(2).sum().clamp_min(1e-12)
-            known[index] = float(rest)
-        return known[index]
+        seen = to_ms(pan[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
+        seen = seen - seen.mean()
+        rest = (seen - q @ (q.T @ seen)).pow(2).sum() / seen.pow(2).sum().clamp_min(1e-12)
+        return float(rest)
 
+    return _gain_of_least(unexplained, sigmas, ratio)
+
+
+def estimate_band_softness(
+    ms: Tensor,
+    pan: Tensor,
+    ratio: int,
+    valid: Tensor | None = None,
+    phase: Convention = "aligned",
+) -> Tensor:
+    """The same, (C,): for each band the blur at which PAN correlates best with it alone.
+
+    Shapes and units as above. What PAN and a band do not share counts as noise here, which makes
+    it less sure than one number from all bands; what it gains: docs/FUSING.md.
+    """
+    kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid
+    sigmas = SIGMAS.double() * ratio
+    bands = ms.double()[:, kept]
+    bands = bands - bands.mean(1, keepdim=True)
+
+    @cache
+    def uncorrelated(index: int) -> Tensor:
+        seen = to_ms(pan.double()[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
+        seen = seen - seen.mean()
+        sizes = (bands.pow(2).sum(1) * seen.pow(2).sum()).clamp_min(1e-12)
+        return 1 - (bands @ seen).pow(2) / sizes
+
+    def of(band: int) -> float:
+        return _gain_of_least(lambda index: float(uncorrelated(index)[band]), sigmas, ratio)
+
+    return torch.tensor([of(band) for band in range(len(bands))], dtype=torch.float64)
+
+
+def _gain_of_least(error: Callable[[int], float], sigmas: Tensor, ratio: int) -> float:
+    """The gain of the sigma whose error is the least, refined by a parabola."""
+    error = cache(error)
     last = len(sigmas) - 1
-    rough = min(sorted({*range(0, last, COARSE), last}), key=unexplained)
-    best = min(
-        range(max(0, rough - COARSE + 1), min(last, rough + COARSE - 1) + 1), key=unexplained
-    )
+    rough = min(sorted({*range(0, last, COARSE), last}), key=error)
+    best = min(range(max(0, rough - COARSE + 1), min(last, rough + COARSE - 1) + 1), key=error)
     sigma = float(sigmas[best])
     if 0 < best < last:
-        left, middle, right = (unexplained(i) for i in (best - 1, best, best + 1))
+        left, middle, right = (error(i) for i in (best - 1, best, best + 1))
         curve = left - 2 * middle + right
         if curve > 0:
             sigma += 0.5 * (left - right) / curve * float(sigmas[1] - sigmas[0])

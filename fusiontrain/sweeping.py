@@ -20,7 +20,7 @@ from fusiontrain.classical.moments import Moments
 from fusiontrain.errors import SceneError
 from fusiontrain.fusing import CORE, FusedPart, assemble, read_ahead, scene_tiles, window_batch
 from fusiontrain.knowledge import Knowledge
-from fusiontrain.scenes.scene import Part, Windows
+from fusiontrain.scenes.scene import NOTHING, Part, Windows
 from fusiontrain.tiles import Box
 
 DARK_SAMPLE = 2**22  # pixels whose darkest percentile stands for a large scene's
@@ -37,7 +37,7 @@ def collect(scene: Windows, method: Method, knowledge: Knowledge) -> Collected:
             rows, columns, valid = window.on(COARSE_STACKS, stack)
             found.add(stack, Moments.of(channels[..., rows, columns], valid))
         if not found.moments[stack].count:
-            raise SceneError("no pixel has data in both PAN and MS; look at their nodata values")
+            raise SceneError(NOTHING)
         collected.moments |= found.moments
     if method.darkest:
         height, width = (side * scene.ratio for side in scene.shape)

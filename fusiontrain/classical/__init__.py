@@ -17,10 +17,11 @@ from fusiontrain.classical.pracs import pracs as _pracs
 from fusiontrain.classical.srd import sr_d as _sr_d
 from fusiontrain.classical.tv import tv as _tv
 
-exp = Method(name="EXP", on=substitution.exp, family="none")
-brovey = Method(name="Brovey", on=substitution.brovey, family="CS")
-pca = Method(name="PCA", on=substitution.pca, family="CS", stacks=("bands",))
-gs = Method(name="GS", on=substitution.gs, family="CS", stacks=("bands",))
+# Where nothing is blurred, only interpolation and registration look beyond a pixel.
+exp = Method(name="EXP", on=substitution.exp, family="none", reach=6, blind=True)
+brovey = Method(name="Brovey", on=substitution.brovey, family="CS", reach=6, blind=True)
+pca = Method(name="PCA", on=substitution.pca, family="CS", stacks=("bands",), reach=6, blind=True)
+gs = Method(name="GS", on=substitution.gs, family="CS", stacks=("bands",), reach=6, blind=True)
 gsa = Method(name="GSA", on=substitution.gsa, family="CS", stacks=("bands", "coarse"))
 bt_h = Method(name="BT-H", on=substitution.bt_h, family="CS", stacks=("gauss",), darkest=True)
 pracs = Method(name="PRACS", on=_pracs, family="CS", stacks=("bands", "matched"))
@@ -43,7 +44,9 @@ _PLAIN = (
 )
 PLAIN: dict[str, Method] = {method.name: method for method in _PLAIN}
 METHODS: dict[str, Method] = PLAIN | {
-    f"{method.name}{SOFT}": replace(method, name=f"{method.name}{SOFT}", soft=True)
+    f"{method.name}{SOFT}": replace(
+        method, name=f"{method.name}{SOFT}", soft=True, reach=max(method.reach, 12), blind=False
+    )
     for method in _PLAIN
     if method is not exp  # it does not look at PAN
 }

@@ -33,6 +33,7 @@ class Method:
     darkest: bool = False
     reach: int = 12
     window: int | None = None
+    blind: bool = False  # it looks at neither MTF nor softness
     soft: bool = False  # give it a PAN softened to the batch's softness
 
     def __call__(

@@ -13,6 +13,7 @@ from shards.sensors import GENERIC, Sensor
 
 LEAST_SIDE = 8  # MS pixels; smaller scenes have no statistics
 MAX_RATIO = 8
+NOTHING = "no pixel has data in both PAN and MS; look at their nodata values"
 _MANY_BANDS = 32  # an axis up to this long may be that of bands
 
 

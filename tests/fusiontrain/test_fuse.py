@@ -152,7 +152,7 @@ def test_impossible_softness_is_refused(pair, weights, tmp_path, capsys, value):
     arguments = ["--weights", str(weights), f"--softness={value}"]
 
     assert 2 == main(["fuse", *map(str, pair), str(out), *arguments])
-    assert "--softness is auto or a number" in capsys.readouterr().err
+    assert "--softness is auto, bands or a number" in capsys.readouterr().err
     assert not out.exists()
 
 

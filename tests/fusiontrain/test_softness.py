@@ -6,7 +6,7 @@ import torch
 from fusiontrain.filters import blur, degrade, gain_to_sigma
 from fusiontrain.knowledge import learn
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.softness import LEAST, estimate_softness
+from fusiontrain.softness import LEAST, estimate_band_softness, estimate_softness
 from shards.sensors import find_sensor
 
 
@@ -36,6 +36,22 @@ def test_noise_does_not_mislead_it():
     ms, pan = pair(0.3, noise=3.0)
 
     assert 0.3 == pytest.approx(estimate_softness(ms, pan, 4), abs=0.04)
+
+
+def test_each_band_has_its_own_blur():
+    """Bands that saw one scene through different gains; the doors' word for it is `bands`."""
+    gains = [0.15, 0.35, 0.55]
+    _, pan = pair(0.3)
+    images = (pan[None] * torch.tensor([0.5, 1.0, 1.5])[None, :, None, None]).double()
+    ms = degrade(images, torch.tensor([gains], dtype=torch.float64), 4)[0] + 40
+
+    assert gains == pytest.approx(estimate_band_softness(ms, pan, 4).tolist(), abs=0.02)
+
+    scene = Scene(name="x", ms=ms.float(), pan=pan.float())
+    known = learn(scene, sensor=None, softness="bands", register=False)
+    assert gains == pytest.approx(known.softness.tolist(), abs=0.02)
+    # Gaussians in series: what the wanted softness leaves to the sensor.
+    assert [gain ** (15 / 16) for gain in gains] == pytest.approx(known.mtf.tolist(), abs=0.02)
 
 
 def test_a_flat_scene_has_some_softness():

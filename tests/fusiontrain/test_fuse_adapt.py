@@ -1,0 +1,161 @@
+"""`fuse --adapt`: a network that learns from the scene itself, and is kept only if that helps."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from click.testing import CliRunner
+from rasterio.transform import Affine
+
+from fusiontrain import adapting
+from fusiontrain.adapting import adapt
+from fusiontrain.arrays import pansharpen
+from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.cli import main
+from fusiontrain.filters import blur
+from fusiontrain.fuser import Adapt, Choice, make_fuser
+from fusiontrain.knowledge import Knowledge
+from fusiontrain.models.registry import build_model
+from fusiontrain.rio_plugin import fuse as rio_fuse
+from fusiontrain.scenes.scene import Scene
+
+GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
+SIDE = 512  # PAN pixels
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A small network that changes what it is given, at random: the scene can teach it better."""
+    torch.manual_seed(3)
+    sizes = {"width": 8, "blocks": 2}
+    net = build_model("anyband", **sizes)
+    torch.nn.init.normal_(net.head.weight, std=0.05)
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_checkpoint(path, net, CheckpointInfo(model="anyband", sizes=sizes, training={}))
+    return path
+
+
+def arrays():
+    """PAN (1, H, W) and MS (3, h, w), DN: a natural spectrum, two materials."""
+    rng = torch.Generator().manual_seed(1)
+    noise = torch.randn(1, 2, SIDE, SIDE, generator=rng)
+    fine = sum(blur(noise, torch.full((1, 2), s)) * s for s in (1.0, 3.0, 9.0)) * 120
+    light, kind = (fine - fine.amin((-2, -1), keepdim=True) + 100)[0]
+    bands = torch.stack([light, light * 0.6 + kind * 0.4, kind]).clamp(0, 60_000)
+    ms = torch.nn.functional.avg_pool2d(bands[None], 4)[0]
+    return bands.mean(0, keepdim=True).round().numpy(), ms.round().numpy()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    for name, image, grid in zip(
+        ("pan", "ms"), arrays(), (GRID, GRID @ Affine.scale(4)), strict=True
+    ):
+        count, height, width = image.shape
+        profile = {"driver": "GTiff", "count": count, "height": height, "width": width}
+        profile |= {"dtype": "uint16", "crs": "EPSG:32633", "transform": grid}
+        with rasterio.open(
+            folder / f"{name}.tif", "w", photometric="minisblack", **profile
+        ) as file:
+            file.write(image.astype("uint16"))
+    return str(folder / "pan.tif"), str(folder / "ms.tif")
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(), file.tags()
+
+
+def test_what_helps_is_kept_said_tagged_and_reported(pair, weights, tmp_path, capsys):
+    """The three doors give identical pixels, which differ from those without."""
+    how = ["--weights", str(weights), "--adapt", "30steps"]
+    out, report, other = tmp_path / "a.tif", tmp_path / "a.json", tmp_path / "b.tif"
+
+    assert 0 == main(["fuse", *pair, str(out), *how, "--json", str(report)])
+    said = capsys.readouterr().out
+    assert 0 == CliRunner().invoke(rio_fuse, [*pair, str(other), *how, "-q"]).exit_code
+    python = pansharpen(*pair, weights=weights, adapt="30steps")
+    plain = pansharpen(*pair, weights=weights)
+
+    told = json.loads(report.read_text())
+    found = told["adaptation"]
+    assert (found["kept"], found["steps"]) == (True, 30)
+    assert found["ergas"][1] < found["ergas"][0]
+    assert found["sam"][1] <= found["sam"][0]
+    assert told["seconds"]["adapting"] > 0
+    pixels, tags = read(out)
+    assert "adapted to the scene in 30 steps" in tags["PANPRIOR_ADAPTATION"]
+    assert tags["PANPRIOR_ADAPTATION"] in said
+    np.testing.assert_array_equal(pixels, read(other)[0])
+    np.testing.assert_array_equal(pixels, python)
+    assert (pixels != plain).any()
+
+
+def scene():
+    pan, ms = (torch.from_numpy(image) for image in arrays())
+    told = torch.full((3,), 0.3)
+    return Scene(name="x", ms=ms, pan=pan), Knowledge(mtf=told, softness=told)
+
+
+def test_what_does_not_help_is_left_out(weights, monkeypatch):
+    """Steps so long that they ruin it: the network is the one that came, and this is said."""
+    rates = adapting._config
+    monkeypatch.setattr(adapting, "_config", lambda n: replace(rates(n), learning_rate=3.0))
+    fuser = make_fuser(Choice(weights=weights, adapt=Adapt.of("5steps")))
+
+    after, found = adapt(fuser, *scene())
+
+    assert not found.kept
+    assert after is fuser
+    assert "the network stays as it was" in str(found)
+
+
+def test_pixels_that_judge_do_not_teach(weights):
+    """Other ground in the last quarter: the same network comes of it."""
+    ground, told = scene()
+    fuser = make_fuser(Choice(weights=weights, adapt=Adapt.of("5steps")))
+    cut = SIDE * 3 // 4
+    other = replace(ground, ms=ground.ms.clone(), pan=ground.pan.clone())
+    other.pan[:, cut:] = ground.pan[:, cut:].flip(-1)
+    other.ms[:, cut // 4 :] = ground.ms[:, cut // 4 :].flip(-1)
+
+    tuned = [adapting._split(adapting._window_case(one, told))[0] for one in (ground, other)]
+
+    assert torch.equal(tuned[0].truth, tuned[1].truth)
+    assert torch.equal(tuned[0].scene.pan, tuned[1].scene.pan)
+    assert torch.equal(tuned[0].scene.ms, tuned[1].scene.ms)
+    before = {name: value.clone() for name, value in fuser.net.named_parameters()}
+    adapt(fuser, ground, told)
+    assert all(torch.equal(before[name], value) for name, value in fuser.net.named_parameters())
+
+
+def test_a_scene_too_small_is_fused_all_the_same(weights):
+    """The reason is said."""
+    ground, told = scene()
+    small = replace(ground, ms=ground.ms[:, :24, :24], pan=ground.pan[:, :96, :96])
+    fuser = make_fuser(Choice(weights=weights, adapt=Adapt.of(1)))
+
+    after, found = adapt(fuser, small, told)
+
+    assert after is fuser
+    assert str(found).startswith("not adapted: ")
+    assert "MS pixels a side" in str(found)
+
+
+@pytest.mark.parametrize("asked", ["0", "-3", "nan", "soon", "0steps", "1.5steps", "9999steps"])
+def test_impossible_times_are_refused(tmp_path, capsys, asked):
+    arguments = ["p.tif", "m.tif", f"{tmp_path}/f.tif", f"--adapt={asked}"]
+
+    assert 2 == main(["fuse", *arguments])
+    assert "--adapt is seconds" in capsys.readouterr().err
+
+
+def test_methods_without_weights_adapt_nothing(tmp_path, capsys):
+    arguments = ["p.tif", "m.tif", f"{tmp_path}/f.tif", "--method", "gsa", "--adapt", "5"]
+
+    assert 2 == main(["fuse", *arguments])
+    assert "--adapt tunes a network" in capsys.readouterr().err
