@@ -1,0 +1,106 @@
+"""The weights that come with the package: whole, small, described, and good where nobody looked."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import rasterio
+import torch
+
+from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.cli import main
+from fusiontrain.metrics import ergas, q2n, sam
+from fusiontrain.models.registry import find_model
+from fusiontrain.protocols import RIM, classical, judge, network, reduced
+from fusiontrain.scenes.find import find_scenes
+from fusiontrain.shipped import FOLDER, NAMES, find_weights
+from shards.manifest import file_sha256
+
+ROOT = Path(__file__).parents[2]
+MOST = {"default": 4_000_000, "small": 500_000}  # bytes
+FIELD = ("GSA", "MTF-GLP-FS", "BT-H", "MTF-GLP-HPM-R", "AWLP")  # each plain and soft
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_small_and_their_cards_are_theirs(name):
+    """The card names the file's own hash, recipe and steps, data, and what it measured."""
+    path = find_weights(name)
+    info = load_checkpoint(path)[1]
+    card = path.with_suffix(".md").read_text()
+
+    assert path.stat().st_size <= MOST[name]
+    assert file_sha256(path) in card
+    assert find_model(info.model).any_band
+    assert f"| {info.training['steps']} |" in card
+    assert info.training["recipe"]["sha256"] in card
+    for section in ("## On scenes it has never seen", "## Trained on", "## Limits"):
+        assert section in card
+
+
+def test_they_are_in_the_package():
+    """What setuptools is told to take along holds every file of the folder."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["fusiontrain"]
+
+    taken = {path for pattern in patterns for path in FOLDER.parent.glob(pattern)}
+    kept = {path for path in FOLDER.iterdir() if path.is_file()}
+    assert kept
+    assert kept <= taken
+
+
+def test_a_name_is_a_shipped_file_and_a_path_is_a_path(tmp_path, monkeypatch):
+    """None is the default; ./default is one's own."""
+    monkeypatch.chdir(tmp_path)
+
+    assert find_weights() == find_weights("default") == find_weights(Path("default"))
+    assert Path("small.safetensors") == find_weights("small.safetensors")
+    assert tmp_path / "default" == find_weights(tmp_path / "default")
+
+
+def test_without_a_flag_fuse_takes_the_default(tmp_path, capsys):
+    """PAN MS OUT, and no more; the output names the weights by their hash."""
+    dice = torch.Generator().manual_seed(4)
+    grid = rasterio.Affine(1, 0, 0, 0, -1, 0)
+    for kind, bands, side, pixel in (("pan", 1, 96, 1), ("ms", 5, 24, 4)):
+        image = (torch.rand(bands, side, side, generator=dice) * 900 + 100).numpy()
+        options = {"count": bands, "height": side, "width": side, "dtype": "uint16"}
+        options |= {"crs": "EPSG:32631", "transform": grid @ rasterio.Affine.scale(pixel)}
+        with rasterio.open(tmp_path / f"{kind}.tif", "w", driver="GTiff", **options) as file:
+            file.write(image.astype("uint16"))
+    out = tmp_path / "out.tif"
+
+    assert 0 == main(["fuse", *(str(tmp_path / f"{k}.tif") for k in ("pan", "ms")), str(out)])
+
+    with rasterio.open(out) as file:
+        assert (5, 96, 96) == (file.count, file.height, file.width)
+        assert file_sha256(find_weights()) == file.tags()["PANPRIOR_WEIGHTS_SHA256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "scene", ["IKONOS_grip_1", "SPOT6_liqilei_cropland", "QB_p2sharpen_1", "L8_mmsm_1"]
+)
+def test_they_beat_the_field_on_sensors_they_have_never_seen(shared, scene, name):
+    """ERGAS within 1.02 of the best of ten, and better in most of ERGAS, SAM and Q2n."""
+    folder = shared("data/real")
+    (entry,) = (one for one in find_scenes([folder]) if one.name == scene)
+    case = reduced(entry.load())
+    net, info = load_checkpoint(find_weights(name))
+    rivals = classical([f"{method}{soft}" for method in FIELD for soft in ("", " soft")])
+    ours = network(net, find_model(info.model).halo)
+
+    def indices(fused):
+        rim = slice(RIM, -RIM)
+        pair = case.truth[:, rim, rim], fused[:, rim, rim]
+        return (
+            float(ergas(*pair, ratio=case.scene.ratio)),
+            float(sam(*pair)),
+            -float(q2n(*pair)),
+        )
+
+    found = [indices(result.fused) for result in judge(case, rivals)]
+    best = [min(values) for values in zip(*found, strict=True)]
+    (mine,) = (indices(result.fused) for result in judge(case, [ours]))
+    assert mine[0] <= 1.02 * best[0]
+    assert 2 <= sum(own < other for own, other in zip(mine, best, strict=True))
