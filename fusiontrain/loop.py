@@ -25,7 +25,7 @@ from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.ranks import Ranks
 from fusiontrain.training.stepping import Stepper
 from fusiontrain.training.steps import BEST_NAME, Parts, Steps
-from fusiontrain.training.validation import Validation, hold
+from fusiontrain.training.validation import Validation, also_trained_on, hold
 from fusiontrain.training.watchdog import Watchdog
 from fusiontrain.vetting import Bad, Budget, refuse_beyond
 from shards.commit import whole_file
@@ -94,6 +94,8 @@ def _train(
     bare, sizes = ranks.together(lambda: _network(entry, reader, running.weights))
     bands = sizes.get("bands")
     validation = ranks.together(lambda: _validation(config, entry, bands, running, ranks.say))
+    for line in ranks.on_main(lambda: also_trained_on(running.validate, reader.manifests)):
+        ranks.say(line)
     fixed = [*running.validate, *(one.folder for one in sets)][0]
     sample = ranks.together(lambda: hold(fixed, bands, 1)) if running.picture_steps else None
     optimizer = make_optimizer(bare, config, entry.tuned_when_frozen)

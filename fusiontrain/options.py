@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from fusiontrain.config import Running, Schedule, TrainConfig
 from fusiontrain.errors import TrainingError
-from fusiontrain.places import find_set
+from fusiontrain.places import find_held, find_set
 from fusiontrain.vetting import ShardSet
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
@@ -73,9 +73,7 @@ def add_flags(
             parser.add_argument(flag, dest=name, type=kind, default=shown, help=what)
     parser.add_argument("--on-bad-shard", choices=["fail", "skip"], default="fail")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
-    parser.add_argument(
-        "--validate", type=Path, nargs="+", default=[], metavar="DIR", help="held builds"
-    )
+    parser.add_argument("--validate", nargs="+", default=[], metavar="DIR|URL", help="held builds")
     parser.add_argument(
         "--scenes", type=Path, nargs="+", default=[], metavar="PATH", help="real, only measured"
     )
@@ -91,7 +89,7 @@ def configure(recipe: TrainConfig, args: argparse.Namespace, **more: Any) -> Tra
 
 
 def running(args: argparse.Namespace, weights: Path | None = None) -> Running:
-    """How it is run. Raises: TrainingError."""
+    """How it is run, held builds at URLs being fetched. Raises: PanpriorError."""
     given = {name: getattr(args, name) for name in _RUNNING if hasattr(args, name)}
     if "none" in args.tracker and len(args.tracker) > 1:
         raise TrainingError(f"--tracker none stands alone; got {' '.join(args.tracker)}")
@@ -100,7 +98,7 @@ def running(args: argparse.Namespace, weights: Path | None = None) -> Running:
         weights=weights,
         on_bad=args.on_bad_shard,
         compiled=args.compile,
-        validate=tuple(args.validate),
+        validate=tuple(find_held(text, cache=args.cache, tell=_tell) for text in args.validate),
         scenes=tuple(args.scenes),
         trackers=() if args.tracker == ["none"] else tuple(dict.fromkeys(args.tracker)),
         **given,

@@ -36,3 +36,15 @@ def find_set(
     if "://" not in place:
         return ShardSet(folder=Path(place), share=share)
     return ShardSet(folder=local_copy(place, cache or default_cache(), tell=tell), share=share)
+
+
+def find_held(
+    text: str, *, cache: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Path:
+    """DIR as it is; URL copied as by `find_set`. What is measured on takes no share.
+
+    Raises: TrainingError; SharingError, ContractError of what a URL holds.
+    """
+    if split_share(text)[1] is not None:
+        raise TrainingError(f"--validate takes a DIR or a URL without a share; got {text!r}")
+    return find_set(text, cache=cache, tell=tell).folder

@@ -165,3 +165,17 @@ def hold(folder: Path, bands: int | None, count: int) -> Held:
     if not fitting:
         raise TrainingError(f"--validate {folder}: no tile has {bands} bands, as the network does")
     return Held(data=data, numbers=tuple(fitting[:count]))
+
+
+def also_trained_on(builds: Sequence[Path], manifests: Sequence[Manifest]) -> list[str]:
+    """A line for each held build that holds shards, byte for byte, of those that are trained on."""
+    trained = {row.sha256 for manifest in manifests for row in manifest.shards}
+    said = []
+    for folder in builds:
+        rows = Manifest.load(folder).shards
+        if known := sum(row.sha256 in trained for row in rows):
+            said.append(
+                f"--validate {folder}: {known} of its {len(rows)} shards are also trained on, so "
+                "its figures say little of images that were not; hold another build out"
+            )
+    return said

@@ -61,7 +61,9 @@ class Table(Sequence[Photo]):
 
     def _add(self, name: str, kind: int, offset: int, packed: int, size: int, stamp: int) -> None:
         key = self._key(name).encode("ascii")
-        mark = hash(key)
+        # 64 bits of a hash that is the same in every process, as Python's own is not: every task of
+        # an array must refuse the same names, should two of millions ever share a mark.
+        mark = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest())
         if mark in self._known:
             self.reject(name, "a second member of this name")
             return

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from fusiontrain.training.guard import MOST_BAD_STEPS, Guard, ranges
 from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.ranks import Ranks
 from fusiontrain.training.stepping import Stepped, Stepper
-from fusiontrain.training.validation import hold
+from fusiontrain.training.validation import also_trained_on, hold
+from shards.manifest import Manifest
 
 TINY = ["--crop", "16", "--batch-size", "4", "--log-steps", "1"]
 
@@ -231,6 +233,7 @@ def test_pictures_of_one_tile_are_drawn(looked_at):
     ("flags", "word"),
     [
         (["--validate", "absent"], "no manifest.json in absent"),
+        (["--validate", "absent:0.3"], "takes a DIR or a URL without a share; got 'absent:0.3'"),
         (["--scenes", "absent"], "absent does not exist"),
         (["--validate-minutes", "0"], "--validate-minutes must be positive"),
         (["--tracker", "none", "tensorboard"], "--tracker none stands alone"),
@@ -251,3 +254,29 @@ def test_a_network_of_other_bands_has_nothing_to_be_measured_on(small_build):
     with pytest.raises(TrainingError, match="no tile has 8 bands"):
         hold(small_build, 8, 99)
     assert MODELS["anyband"].any_band
+
+
+def test_a_held_build_that_is_also_trained_on_is_said(
+    small_build, small_build_of, photos, tmp_path
+):
+    """By the bytes of its shards, under whatever name; one that shares none is not."""
+    from simgen.build import run_build
+
+    copy, other = tmp_path / "copy", tmp_path / "other"
+    shutil.copytree(small_build, copy)
+    run_build(small_build_of("folder", photos, other), workers=1)
+
+    (line,) = also_trained_on([other, copy], [Manifest.load(small_build)])
+
+    assert f"--validate {copy}: 4 of its 4 shards are also trained on" in line
+
+
+def test_a_held_build_may_lie_at_a_url(small_build, tmp_path, capsys):
+    """As the shards may: fetched and checked, then measured on. Here it is those shards."""
+    url, out = small_build.as_uri(), tmp_path / "run"
+    door = ["pretrain", "--shards", str(small_build), "--out", str(out), *TINY, "--tracker", "none"]
+    assert 0 == main([*door, "--max-steps", "2", "--validate", url, "--cache", str(tmp_path / "c")])
+
+    assert "also trained on" in capsys.readouterr().out
+    (row,) = rows(out / "validation.csv")
+    assert float(row["held_loss"]) > 0
