@@ -4,13 +4,14 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import torch
-from ablate import Figures, indices, read_cases, save
+from ablate import Figures, case_of, indices, read_cases, save, told_softness
 from study_bar import HEAD, bar_of, row_of
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from fusiontrain.filters import upsample
 from fusiontrain.knowledge import learn
 from fusiontrain.leakage import refuse_shared_pixels
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
-from fusiontrain.protocols import BLOCK, Case, full, judge, network, reduced
+from fusiontrain.protocols import BLOCK, Case, full, judge, network
 from fusiontrain.recipes.one_shot import ONE_SHOT
 from fusiontrain.scenes.find import Entry, find_scenes
 from fusiontrain.tuning import tune
@@ -30,6 +31,7 @@ DIAL = (0.1, 0.3, 0.5, 0.7, 0.9)
 SCRATCH_RATE = 2e-3  # of a network that starts from nothing
 TILE = 4 * BLOCK  # PAN pixels a side
 WORST = 3  # tiles of a scene
+Cases = Callable[[Entry], Case]
 
 
 def one_shot(args: argparse.Namespace) -> str:
@@ -39,30 +41,31 @@ def one_shot(args: argparse.Namespace) -> str:
     net, info = load_checkpoint(args.weights)
     entry = find_model(info.model)
     bar = bar_of(args, [] if args.table else read_cases(args.scenes))
-    sensors = {} if args.table else _families(find_scenes(args.scenes))
+    entries = [] if args.table else find_scenes(args.scenes)
+    cases = partial(case_of, told=told_softness(entries))
+    sensors = _families(entries, cases)
     for sensor, scenes in sensors.items():
         path = folder / f"{sensor}.json"
         if path.exists() or (args.only and sensor not in args.only):
             continue
         others = [one for name, group in sensors.items() if name != sensor for one in group]
-        told = _taught(net, entry, info.sizes, scenes, others, args.steps)
+        told = _taught(net, entry, info.sizes, scenes, others, cases, args.steps)
         if told is not None:
             save(path, {"sensor": sensor} | told)
             print(f"one-shot, {sensor}: taught by {told['teacher']}", flush=True)
     return _one_shot_table(folder, bar)
 
 
-def _families(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+def _families(entries: Sequence[Entry], cases: Cases) -> dict[str, list[Entry]]:
     """Known sensor -> its scenes that Wald's protocol can judge."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         try:
-            scene = entry.load()
-            reduced(scene)
+            sensor = cases(entry).scene.sensor
         except SceneError:
             continue
-        if scene.sensor is not GENERIC:
-            found.setdefault(scene.sensor.name, []).append(entry)
+        if sensor is not GENERIC:
+            found.setdefault(sensor.name, []).append(entry)
     return found
 
 
@@ -72,6 +75,7 @@ def _taught(
     sizes: dict[str, int],
     scenes: Sequence[Entry],
     others: Sequence[Entry],
+    cases: Cases,
     steps: int | None,
 ) -> dict[str, object] | None:
     """What the first scene teaches; None where it has no other to teach."""
@@ -83,10 +87,10 @@ def _taught(
             refuse_shared_pixels(teacher, scene)
         except SceneError:
             continue
-        pupils.append(reduced(scene))
+        pupils.append(cases(one))
     if not pupils:
         return None
-    lesson = reduced(teacher)
+    lesson = cases(scenes[0])
     runs = {"zero-shot": (net, 0.0)}
     for name in ("full", "freeze", "scratch"):
         recipe = ONE_SHOT["freeze" if name == "freeze" else "full"]()
@@ -100,7 +104,7 @@ def _taught(
             )
         begun = time.process_time()
         runs[name] = (tune(start, entry, lesson, recipe), time.process_time() - begun)
-    elsewhere = [reduced(one.load()) for one in others]
+    elsewhere = [cases(one) for one in others]
     return {
         "teacher": teacher.name,
         "runs": {

@@ -1,6 +1,7 @@
 """Every part of the study in small: a command each, on made scenes and photographs."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -128,6 +129,25 @@ def test_the_dial_and_the_failures(study, scenes, weights, tmp_path, capsys):
         assert f"| {name} |" in said
     assert tiles
     assert all("| 1.000 |" in line for line in tiles)
+
+
+def test_reduced_data_are_told_what_their_sensor_shows(study, scenes, tmp_path):
+    """A scene with a truth of its own has no pair to measure on: the sensor's mean."""
+    for path in scenes.iterdir():
+        shutil.copy(path, tmp_path)
+    with rasterio.open(scenes / "a_pan.tif") as file:
+        options = file.profile | {"count": 4}
+    shutil.copy(tmp_path / "a_ms.tif", tmp_path / "given_ms.tif")
+    shutil.copy(tmp_path / "a_pan.tif", tmp_path / "given_pan.tif")
+    (tmp_path / "given.json").write_text(json.dumps({"sensor": "IKONOS"}))
+    with rasterio.open(tmp_path / "given_gt.tif", "w", **options) as file:
+        file.write(np.full((4, 256, 256), 500, "uint16"))
+
+    cases = {c.name: c.knowledge.softness for c in sys.modules["ablate"].read_cases([tmp_path])}
+
+    assert {"a", "b", "c", "given"} == set(cases)
+    expected = (cases["a"] + cases["b"]) / 2
+    np.testing.assert_allclose(cases["given"], expected, rtol=1e-6)
 
 
 def test_a_bar_is_the_best_of_each_scene_and_index(study, tmp_path):
