@@ -148,7 +148,7 @@ def softness(args: argparse.Namespace) -> str:
     if not path.exists() and not args.table:
         told: dict[str, object] = {}
         for name in ("measured", "nominal"):
-            chosen = [_told(c, c.knowledge.mtf.mean()) if name == "nominal" else c for c in cases]
+            chosen = [_told(c, _nominal(c)) if name == "nominal" else c for c in cases]
             told[name] = _figures(net, chosen)
         halo = find_model(info.model).halo
         told["dial"] = _dial(find_scenes(args.scenes), network(net, halo))
@@ -173,6 +173,11 @@ def _told(case: Case, value: Tensor | float) -> Case:
     return replace(case, knowledge=replace(case.knowledge, softness=gains))
 
 
+def _nominal(case: Case) -> float:
+    """The mean of the sensor's published gains."""
+    return fmean(case.scene.sensor.gains(case.scene.bands))
+
+
 def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     for entry in entries:
@@ -182,7 +187,7 @@ def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
             measured = learn(scene, sensor=None, softness=None)
         except SceneError:
             continue
-        nominal = float(case.knowledge.mtf.mean())
+        nominal = _nominal(case)
         settings = {"measured, the sensor's MTF": case, "nominal": _told(case, nominal)}
         told = replace(case.knowledge, mtf=measured.mtf, softness=measured.softness)
         settings["measured, the MTF too (fuse)"] = replace(case, knowledge=told)
