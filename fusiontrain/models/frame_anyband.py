@@ -134,9 +134,10 @@ def to_bands(x: Tensor, bands: int) -> Tensor:
 
 
 def add_to_bands(x: Tensor, shared: Tensor, bands: int) -> Tensor:
-    """X + to_bands(shared, bands) into x, (B * C, ...), which no gradient may need as it was."""
-    x.view(-1, bands, *x.shape[1:]).add_(shared[:, None])
-    return x
+    """x + to_bands(shared, bands), (B * C, width, h', w')."""
+    last = x.permute(0, 2, 3, 1)
+    added = last.reshape(-1, bands, *last.shape[1:]) + shared.permute(0, 2, 3, 1)[:, None]
+    return added.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def last_layer(width: int) -> Near:
