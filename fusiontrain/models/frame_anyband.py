@@ -134,7 +134,7 @@ def to_bands(x: Tensor, bands: int) -> Tensor:
 
 
 def add_to_bands(x: Tensor, shared: Tensor, bands: int) -> Tensor:
-    """x + to_bands(shared, bands), (B * C, width, h', w')."""
+    """Sum of x and to_bands(shared, bands), (B * C, width, h', w')."""
     last = x.permute(0, 2, 3, 1)
     added = last.reshape(-1, bands, *last.shape[1:]) + shared.permute(0, 2, 3, 1)[:, None]
     return added.flatten(0, 1).permute(0, 3, 1, 2)
