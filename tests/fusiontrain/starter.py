@@ -2,7 +2,8 @@
 
 Reads a line of JSON for each process to start: {"argv": [...], "env": {...}, "log": file};
 answers with its pid. A line {"wait": pid, "seconds": s} is answered with the exit code, negative
-for a signal, or null while it runs.
+for a signal, or null while it runs. With HELD_AFTER in its environment a process stands still
+after so many steps.
 """
 
 import json
@@ -15,6 +16,19 @@ import torch._dynamo  # noqa: F401 - optimisers want it; imported here, once
 
 import fusiontrain.loop  # noqa: F401
 from fusiontrain.cli import main
+from fusiontrain.training import steps
+
+rate_of = steps.learning_rate
+
+
+def held_rate(config, step, done):
+    """Asked for before every step."""
+    if step >= int(os.environ.get("HELD_AFTER", step + 1)):
+        time.sleep(600)
+    return rate_of(config, step, done)
+
+
+steps.learning_rate = held_rate
 
 
 def start(argv, env, log):

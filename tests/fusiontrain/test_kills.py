@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 STEPS, EPOCH = 36, 6  # steps of the run, and of one pass over the build's 24 samples
 SAVED = 4  # steps between states: some lie on the end of a pass (12, 24), others within one
 KILLS = 10  # for each number of processes
+WAIT = 300  # seconds: for what takes some, on a crowded machine
 
 
 class Starter:
@@ -48,7 +49,7 @@ class Starter:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=WAIT)
         self.process.stdout.close()
 
 
@@ -65,10 +66,11 @@ def free_port():
         return server.getsockname()[1]
 
 
-def begin(starter, build, out, world, *more, second=()):
+def begin(starter, build, out, world, *more, second=(), held=()):
     """The pids of a run's ranks. They share no folder, as on machines without one.
 
-    `second`: more options, for the second rank alone.
+    `second`: more options, for the second rank alone. `held`: ranks that stand still before their
+    last step; else they might end before this process comes to kill them.
     """
     argv = ["pretrain", "--shards", str(build), "--crop", "16", "--batch-size", "4"]
     argv += ["--max-steps", str(STEPS), "--save-steps", str(SAVED), "--log-steps", "1"]
@@ -78,6 +80,7 @@ def begin(starter, build, out, world, *more, second=()):
     pids = []
     for rank in range(world):
         mine = {"RANK": str(rank), "LOCAL_RANK": "0"} | env if world > 1 else {}
+        mine = mine | ({"HELD_AFTER": str(STEPS - 1)} if rank in held else {})
         folder = f"{out}-of-{rank}" if rank else str(out)
         own = [*argv, "--out", folder, *(second if rank else ())]
         pids.append(starter.ask(argv=own, env=mine, log=f"{out}.txt"))
@@ -86,7 +89,7 @@ def begin(starter, build, out, world, *more, second=()):
 
 def finish(starter, build, out, world, *more):
     pids = begin(starter, build, out, world, *more)
-    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+    codes = [starter.ask(wait=pid, seconds=WAIT) for pid in pids]
     assert [0] * world == codes, Path(f"{out}.txt").read_text()[-3000:]
 
 
@@ -109,15 +112,16 @@ def kill_at(starter, build, out, world, steps_on, rank):
     """Start or go on; kill -9 that rank (all, where none is named) when so many steps are done."""
     log, standing = out / "log.csv", newest_state(out)
     before = log.stat().st_ino if log.exists() else None
-    pids = begin(starter, build, out, world)
-    target, end = min(standing + steps_on, STEPS - 3), time.monotonic() + 60
+    # The others wait for it, and see it die.
+    pids = begin(starter, build, out, world, held=range(world) if rank is None else [rank])
+    target, end = min(standing + steps_on, STEPS - 3), time.monotonic() + WAIT
     # A run that goes on writes the table anew, without the rows of after its state.
     while not log.exists() or log.stat().st_ino == before or last_step(out) < target:
         assert time.monotonic() < end, Path(f"{out}.txt").read_text()[-3000:]
         time.sleep(0.001)
     for pid in pids if rank is None else [pids[rank]]:
         os.kill(pid, signal.SIGKILL)
-    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+    codes = [starter.ask(wait=pid, seconds=WAIT) for pid in pids]
     assert not {0, None} & set(codes)
     assert not (out / "model.safetensors").exists()
     return target, newest_state(out)
@@ -151,7 +155,7 @@ def test_ranks_that_see_other_runs_are_refused(small_build, starter, tmp_path):
     out = tmp_path / "run"
     pids = begin(starter, small_build, out, 2, second=["--seed", "9"])
 
-    assert [2, 2] == [starter.ask(wait=pid, seconds=60) for pid in pids]
+    assert [2, 2] == [starter.ask(wait=pid, seconds=WAIT) for pid in pids]
     assert "do not see the same shards and options" in Path(f"{out}.txt").read_text()
 
 
@@ -166,7 +170,7 @@ def test_what_is_bad_on_one_machine_is_left_out_on_all(small_build, starter, tmp
     more = ["--on-bad-shard", "skip", "--max-bad-shards", "1", "--max-steps", "3"]
 
     pids = begin(starter, small_build, out, 2, *more, second=["--shards", str(own)])
-    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+    codes = [starter.ask(wait=pid, seconds=WAIT) for pid in pids]
 
     assert [0, 0] == codes, Path(f"{out}.txt").read_text()[-3000:]
     assert ["0/shard-000001.tar"] == json.loads((out / "run.json").read_text())["left_out"]
@@ -179,7 +183,7 @@ def test_a_shard_that_goes_bad_for_one_rank_ends_all_with_a_line(small_build, st
     shutil.copytree(small_build, own)
     more = ["--max-steps", "100000", "--save-steps", "0"]
     pids = begin(starter, small_build, out, 2, *more, second=["--shards", str(own)])
-    end = time.monotonic() + 60
+    end = time.monotonic() + WAIT
     while last_step(out) < 3:
         assert time.monotonic() < end, Path(f"{out}.txt").read_text()[-3000:]
         time.sleep(0.01)
@@ -187,7 +191,7 @@ def test_a_shard_that_goes_bad_for_one_rank_ends_all_with_a_line(small_build, st
     for path in own.glob("*.tar"):
         with path.open("ab") as file:
             file.write(b"x")
-    codes = [starter.ask(wait=pid, seconds=60) for pid in pids]
+    codes = [starter.ask(wait=pid, seconds=WAIT) for pid in pids]
 
     said = Path(f"{out}.txt").read_text()
     assert [2, 2] == codes, said[-3000:]
@@ -203,15 +207,15 @@ def test_a_hung_collective_is_ended(small_build, starter, tmp_path):
     out = tmp_path / "run"
     long = ["--max-steps", "100000", "--hang-minutes", "0.15"]
     pids = begin(starter, small_build, out, 2, *long)
-    end = time.monotonic() + 60
+    end = time.monotonic() + WAIT
     while last_step(out) < 3:
         assert time.monotonic() < end, Path(f"{out}.txt").read_text()[-3000:]
         time.sleep(0.01)
 
     os.kill(pids[1], signal.SIGSTOP)
-    code = starter.ask(wait=pids[0], seconds=120)
+    code = starter.ask(wait=pids[0], seconds=WAIT)
     os.kill(pids[1], signal.SIGKILL)
-    starter.ask(wait=pids[1], seconds=60)
+    starter.ask(wait=pids[1], seconds=WAIT)
 
     said = Path(f"{out}.txt").read_text()
     assert HUNG == code, said[-3000:]
