@@ -16,7 +16,7 @@ from fusiontrain.cli import main
 from fusiontrain.config import TrainConfig
 from fusiontrain.errors import TrainingError
 from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.losses import relative_l1
+from fusiontrain.losses import consistent_l1, relative_l1
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.training.guard import MOST_BAD_STEPS, Guard, ranges
 from fusiontrain.training.optimizer import make_optimizer
@@ -192,7 +192,7 @@ def test_held_builds_and_real_scenes_are_measured(looked_at, small_build):
     assert ["5", "10", "12"] == [row["step"] for row in table]
     with torch.no_grad():
         losses = [
-            relative_l1(net(b.seen), b.gt, b.seen.ms)
+            consistent_l1(net(b.seen), b.gt, b.seen)
             for b in map(held.data.__getitem__, held.numbers)
         ]
     assert 24 == len(losses)
