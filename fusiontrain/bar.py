@@ -14,7 +14,7 @@ from fusiontrain.tables import Row, kind_of
 
 PLAIN_AND_SOFT, ALL = "plain or soft", "registered too"
 RATIOS = ("ERGAS", "SAM")  # lower is better: network over best, below 1 is better
-DIFFERENCES = ("Q2n", "HQNR")  # higher is better: network less best, above 0 is better
+DIFFERENCES = ("Q2n", "HQNR", "HQNR_reg")  # higher is better: network less best, above 0 is better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

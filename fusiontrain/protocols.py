@@ -45,9 +45,9 @@ BLOCK = 32  # full-resolution indices go by blocks of it
 REACH = 6  # MS pixels around nodata that filters make doubtful
 INDICES = {
     "reduced": ("SAM", "ERGAS", "Q2n", "Q", "SCC", "PSNR", "SSIM"),
-    "full": ("D_lambda_K", "D_s", "HQNR", "D_rho"),
+    "full": ("D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"),
 }
-BETTER_HIGH = frozenset({"Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR"})
+BETTER_HIGH = frozenset({"Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR", "HQNR_reg"})
 NETWORK = "network"
 REGISTERED = " registered"  # what the names of classical methods on a registered PAN end with
 MAX_SAMPLES = 2**26  # PAN pixels times bands that a benchmark holds in memory
@@ -340,17 +340,21 @@ def _full_indices(case: Case, fused: Tensor) -> dict[str, float]:
     scene, valid = case.scene, case.scene.valid
     ms, pan, ratio, phase = scene.ms, scene.pan, scene.ratio, scene.phase
     gains = scene.sensor.gains(scene.bands)
+    moved = case.registered.pan[0].to(pan.dtype)
     values = _measured(
         {
             "D_lambda_K": lambda: d_lambda_k(
                 fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
             ),
             "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
+            # Beside a PAN that lies elsewhere than the MS, D_s blames whoever keeps the MS's place.
+            "D_s_reg": lambda: d_s(fused, ms, moved, ratio=ratio, convention=phase, valid=valid),
             "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
         }
     )
-    hqnr = (1 - values["D_lambda_K"]) * (1 - values["D_s"])
-    return {name: values.get(name, hqnr) for name in INDICES["full"]}
+    for name, spatial in (("HQNR", "D_s"), ("HQNR_reg", "D_s_reg")):
+        values[name] = (1 - values["D_lambda_K"]) * (1 - values[spatial])
+    return {name: values[name] for name in INDICES["full"]}
 
 
 def mean_softness(scenes: Sequence[tuple[Sensor, float]]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.filters import blur, degrade
 from fusiontrain.metrics import ergas
 from fusiontrain.protocols import classical, full, judge, mean_softness, reduced
+from fusiontrain.registration import shifted
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import find_sensor
 
@@ -34,9 +35,9 @@ def test_walds_truth_is_the_ms():
 
     torch.testing.assert_close(given.ms, case.truth)
     means = torch.nn.functional.avg_pool2d(given.pan, 4)[0]
-    for shifted in (means.roll(1, 0), means.roll(1, 1)):
+    for rolled in (means.roll(1, 0), means.roll(1, 1)):
         assert (case.scene.pan[0] - means).abs().mean() < 0.3 * (
-            case.scene.pan[0] - shifted
+            case.scene.pan[0] - rolled
         ).abs().mean()
     assert ((4, 16, 18), (1, 64, 72)) == (case.scene.ms.shape, case.scene.pan.shape)
     assert [pytest.approx(0.30)] * 4 == case.knowledge.mtf.tolist()
@@ -95,8 +96,22 @@ def test_judges_indices_are_the_metrics_own():
     assert results["GSA"].indices["ERGAS"] < results["EXP"].indices["ERGAS"]
     assert all(r.seconds > 0 for r in results.values())
     at_full = next(judge(full(scene()), classical(["GSA"]))).indices
-    assert {"D_lambda_K", "D_s", "HQNR", "D_rho"} == set(at_full)
+    assert {"D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"} == set(at_full)
     assert at_full["HQNR"] == pytest.approx((1 - at_full["D_lambda_K"]) * (1 - at_full["D_s"]))
+
+
+def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
+    """What keeps the MS's place is judged as on the pair that was never moved, but by HQNR."""
+    still, moved = (
+        full(replace(scene(96, 96), pan=shifted(scene(96, 96).pan, shift)))
+        for shift in ((0.0, 0.0), (1.4, -0.8))
+    )
+    (method,) = classical(["GSA"], registered=True)
+
+    ((before,), (after,)) = (judge(case, [method]) for case in (still, moved))
+
+    assert after.indices["HQNR_reg"] == pytest.approx(before.indices["HQNR"], abs=0.001)
+    assert abs(after.indices["HQNR"] - before.indices["HQNR"]) > 0.005
 
 
 def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
