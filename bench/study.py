@@ -10,6 +10,7 @@ PART is one of
   one-shot     full- and freeze-tuning and training from scratch on one pair, and what is forgotten
   softness     the dial at full resolution, and the sensor's nominal row instead of a measurement
   failures     the worst tiles of each scene
+  sensors      the seed paper's six sensors by simulation, WorldView-4 among them
 
 What trains does so for --seconds of processor time on one thread, on samples in one order, by
 bench/ablate.py's schedule. Every run is kept in a file of its own in --work/PART and not run
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import torch
 from study_fixed import failures, one_shot, softness
+from study_simulated import sensors
 from study_trained import data, families, simulation
 
 from fusiontrain.shipped import DEFAULT, find_weights
@@ -37,6 +39,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "one-shot": one_shot,
     "softness": softness,
     "failures": failures,
+    "sensors": sensors,
 }
 
 
@@ -44,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("--photos", type=Path, help="a folder of photographs to train on")
-    parser.add_argument("--scenes", nargs="+", type=Path, required=True)
+    parser.add_argument("--scenes", nargs="+", type=Path, default=[])
     parser.add_argument("--bar", type=Path, help="results.json of `fusiontrain benchmark`")
     parser.add_argument("--work", type=Path, default=Path(__file__).with_name("study"))
     parser.add_argument("--seconds", type=float, default=90.0, help="of processor time a run")
@@ -59,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     args.weights = find_weights(args.weights)
     torch.set_num_threads(1)
     try:
+        if not args.scenes and not args.table and args.part != "sensors":
+            raise PanpriorError("this part judges scenes: give --scenes, folders of real pairs")
         print(PARTS[args.part](args))
     except PanpriorError as error:
         print(f"study: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ from variants import Variant
 
 from fusiontrain.losses import consistent_l1
 from fusiontrain.models.registry import MODELS, build_model
+from fusiontrain.scenes.find import find_scenes
 from shards.errors import PanpriorError
 from shards.manifest import NAME
 from simgen.build import run_build
@@ -19,6 +20,7 @@ from simgen.config import Build, Recipe
 from simgen.recipes import find_recipe
 
 NATURAL, REMOTE = ("imagenet", "bsds500"), ("rsscn7", "naip")  # folders of photographs
+TAUGHT = ("GeoEye-1", "Pleiades", "SPOT-6")  # whose real pairs one row learns from
 RECIPE = "sensor-clean"  # of what compares networks or photographs, not simulations
 
 # What `sensor` is without each effect; the first four are the seed paper's own words.
@@ -77,6 +79,7 @@ class Lesson:
     folders: tuple[str, ...] = ()  # of --photos; (): all
     images: int = 0  # spread over them; 0: all
     model: str = "anyband"
+    sensors: tuple[str, ...] = ()  # of real pairs to learn from, in place of photographs
     shares: dict[str, float] = field(
         default_factory=dict
     )  # of other rows' builds, in place of its own
@@ -122,7 +125,21 @@ def data(args: argparse.Namespace) -> str:
         rows[f"both-{count or 'all'}"] = Lesson(
             says=f"both, {count or 'all'}", recipe=_recipe(RECIPE), images=count
         )
-    return _part(args, "data", rows)
+    rows["real"] = Lesson(
+        says=f"real pairs of {', '.join(TAUGHT)} by Wald's protocol",
+        recipe=_recipe("wald"),
+        sensors=TAUGHT,
+    )
+    whole = _part(args, "data", rows)
+    real = sorted((args.work / "data").glob("real-[0-9]*.json"))
+    if not real:
+        return whole
+    # It is judged on the other sensors' scenes alone, so beside the rest on those.
+    kept = set(json.loads(real[0].read_text())["figures"])
+    bar = {name: found for name, found in bar_of(args, []).items() if name in kept}
+    return f"{whole}\n\nOn {len(bar)} scenes of other sensors:\n\n" + _table(
+        args.work / "data", rows, bar
+    )
 
 
 def _recipe(name: str) -> Callable[[], Recipe]:
@@ -158,7 +175,8 @@ def _part(args: argparse.Namespace, part: str, rows: Mapping[str, Lesson]) -> st
                 argparse.Namespace(shards=shards, crop=args.crop, seconds=args.seconds),
                 seed,
             )
-            found = figures(net, cases, [], registered=True)
+            judged = [case for case in cases if case.scene.sensor.name not in lesson.sensors]
+            found = figures(net, judged, [], registered=True)
             save(path, {"row": name, "seed": seed, "seconds": args.seconds, "steps": steps,
                         "loss": loss, "figures": found})  # fmt: skip
             print(f"{part}, {name}, seed {seed}: {steps} steps, loss {loss:.4f}", flush=True)
@@ -174,6 +192,8 @@ def _shards(args: argparse.Namespace, rows: Mapping[str, Lesson], name: str) -> 
 
 def _built(args: argparse.Namespace, lesson: Lesson) -> Path:
     """The build of a lesson, made if it is not there: as many samples of each, whatever images."""
+    if lesson.sensors:
+        return _built_of_pairs(args, lesson)
     if args.photos is None:
         raise PanpriorError("this part trains: give --photos, a folder of photographs")
     source, count = _photos(args, lesson)
@@ -192,6 +212,28 @@ def _built(args: argparse.Namespace, lesson: Lesson) -> Path:
             shard_size=64,
         )
         run_build(build, workers=1)
+    return out
+
+
+def _built_of_pairs(args: argparse.Namespace, lesson: Lesson) -> Path:
+    """Tiles no larger than the crops: an MS is a few crops wide."""
+    out: Path = args.work / "shards" / lesson.recipe().name
+    if (out / NAME).exists():
+        return out
+    folder: Path = args.work / "pairs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in find_scenes(args.scenes):
+        if entry.pan is None or entry.load().sensor.name not in lesson.sensors:
+            continue
+        beside = entry.pan.with_name(f"{entry.name}.json")
+        for path in (entry.pan, *entry.ms, *([beside] if beside.is_file() else [])):
+            if not (folder / path.name).is_symlink():
+                (folder / path.name).symlink_to(path.resolve())
+    recipe = replace(lesson.recipe(), tile=min(args.tile, args.crop))
+    run_build(
+        Build(dataset="scene", source=folder, out=out, recipe=recipe, bands=(4,), shard_size=64),
+        workers=1,
+    )
     return out
 
 
@@ -223,7 +265,7 @@ def _table(folder: Path, rows: Mapping[str, Lesson], bar: dict[str, dict[str, fl
     lines = [f"| what | seeds | steps | {HEAD}", "|---|---|---|---|---|---|---|"]
     for name, lesson in rows.items():
         runs = [json.loads(p.read_text()) for p in sorted(folder.glob(f"{name}-[0-9]*.json"))]
-        if runs:
+        if runs and set(runs[0]["figures"]) >= set(bar):
             steps = spread([float(run["steps"]) for run in runs]).partition(".")[0]
             measured = row_of([run["figures"] for run in runs], bar)
             lines.append(f"| {lesson.says} | {len(runs)} | {steps} | {measured}")

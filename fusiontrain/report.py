@@ -13,11 +13,10 @@ from fusiontrain.crops import Example
 from fusiontrain.entrants import entrants
 from fusiontrain.errors import SceneError
 from fusiontrain.export import first_sample
-from fusiontrain.knowledge import Knowledge
 from fusiontrain.protocols import BETTER_HIGH, Case, classical, judge, reduced
 from fusiontrain.scenes.geoscene import read_scene
-from fusiontrain.scenes.scene import Scene
 from fusiontrain.scoreboard import Scoreboard
+from fusiontrain.simulated import case_of_sample
 from fusiontrain.tables import as_text, scene_tables
 from shards.manifest import Manifest
 from shards.sensors import find_sensor
@@ -71,18 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _simulated(sample: Example, *, seen_in_training: bool) -> tuple[Case, str]:
+    case = case_of_sample(sample, "simulated")
     facts = sample.facts
-    ms, pan, gt = (
-        torch.from_numpy(x.astype("float32")) for x in (sample.ms, sample.pan, sample.gt)
-    )
-    case = Case(
-        name="simulated",
-        scene=Scene(name="simulated", ms=ms, pan=pan, bits=facts.bits),
-        knowledge=Knowledge(mtf=torch.tensor(facts.mtf_ms), softness=torch.tensor(facts.softness)),
-        truth=gt,
-    )
     note = (
-        f"A simulated scene: {ms.shape[0]} bands, as {facts.sensor} would see {facts.source}. "
+        f"A simulated scene: {case.scene.bands} bands, as {facts.sensor} would see {facts.source}. "
         "The truth is known. These shards were "
         + ("IN TRAINING: the figures flatter." if seen_in_training else "not in training.")
     )

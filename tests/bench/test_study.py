@@ -15,7 +15,15 @@ from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 BENCH = Path(__file__).parents[2] / "bench"
-MODULES = ("ablate", "variants", "study", "study_bar", "study_fixed", "study_trained")
+MODULES = (
+    "ablate",
+    "variants",
+    "study",
+    "study_bar",
+    "study_fixed",
+    "study_simulated",
+    "study_trained",
+)
 
 
 @pytest.fixture
@@ -84,6 +92,42 @@ def test_a_part_that_trains(study, photos, scenes, tmp_path, capsys, part, rows)
     assert {f"{row}-0.json" for row in rows} == {p.name for p in kept}
     told = json.loads(kept[tmp_path / part / f"{rows[0]}-0.json"])
     assert {"a", "b", "c"} == set(told["figures"])
+
+
+def test_what_real_pairs_teach_is_judged_on_other_sensors(
+    study, photos, scenes, tmp_path, capsys, monkeypatch
+):
+    """Beside the other rows on the same scenes; its shards are of the pairs it may see alone."""
+    monkeypatch.setattr(sys.modules["study_trained"], "TAUGHT", ("IKONOS",))
+    given = ["data", "--photos", str(photos), "--scenes", str(scenes), "--work", str(tmp_path)]
+    given += ["--seconds", "0.1", "--crop", "32", "--tile", "64", "--only", "both-all", "real"]
+
+    assert 0 == study.main(given)
+
+    whole, _, others = capsys.readouterr().out.partition("On 1 scenes of other sensors")
+    assert ("| both, all |" in whole, "by Wald's protocol" in whole) == (True, False)
+    assert ("| both, all |" in others, "by Wald's protocol" in others) == (True, True)
+    assert {"c"} == set(json.loads((tmp_path / "data" / "real-0.json").read_text())["figures"])
+    sources = {path.name for path in (tmp_path / "pairs").iterdir()}
+    assert {f"{name}{ending}" for name in "ab" for ending in ("_pan.tif", "_ms.tif", ".json")} == (
+        sources
+    )
+
+
+def test_the_papers_sensors_by_simulation(study, weights, tmp_path, capsys):
+    """WorldView-4 has no scene; of a network as built the figures are its injection's."""
+    given = ["sensors", "--work", str(tmp_path), "--tile", "128", "--weights", str(weights)]
+
+    assert 0 == study.main([*given, "--only", "WorldView-4"])
+
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "WorldView-4" in line[:14]]
+    told = json.loads((tmp_path / "sensors" / "WorldView-4.json").read_text())["rows"]
+    figures = {(one["scene"], one["method"]): one["indices"]["ERGAS"] for one in told}
+    samples = {scene for scene, _ in figures}
+    assert f"| WorldView-4, 4 bands | {len(samples)} |" in row
+    assert len(samples) >= 8
+    mean = {m: sum(figures[scene, m] for scene in samples) for m in ("network", "EXP")}
+    assert mean["network"] < 0.9 * mean["EXP"]
 
 
 def test_without_an_effect_only_that_effect_is_off(study):
