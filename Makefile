@@ -82,8 +82,8 @@ PRETRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_
 	fusiontrain/pretrain.py --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
 weights: $(READY)
 	$(BUILD) 3 --recipe sensor-clean --bands 4 --out $(TRAINED)/clean
-	$(BUILD) 3 --recipe sensor --bands 4 4 4 8 3 --out $(TRAINED)/sensor
-	$(BUILD) 1 --recipe sensor-x2 --bands 4 7 --out $(TRAINED)/x2
+	$(BUILD) 3 --recipe sensor-quiet --bands 4 4 4 8 3 --out $(TRAINED)/sensor
+	$(BUILD) 1 --recipe sensor-quiet-x2 --bands 4 7 --out $(TRAINED)/x2
 	$(PRETRAIN) --recipe release --out $(TRAINED)/default
 	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small
 

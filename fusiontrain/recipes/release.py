@@ -11,7 +11,7 @@ def release() -> TrainConfig:
 
     Cost: 97 minutes on one core (AVX2), others busy. Score: fusiontrain/weights/default.md.
     """
-    return replace(pretrain(), batch_size=8, max_steps=6_858)
+    return replace(pretrain(), batch_size=8, max_steps=12_000)
 
 
 def release_small() -> TrainConfig:

@@ -6,16 +6,18 @@ from simgen.config import Recipe
 from simgen.errors import ConfigError
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
-from simgen.recipes.sensor import sensor, sensor_clean, sensor_like
+from simgen.recipes.sensor import sensor, sensor_clean, sensor_like, sensor_quiet
 from simgen.recipes.wald import WALD, wald
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "sensor": sensor,
     "sensor-clean": sensor_clean,
+    "sensor-quiet": sensor_quiet,
     WALD: wald,
     f"{WALD}-x2": lambda: at_ratio(wald(), 2),
     "sensor-x2": lambda: at_ratio(sensor(), 2),
+    "sensor-quiet-x2": lambda: at_ratio(sensor_quiet(), 2),
     "sensor-x3": lambda: at_ratio(sensor(), 3),
     "sensor-x5": lambda: at_ratio(sensor(), 5),
     "sensor-x6": lambda: at_ratio(sensor(), 6),
