@@ -69,7 +69,7 @@ shards: $(READY)
 		$(if $(COMPRESS),--compress $(COMPRESS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
 
-# make study PART=families|simulation|data|one-shot|softness|failures|sensors [STUDY='--seconds 90 --seeds 0 1 2'] (docs/STUDY.md)
+# make study PART=families|simulation|data|one-shot|softness|failures|sensors|adapt [STUDY='--seconds 90 --seeds 0 1 2'] (docs/STUDY.md)
 PHOTOS ?= ../shared/data/photos
 SCENES ?= ../shared/data/real
 study: $(READY)

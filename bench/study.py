@@ -11,6 +11,7 @@ PART is one of
   softness     the dial at full resolution, and the sensor's nominal row instead of a measurement
   failures     the worst tiles of each scene
   sensors      the seed paper's six sensors by simulation, WorldView-4 among them
+  adapt        what `fuse --adapt` gains on each scene in 10 and 30 seconds
 
 What trains does so for --seconds of processor time on one thread, on samples in one order, by
 bench/ablate.py's schedule. Every run is kept in a file of its own in --work/PART and not run
@@ -25,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from study_adapt import adaptation
 from study_fixed import failures, one_shot, softness
 from study_simulated import sensors
 from study_trained import data, families, simulation
@@ -40,6 +42,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "softness": softness,
     "failures": failures,
     "sensors": sensors,
+    "adapt": adaptation,
 }
 
 
@@ -56,7 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", default=[], help="rows by name")
     parser.add_argument("--weights", type=Path, default=Path(DEFAULT), help="of what is tuned")
-    parser.add_argument("--steps", type=int, help="of one-shot tuning; default: the recipe's")
+    parser.add_argument(
+        "--steps", type=int, help="of one-shot and adapt; default: the recipe's, its times"
+    )
     parser.add_argument("--table", action="store_true", help="print what there is; run nothing")
     args = parser.parse_args(argv)
     args.weights = find_weights(args.weights)

@@ -53,11 +53,14 @@ def scene_statistics(
     for tiles in (_sampled(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
         total = None
         for tile, part in read_ahead(scene, tiles):
-            images = inject(window_batch(scene, part, knowledge))
-            rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
-            sums = moments(images.cut(rows, columns), part.valid[rows, columns])
-            total = sums if total is None else total + sums
             advance()
+            rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
+            valid = part.valid[rows, columns]
+            if not bool(valid.any()):
+                continue
+            images = inject(window_batch(scene, part, knowledge))
+            sums = moments(images.cut(rows, columns), valid)
+            total = sums if total is None else total + sums
         if total is not None and total.count > SAMPLE // 8:
             break
     if total is None or total.count == 0:
@@ -124,15 +127,20 @@ def fuse_windows(
     )
     tiles = scene_tiles(scene, halo=halo, core=core)
     for tile, part in read_ahead(scene, tiles):
+        rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
+        valid = part.valid[rows, columns]
+        if not bool(valid.any()):
+            yield empty_part(tile.core, scene.bands, valid)
+            continue
         batch = window_batch(scene, part, knowledge, told).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             fused = net(batch)[0]
-        rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
-        yield FusedPart(
-            core=tile.core,
-            fused=fused[:, rows, columns].float().cpu(),
-            valid=part.valid[rows, columns],
-        )
+        yield FusedPart(core=tile.core, fused=fused[:, rows, columns].float().cpu(), valid=valid)
+
+
+def empty_part(core: Box, bands: int, valid: Tensor) -> FusedPart:
+    """A window without a pixel of data: zeros that take no memory, since none is ever seen."""
+    return FusedPart(core=core, fused=torch.zeros(1, 1, 1).expand(bands, *valid.shape), valid=valid)
 
 
 def fuse_scene(scene: Windows, net: nn.Module, knowledge: Knowledge, *, halo: int) -> Tensor:

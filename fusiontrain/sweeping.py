@@ -18,7 +18,15 @@ from fusiontrain.classical.frame import (
 from fusiontrain.classical.method import Method, softened
 from fusiontrain.classical.moments import Moments
 from fusiontrain.errors import SceneError
-from fusiontrain.fusing import CORE, FusedPart, assemble, read_ahead, scene_tiles, window_batch
+from fusiontrain.fusing import (
+    CORE,
+    FusedPart,
+    assemble,
+    empty_part,
+    read_ahead,
+    scene_tiles,
+    window_batch,
+)
 from fusiontrain.knowledge import Knowledge
 from fusiontrain.scenes.scene import NOTHING, Part, Windows
 from fusiontrain.tiles import Box
@@ -33,10 +41,12 @@ def collect(scene: Windows, method: Method, knowledge: Knowledge) -> Collected:
     for stack in method.stacks:
         found = Collected()
         for window in _windows(scene, method, knowledge, collected, core=CORE):
+            if window.empty:
+                continue
             channels = STACKS[stack](window.known.frame, window.known)
             rows, columns, valid = window.on(COARSE_STACKS, stack)
             found.add(stack, Moments.of(channels[..., rows, columns], valid))
-        if not found.moments[stack].count:
+        if stack not in found.moments or not found.moments[stack].count:
             raise SceneError(NOTHING)
         collected.moments |= found.moments
     if method.darkest:
@@ -44,10 +54,14 @@ def collect(scene: Windows, method: Method, knowledge: Knowledge) -> Collected:
         every = max(1, height * width // DARK_SAMPLE)
         kept = []
         for window in _windows(scene, method, knowledge, collected, core=CORE):
+            if window.empty:
+                continue
             up = window.known.frame.up[..., window.rows, window.columns]
             # Four bands go by a percentile, which a sample gives; others by the minimum.
             values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
             kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
+        if not kept:
+            raise SceneError(NOTHING)
         collected.darkest = darkest_values(torch.cat(kept, -1))
     return collected
 
@@ -66,6 +80,9 @@ def sweep(
     collected = collect(scene, method, knowledge)
     core = core if method.window is None else method.window * scene.ratio
     for window in _windows(scene, method, knowledge, collected, core=core):
+        if window.empty:
+            yield empty_part(window.core, scene.bands, window.valid)
+            continue
         fused = method.on(window.known.frame, window.known)[0].float()
         yield FusedPart(
             core=window.core, fused=fused[:, window.rows, window.columns], valid=window.valid
@@ -96,6 +113,11 @@ class _Window:
     @property
     def valid(self) -> Tensor:
         return self.part.valid[self.rows, self.columns]
+
+    @property
+    def empty(self) -> bool:
+        """Nothing in the core is data: nothing need be computed, and nothing is learnt of it."""
+        return not bool(self.valid.any())
 
     def on(self, coarse: frozenset[str], stack: str) -> tuple[slice, slice, Tensor]:
         """The core's rows and columns, and its valid pixels, on the grid of `stack`."""

@@ -51,11 +51,15 @@ class FusedFile:
     def write(self, box: Box, fused: Tensor, valid: Tensor) -> None:
         """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata."""
         missing = ~valid.cpu().numpy()
-        data = to_dtype(fused.cpu().numpy(), self.dtype, self.nodata)
         fine = box.scaled(self.ratio)
         window = ((fine.top, fine.bottom), (fine.left, fine.right))
-        if missing.any():
-            data[:, missing] = 0 if self.nodata is None else self.nodata
+        nothing = 0 if self.nodata is None else self.nodata
+        if missing.all():
+            data = np.full(fused.shape, nothing, self.dtype)
+        else:
+            data = to_dtype(fused.cpu().numpy(), self.dtype, self.nodata)
+            if missing.any():
+                data[:, missing] = nothing
         try:
             self.file.write(data, window=window)
             if self.masked:
@@ -174,7 +178,8 @@ def _profile(
         "num_threads": output.threads,
     }
     if output.format == "COG":  # this one is soon read and thrown away
-        return profile | {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
+        fast = {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
+        return profile | fast | {"sparse_ok": True}  # empty blocks are not even written
     chosen: dict[str, Any] = {"compress": "zstd", "predictor": _predictor(dtype)} | {
         key.lower(): value for key, value in output.options.items()
     }

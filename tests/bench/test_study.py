@@ -19,6 +19,7 @@ MODULES = (
     "ablate",
     "variants",
     "study",
+    "study_adapt",
     "study_bar",
     "study_fixed",
     "study_simulated",
@@ -158,6 +159,37 @@ def test_one_pair_teaches_the_other_of_its_sensor(study, scenes, weights, tmp_pa
     own = [run["own"]["b"]["ERGAS"] for run in told["runs"].values()]
     assert 4 == len(set(own))  # each is another network
     assert 4 == capsys.readouterr().out.count("| IKONOS | a |")
+
+
+def test_what_adapting_gains(study, weights, tmp_path, capsys):
+    """A scene that is large enough, and one that is not, which is said; kept, and not run again."""
+    for name, side in (("large", 144), ("small", 64)):
+        rng = np.random.default_rng(side)
+        fine = rng.normal(0, 1, (3, 4 * side, 4 * side)).cumsum(1).cumsum(2)
+        fine = 300 + 900 * (fine - fine.min()) / np.ptp(fine) + rng.normal(0, 9, fine.shape)
+        ms = fine.reshape(3, side, 4, side, 4).mean((2, 4))
+        for kind, image, pixel in (("pan", fine.mean(0, keepdims=True), 1), ("ms", ms, 4)):
+            options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
+            options |= {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32631"}
+            grid = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
+            path = tmp_path / f"{name}_{kind}.tif"
+            with rasterio.open(path, "w", transform=grid, **options) as file:
+                file.write(image.astype("uint16"))
+    given = ["adapt", "--scenes", str(tmp_path), "--work", str(tmp_path / "work"), "--steps", "3"]
+
+    assert 0 == study.main([*given, "--weights", str(weights)])
+    first = [line for line in capsys.readouterr().out.splitlines() if line[:4] != "adap"]
+    assert 0 == study.main([*given, "--table"])
+
+    assert first == capsys.readouterr().out.splitlines()
+    told = json.loads((tmp_path / "work" / "adapt" / "large.json").read_text())
+    (run,) = told["runs"]
+    before, after = run["own"]["ergas"]
+    assert (3, before > after) == (run["own"]["steps"], run["own"]["kept"])
+    assert "truth" not in run["down"]
+    (small,) = [line for line in first if line.startswith("| small |")]
+    assert "| 0 |" in small
+    assert "too small" in small
 
 
 def test_the_dial_and_the_failures(study, scenes, weights, tmp_path, capsys):
