@@ -13,6 +13,7 @@ from torch import Tensor
 from fusiontrain.batch import Convention
 
 LOBES = 4  # of interpolation kernels
+STRIDE = 16  # pixels whose interpolation is one product
 CRISP = 0.8  # fine pixels: under this sigma, samples no longer make a Gaussian
 LEAST_GAIN = 0.02  # kernels hold 4 sigma down to this gain at Nyquist
 
@@ -135,12 +136,71 @@ def upsample(image: Tensor, ratio: int, phase: Convention = "aligned") -> Tensor
     pixel repeated. It beats bicubic (a = -0.75) by 1 % of ERGAS in EXP, GSA and MTF-GLP-FS.
     """
     B, C, h, w = image.shape
+    if image.dtype == torch.float32 and image.device.type == "cpu":
+        return _upsample_by_products(image, ratio, phase)
     taps = interpolation_taps(ratio, phase).to(image)  # (ratio, K)
     flat = mirror(image.reshape(B * C, 1, h, w), LOBES, 2)
     rows = F.conv2d(flat, taps[:, None, :, None])  # (BC, ratio, h, w): one plane a phase
     rows = rows.transpose(1, 2).reshape(B * C, 1, h * ratio, w)
     planes = F.conv2d(mirror(rows, LOBES, 3), taps[:, None, None, :])
     return planes.permute(0, 2, 3, 1).reshape(B, C, h * ratio, w * ratio)
+
+
+def correlate(image: Tensor, taps: Tensor, axis: int) -> Tensor:
+    """(..., H, W) weighted by K taps along the axis -2 or -1, where all of them fit.
+
+    Shapes: the axis loses K - 1 pixels. By products, as interpolation: see there.
+    """
+    K, size = len(taps), image.shape[axis] - len(taps) + 1
+    table = taps.new_zeros(STRIDE + K - 1, STRIDE)
+    for i in range(STRIDE):
+        table[i : i + K, i] = taps
+    pieces = _unfolded(image, axis, STRIDE + K - 1, -size % STRIDE)
+    if axis == -2:  # (..., n, W, STRIDE + K - 1)
+        return (table.T @ pieces.mT).flatten(-3, -2)[..., :size, :]
+    return (pieces @ table).flatten(-2)[..., :size]
+
+
+def _upsample_by_products(image: Tensor, ratio: int, phase: Convention) -> Tensor:
+    """The same: STRIDE pixels and their neighbours times one table that holds all their taps.
+
+    Two thirds of the table are zeros, and still a product of matrices takes a third of the time
+    of a convolution of one channel, and leaves its pixels in their final order.
+    """
+    B, C, h, w = image.shape
+    table = _interpolation_table(ratio, phase)  # (STRIDE + 2 LOBES, STRIDE * ratio)
+    # (BC, n, w, STRIDE + 2 LOBES), then (BC, H, n, STRIDE + 2 LOBES)
+    rows = _in_strides(image.reshape(B * C, h, w), -2)
+    tall = (table.T @ rows.mT).reshape(B * C, -1, w)[:, : h * ratio]
+    columns = _in_strides(tall, -1)
+    wide = (columns.reshape(-1, columns.shape[-1]) @ table).reshape(B, C, h * ratio, -1)
+    return wide if wide.shape[-1] == w * ratio else wide[..., : w * ratio].contiguous()
+
+
+def _in_strides(image: Tensor, axis: int) -> Tensor:
+    """Every STRIDE pixels along `axis`, with LOBES more on each side, as a new last axis."""
+    padded = mirror(image, LOBES, image.ndim + axis)
+    return _unfolded(padded, axis, STRIDE + 2 * LOBES, -image.shape[axis] % STRIDE)
+
+
+def _unfolded(image: Tensor, axis: int, length: int, missing: int) -> Tensor:
+    """Pieces of `length` pixels, one every STRIDE, as a new last axis; zeros at the end."""
+    if missing:
+        more = list(image.shape)
+        more[axis] = missing
+        image = torch.cat([image, image.new_zeros(more)], axis)
+    return image.unfold(axis, length, STRIDE)
+
+
+@cache
+@torch.inference_mode(False)
+def _interpolation_table(ratio: int, phase: Convention) -> Tensor:
+    """(STRIDE + 2 LOBES, STRIDE * ratio): column i * ratio + r holds phase r's taps from row i."""
+    taps = interpolation_taps(ratio, phase).float()
+    table = torch.zeros(STRIDE + 2 * LOBES, STRIDE * ratio)
+    for i in range(STRIDE):
+        table[i : i + 2 * LOBES + 1, i * ratio : (i + 1) * ratio] = taps.T
+    return table
 
 
 @cache

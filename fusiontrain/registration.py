@@ -8,11 +8,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.batch import Convention
-from fusiontrain.filters import down_rows, mirror
+from fusiontrain.filters import correlate, down_rows, mirror
 
 Shift = tuple[float, float]  # rows, columns, PAN pixels: where on PAN the MS's pixels lie
 STILL: Shift = (0.0, 0.0)
@@ -34,12 +33,9 @@ def shifted(image: Tensor, shift: Shift) -> Tensor:
         t = torch.arange(-LOBES, LOBES + 1, dtype=torch.float64) - (part - whole)
         taps = torch.sinc(t) * torch.sinc(t / (LOBES + 1))
         taps = (taps / taps.sum()).to(image)
-        moved = image.movedim(axis, -1)
-        side = moved.shape[-1]
+        side = image.shape[axis]
         index = torch.arange(-LOBES, side + LOBES, device=image.device) + whole
-        flat = moved.index_select(-1, index.clamp(0, side - 1))
-        flat = F.conv1d(flat.reshape(-1, 1, flat.shape[-1]), taps[None, None])
-        image = flat.reshape(moved.shape).movedim(-1, axis)
+        image = correlate(image.index_select(axis, index.clamp(0, side - 1)), taps, axis)
     return image
 
 

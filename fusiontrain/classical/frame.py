@@ -63,7 +63,13 @@ class Frame:
     @cached_property
     def pan_low(self) -> Tensor:
         """(B, C, H, W): PAN through each band's MTF, decimated and interpolated."""
-        return self.through_mtf(self.pan.expand_as(self.up))
+        if self.toolbox:
+            return self.through_mtf(self.pan.expand_as(self.up))
+        alike = bool((self.mtf == self.mtf[:, :1]).all())  # as they are where they were measured
+        low = self.interpolate(
+            degrade(self.pan, self.mtf[:, :1] if alike else self.mtf, self.ratio)
+        )
+        return low.expand_as(self.up)
 
     @cached_property
     def pan_gauss(self) -> Tensor:

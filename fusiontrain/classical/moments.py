@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_PIECE = 2**15  # pixels
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moments:
@@ -22,11 +24,20 @@ class Moments:
     @staticmethod
     def of(channels: Tensor, valid: Tensor | None = None) -> "Moments":
         """(B, K, H, W); `valid` (H, W) bool counts only data."""
-        flat = (channels.flatten(2) if valid is None else channels[..., valid]).double()
+        every = valid is None or bool(valid.all())
+        flat = channels.flatten(2) if every else channels[..., valid]
         n = flat.shape[-1]
-        mean = flat.sum(-1) / max(n, 1)
-        centred = flat - mean[..., None]
-        return Moments(count=n, mean=mean, scatter=centred @ centred.mT)
+        # About the mean of the first pixels, which is near enough to lose no digits; by pieces
+        # that stay in the cache: float64 copies of whole windows cost more than the sums.
+        near = flat[..., :_PIECE].double().sum(-1, keepdim=True) / max(min(n, _PIECE), 1)
+        total = torch.zeros_like(near)
+        scatter = near.new_zeros(*near.shape[:2], near.shape[1])
+        for piece in flat.split(_PIECE, -1):
+            centred = piece.double() - near
+            total += centred.sum(-1, keepdim=True)
+            scatter += centred @ centred.mT
+        scatter -= total @ total.mT / max(n, 1)
+        return Moments(count=n, mean=(near + total / max(n, 1))[..., 0], scatter=scatter)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Source: Chan, Golub and LeVeque 1983, The American Statistician 37(3):242-247."""

@@ -88,3 +88,21 @@ def test_a_blur_wider_than_the_image_is_still_a_blur():
 
     assert (1, 1, 3, 5) == seen.shape
     assert float(image.min()) <= float(seen.min()) <= float(seen.max()) <= float(image.max())
+
+
+@pytest.mark.parametrize("phase", ["aligned", "toolbox"])
+@pytest.mark.parametrize(("h", "w", "ratio"), [(48, 61, 4), (9, 16, 2), (17, 5, 3), (3, 70, 8)])
+def test_interpolation_by_products_is_the_convolution(h, w, ratio, phase):
+    """float32 on the CPU goes another way than float64; the pixels and gradients are the same."""
+    dice = torch.Generator().manual_seed(4)
+    image = (torch.rand(2, 3, h, w, generator=dice) * 2000).requires_grad_()
+    exact = image.detach().double().requires_grad_()
+    weight = torch.rand(2, 3, h * ratio, w * ratio, generator=dice)
+
+    seen, expected = upsample(image, ratio, phase), upsample(exact, ratio, phase)
+    (seen * weight).sum().backward()
+    (expected * weight.double()).sum().backward()
+
+    assert seen.is_contiguous()
+    torch.testing.assert_close(seen.double(), expected, rtol=0, atol=2e-3)
+    torch.testing.assert_close(image.grad.double(), exact.grad, rtol=0, atol=1e-3)
