@@ -63,7 +63,7 @@ def _places(side: int, filled: int) -> list[tuple[int, int]]:
         for number, place in enumerate(everywhere)
         if (number % across + 3 * (number // across)) % filled == 0
     ]
-    middle = (len(starts) // 2 * CHUNK,) * 2  # where fuse looks first for blur and shift
+    middle = (side // 2 // CHUNK * CHUNK,) * 2  # where fuse looks first for blur and shift
     return sorted({*kept, middle})
 
 

@@ -32,8 +32,8 @@ class Moments:
         near = flat[..., :_PIECE].double().sum(-1, keepdim=True) / max(min(n, _PIECE), 1)
         total = torch.zeros_like(near)
         scatter = near.new_zeros(*near.shape[:2], near.shape[1])
-        for piece in flat.split(_PIECE, -1):
-            centred = piece.double() - near
+        for start in range(0, n, _PIECE):
+            centred = flat[..., start : start + _PIECE].double() - near
             total += centred.sum(-1, keepdim=True)
             scatter += centred @ centred.mT
         scatter -= total @ total.mT / max(n, 1)

@@ -192,6 +192,21 @@ def test_moments_add_up(cut, seed):
     np.testing.assert_allclose(both.mean[0], image.reshape(3, 64).numpy().mean(1))
 
 
+def test_moments_of_many_pixels_and_a_far_beginning():
+    """More than one piece, the first of them nothing like the rest; gaps by `valid`."""
+    dice = torch.Generator().manual_seed(2)
+    image = torch.rand(1, 3, 300, 400, generator=dice) * 2000
+    image[..., :90, :] = 3
+    valid = torch.rand(300, 400, generator=dice) > 0.2
+
+    seen = Moments.of(image, valid)
+
+    flat = image[0][:, valid].double().numpy()
+    assert flat.shape[1] == seen.count
+    np.testing.assert_allclose(seen.mean[0], flat.mean(1), rtol=1e-12)
+    np.testing.assert_allclose(seen.covariance[0], np.cov(flat), rtol=1e-10)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_windows_give_what_the_whole_scene_gives(name, monkeypatch):
     """Statistics come from the whole scene; only SR-D has a dictionary of each window's own."""

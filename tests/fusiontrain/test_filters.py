@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from fusiontrain.filters import (
     blur,
+    correlate,
     degrade,
     gain_to_sigma,
     reduce_pan,
@@ -106,3 +107,17 @@ def test_interpolation_by_products_is_the_convolution(h, w, ratio, phase):
     assert seen.is_contiguous()
     torch.testing.assert_close(seen.double(), expected, rtol=0, atol=2e-3)
     torch.testing.assert_close(image.grad.double(), exact.grad, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("axis", [-2, -1])
+@pytest.mark.parametrize(("size", "taps"), [(13, 13), (16, 4), (50, 13), (33, 1)])
+def test_correlation_by_products_is_numpys(axis, size, taps):
+    """Sizes of less than a piece, of whole pieces and of more."""
+    rng = np.random.default_rng(size)
+    weights = rng.normal(size=taps)
+    image = rng.normal(size=(2, size, 5) if axis == -2 else (2, 5, size))
+
+    seen = correlate(torch.from_numpy(image), torch.from_numpy(weights), axis)
+
+    expected = np.apply_along_axis(np.correlate, axis, image, weights, "valid")
+    np.testing.assert_allclose(seen.numpy(), expected, rtol=0, atol=1e-12)
