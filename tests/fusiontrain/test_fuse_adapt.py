@@ -13,29 +13,15 @@ from rasterio.transform import Affine
 from fusiontrain import adapting
 from fusiontrain.adapting import adapt
 from fusiontrain.arrays import pansharpen
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.cli import main
 from fusiontrain.filters import blur
 from fusiontrain.fuser import Adapt, Choice, make_fuser
 from fusiontrain.knowledge import Knowledge
-from fusiontrain.models.registry import build_model
 from fusiontrain.rio_plugin import fuse as rio_fuse
 from fusiontrain.scenes.scene import Scene
 
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
 SIDE = 512  # PAN pixels
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A small network that changes what it is given, at random: the scene can teach it better."""
-    torch.manual_seed(3)
-    sizes = {"width": 8, "blocks": 2}
-    net = build_model("anyband", **sizes)
-    torch.nn.init.normal_(net.head.weight, std=0.05)
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_checkpoint(path, net, CheckpointInfo(model="anyband", sizes=sizes, training={}))
-    return path
 
 
 def arrays():

@@ -18,25 +18,12 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 from fusiontrain import pansharpen
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
-from fusiontrain.models.registry import build_model
 from shards.manifest import file_sha256
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 BIN = Path(sys.executable).parent
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(3)
-    sizes = {"width": 8, "blocks": 2}
-    net = build_model("anyband", **sizes)
-    torch.nn.init.normal_(net.head.weight, std=0.05)
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_checkpoint(path, net, CheckpointInfo(model="anyband", sizes=sizes, training={}))
-    return path
 
 
 def scene(h=80, w=100, bands=4, ratio=4, seed=0):
