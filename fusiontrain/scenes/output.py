@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -241,7 +242,12 @@ def _apart(work: Any) -> None:
             caught.append(error)
 
     thread = threading.Thread(target=run, daemon=True, name="writing COG")
-    thread.start()
+    # A signal amid the start of a thread has come out as a traceback: it waits until that is over.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
     while thread.is_alive():
         thread.join(0.1)
     if caught:
