@@ -1,21 +1,18 @@
 """What `fusiontrain fuse` costs and whether its windows show.
 
 bench/fuse.py --seam 3000x5000        the network, whole and by windows: the largest difference, DN
-bench/fuse.py --slope 4 16 64 --bands 4 --method net   Mpix, seconds, Mpix/s, peak memory
 bench/fuse.py --half                  bf16 beside float32: RMS in DN of 11 bits
 
 Scenes are made here, below --room, and taken away again. `--weights` stands in for fresh ones.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import torch
 from rasterio.transform import Affine
 
@@ -79,50 +76,6 @@ def seam(args: argparse.Namespace, room: Path) -> None:
         )
 
 
-def slope(args: argparse.Namespace, room: Path) -> None:
-    weights = args.weights or fresh_weights(room / "w.safetensors", **_sizes(args))
-    print("Mpix     seconds  Mpix/s  s/Mpix  peak MiB")
-    for megapixels in args.slope:
-        side = round((megapixels * 1e6) ** 0.5 / (4 * BLOCK)) * 4 * BLOCK or BLOCK
-        paths = room / "pan.tif", room / "ms.tif"
-        _tiled(paths[0], side, 1, GRID)
-        _tiled(paths[1], side // 4, args.bands, GRID @ Affine.scale(4))
-        how = ["--method", args.method, "--sensor", "IKONOS", "--softness", "0.3", "--quiet"]
-        how += ["--threads", str(args.threads), "--memory", str(args.memory)]
-        how += ["--weights", str(weights)] if args.method == "net" else []
-        out = room / "out.tif"
-        started = time.monotonic()
-        pid = os.spawnv(os.P_NOWAIT, CLI, [CLI, "fuse", *map(str, paths), str(out), *how])
-        _, status, used = os.wait4(pid, 0)
-        seconds = time.monotonic() - started
-        if status:
-            raise SystemExit(f"fuse ended with {os.waitstatus_to_exitcode(status)}")
-        done = side * side / 1e6
-        print(
-            f"{done:7.1f} {seconds:9.1f} {done / seconds:7.3f} {seconds / done:7.3f} "
-            f"{used.ru_maxrss / 1024:8.0f}   (output {out.stat().st_size / 2**20:.0f} MiB)",
-            flush=True,
-        )
-        for path in (*paths, out):
-            path.unlink()
-
-
-def _tiled(path: Path, side: int, bands: int, grid: Affine) -> None:
-    """Tiles of one random block over and over: data that no codec skips, made in no time."""
-    rng = np.random.default_rng(3)
-    profile = {"driver": "GTiff", "count": bands, "height": side, "width": side, "dtype": "uint16"}
-    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "bigtiff": "if_safer"}
-    profile |= {"crs": "EPSG:32633", "transform": grid, "compress": "lzw"}
-    block = rng.integers(100, 1800, (bands, BLOCK // 8, BLOCK // 8), dtype="u2")
-    block = block.repeat(8, 1).repeat(8, 2)
-    with rasterio.open(path, "w", **profile) as file:
-        for top in range(0, side, BLOCK):
-            for left in range(0, side, BLOCK):
-                h, w = min(BLOCK, side - top), min(BLOCK, side - left)
-                window = ((top, top + h), (left, left + w))
-                file.write(block[:, :h, :w], window=window)
-
-
 def half(args: argparse.Namespace, room: Path) -> None:
     weights = args.weights or fresh_weights(room / "w.safetensors")
     from fusiontrain.fuser import Choice, make_fuser
@@ -156,18 +109,15 @@ def main() -> None:
     parser.add_argument(
         "--whole", type=int, help="window that stands for the whole, if memory asks"
     )
-    parser.add_argument("--slope", type=float, nargs="+", metavar="MPIX")
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--small", action="store_true", help="a network of width 8, 2 blocks")
     parser.add_argument("--bands", type=int, default=4)
-    parser.add_argument("--method", default="net")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--memory", type=float, default=2.0)
     parser.add_argument("--room", type=Path, help="a folder with space")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.room) as room:
-        for asked, what in ((args.seam, seam), (args.slope, slope), (args.half, half)):
+        for asked, what in ((args.seam, seam), (args.half, half)):
             if asked:
                 what(args, Path(room))
 
