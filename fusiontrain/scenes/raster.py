@@ -30,8 +30,7 @@ Source = Path | str  # a local file; or what GDAL reads: /vsi..., https://, s3:/
 _SAMPLES, _SAMPLE = 5, 128  # windows an axis, and their pixels a side, that stand for a file
 _Errors = (RasterioError, CPLE_BaseError)  # GDAL's own come through bare here and there
 WriteError = (*_Errors, OSError)
-# Bytes of GDAL's pieces while it makes overviews. In its own 10 MB eight bands of blocks of 512
-# do not fit: it then holds overviews in memory, 3 GB of 40,000 x 40,000 x 8, at half the speed.
+# Bytes of pieces for overviews: in GDAL's own 10 MB eight bands do not fit, and are held whole.
 _OVERVIEWS = 200 * 2**20
 _REMOTE = re.compile(r"/vsi[a-z0-9_]+/|[a-z][a-z0-9+]{1,20}://", re.IGNORECASE)
 _DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".vrt": "VRT"}
