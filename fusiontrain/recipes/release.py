@@ -16,4 +16,4 @@ def release() -> TrainConfig:
 
 def release_small() -> TrainConfig:
     """The same for `anyband-small`, in 14 minutes. Score: fusiontrain/weights/small.md."""
-    return replace(release(), model="anyband-small", max_steps=1_443)
+    return replace(release(), model="anyband-small", max_steps=5_000)
