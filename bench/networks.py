@@ -1,17 +1,21 @@
 """Every network on one core: the same batch, the best of turns, memory; a Markdown table.
 
-python bench/networks.py [--models NAME ...] [--ways fp32 ...] [--rounds 3] [--crop 128]
+python bench/networks.py [--models NAME ...] [--ways fp32 ...] [--rounds 2] [--crop 128]
     [--side 512] [--quick]
 
 Fusing: one 4-band image of `--side` PAN pixels a side, ratio 4. Training: forward, loss and
-backward on batches of 8 crops. Both in float32 and, for convolutional networks, with weights and
-images channels last; under bfloat16 autocast where the processor multiplies it (elsewhere torch
-falls back to plain loops; fusing is then timed on a small image, once). Memory: what a fresh
-process needed at its peak beyond what the imports, the weights and a small image took.
+backward on batches of 8 crops. Slow networks (*) fuse a quarter of the side and train on one crop
+of half the side, which counts as a quarter of a crop. Both in float32 and, for convolutional
+networks, with weights and images channels last; under bfloat16 autocast where the processor
+multiplies it (elsewhere torch falls back to plain loops; fusing is then timed on a small image,
+once). "x": the better of the float32 layouts over PanNet's and FusionNet's better one, fusing and
+training. Memory: what a fresh process needed at its peak, fusing `--side` (slow: half of it),
+beyond what the imports, the weights and a small image took.
 """
 
 import argparse
 import json
+import math
 import multiprocessing
 import resource
 import sys
@@ -28,8 +32,8 @@ from fusiontrain.losses import relative_l1
 from fusiontrain.models.registry import MODELS, build_model
 
 BANDS, RATIO, BATCH = 4, 4, 8
-DEFAULT = "anyband"
-# Measured on a quarter of the side and an eighth of the batch, in turns of their own.
+BARS = ("pannet", "fusionnet")
+# Measured on small images and one small crop, in turns of their own.
 SLOW = {"panmamba", "fusionmamba", "lagconv", "panformer", "swinir"}
 SLOW |= {"anyband-panmamba", "anyband-fusionmamba"}
 
@@ -83,7 +87,7 @@ def fusing(name: str, way: Way, side: int) -> Callable[[], None]:
     return once
 
 
-def training(name: str, way: Way, crop: int, count: int) -> Callable[[], None]:
+def training(name: str, way: Way, *, crop: int, count: int) -> Callable[[], None]:
     net, batch = build(name, way), laid(draw(count, crop), way)
     truth = torch.rand(count, BANDS, crop, crop) * 900 + 100
 
@@ -134,7 +138,9 @@ def measure(
     memory = {}
     native = torch.cpu._is_avx512_bf16_supported()
     for name in names:
-        here, count = (side // 4, 1) if name in SLOW else (side, BATCH)
+        slow = name in SLOW
+        here, crop_here, count = (side // 4, crop // 2, 1) if slow else (side, crop, BATCH)
+        crops = count * (crop_here / crop) ** 2
         for way in ways:
             if way.channels_last and MODELS[name].family not in ("cnn", "unfolding"):
                 continue
@@ -142,8 +148,10 @@ def measure(
                 small[f"{name} Mpix/s {way.name}"] = (64**2 / 1e6, fusing(name, way, 64))
                 continue
             fuse[f"{name} Mpix/s {way.name}"] = (here**2 / 1e6, fusing(name, way, here))
-            train[f"{name} crops/s {way.name}"] = (count, training(name, way, crop, count))
-        memory[f"{name} MiB a Mpix"] = peak_mebibytes(name, here) / (here**2 / 1e6)
+            step = training(name, way, crop=crop_here, count=count)
+            train[f"{name} crops/s {way.name}"] = (crops, step)
+        whole = side // 2 if slow else side
+        memory[f"{name} MiB a Mpix"] = peak_mebibytes(name, whole) / (whole**2 / 1e6)
     found = {**rates(fuse, rounds), **rates(train, rounds), **rates(small, 1), **memory}
     rows: dict[str, dict[str, float]] = {name: {} for name in names}
     for key, value in found.items():
@@ -159,13 +167,37 @@ def held() -> dict[str, dict[str, float]]:
     return json.loads(RESULTS.read_text()).get("networks", {}).get("figures", {})
 
 
+def best(row: dict[str, float], what: str) -> float:
+    """Of the float32 layouts."""
+    found = [
+        row[f"{what} {way.name}"] for way in WAYS if not way.bf16 and f"{what} {way.name}" in row
+    ]
+    return max(found, default=math.nan)
+
+
+def beside(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The same with ratios to the networks that the aims name, where those were measured too."""
+    out = {}
+    for name, row in figures.items():
+        out[name] = dict(row)
+        for what in ("Mpix/s", "crops/s"):
+            for bar in BARS:
+                ratio = best(row, what) / best(figures.get(bar, {}), what)
+                if math.isfinite(ratio):
+                    out[name][f"{what} x {bar}"] = float(f"{ratio:.3g}")
+    return out
+
+
 def table(figures: dict[str, dict[str, float]]) -> str:
-    columns = [f"{what} {way.name}" for what in ("Mpix/s", "crops/s") for way in WAYS]
+    columns = []
+    for what in ("Mpix/s", "crops/s"):
+        columns += [f"{what} {way.name}" for way in WAYS]
+        columns += [f"{what} x {bar}" for bar in BARS]
     columns.append("MiB a Mpix")
-    lines = ["| network | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines = ["| network | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
     for name, row in figures.items():
         cells = [f"{row[c]:g}" if c in row else "-" for c in columns]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name}{' *' if name in SLOW else ''} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -173,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
     parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--quick", action="store_true", help="tiny, one turn, no record")
@@ -186,11 +218,8 @@ def main(argv: list[str] | None = None) -> int:
     ways = [way for way in WAYS if args.ways is None or way.name in args.ways]
     figures = measure(quick, args.rounds, args.crop, args.side, ways)
     figures |= measure(slow, 1, args.crop, args.side, ways)
+    figures = beside({name: figures[name] for name in args.models})
     print(table(figures))
-    if PLAIN in ways and DEFAULT in figures and "pannet" in figures and "fusionnet" in figures:
-        ours = figures[DEFAULT]["crops/s fp32"]
-        for other in ("pannet", "fusionnet"):
-            print(f"{DEFAULT} trains {ours / figures[other]['crops/s fp32']:.2f} times {other}")
     if not args.quick:
         earlier = held()
         figures = {**earlier, **{k: earlier.get(k, {}) | row for k, row in figures.items()}}
