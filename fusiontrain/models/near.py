@@ -1,10 +1,11 @@
 """3 x 3 convolutions that repeat the border's pixels, laid out as a processor multiplies best.
 
-On the CPU an image is kept channels last: the border is continued once; forward and towards the
-input the library's convolution then runs at the speed of a matrix product, and the gradient of the
-taps is nine products of what is shifted with what came back, without a copy of either. Of
-`nn.Conv2d(..., padding_mode="replicate")`, which it is elsewhere and for groups, all three take
-half as long again to three times as long.
+On the CPU an image is kept channels last: the border is continued once, and the library's
+convolution then runs at the speed of a matrix product. So do its gradients with AVX-512. Without,
+the gradient towards the input is a convolution again, and that of the taps nine products of what
+is shifted with what came back, without a copy of either. Of `nn.Conv2d(...,
+padding_mode="replicate")`, which it is elsewhere and for groups, all take half as long again to
+three times as long.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 _SIDE = 3
 _ROWS = 4096  # pixels whose features stay in the cache
+_LIBRARY = torch.backends.cpu.get_cpu_capability() == "AVX512"  # its gradients are the faster ones
 
 
 class Near(nn.Conv2d):
@@ -44,8 +46,15 @@ class _Near(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         around, weight = ctx.saved_tensors
-        back = _set_in_zeros(gradient)
         to_x = to_weight = to_bias = None
+        if _LIBRARY:
+            to_x, to_weight, to_bias = torch.ops.aten.convolution_backward(
+                *(gradient, around, weight, [len(weight)]),
+                *([1, 1], [0, 0], [1, 1], False, [0, 0], 1),  # stride, padding, dilation, groups
+                ctx.needs_input_grad,
+            )
+            return None if to_x is None else _folded(to_x), to_weight, to_bias
+        back = _set_in_zeros(gradient)
         if ctx.needs_input_grad[0]:
             turned = weight.flip(2, 3).transpose(0, 1)
             to_x = _folded(F.conv2d(back, turned, padding=1))

@@ -4,14 +4,11 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from fusiontrain.batch import PanBatch
 from fusiontrain.filters import blur, gain_to_sigma, upsample
 from fusiontrain.injection import TINY, inject, moments, statistics
 from fusiontrain.models.look import look_at
-from fusiontrain.models.near import Near
 from fusiontrain.models.planes import softened, to_image, to_planes, upsampled
 from fusiontrain.models.registry import build_model
 
@@ -163,41 +160,6 @@ def test_bands_in_turns_are_bands_at_once(bands, monkeypatch):
         turns = net(batch)
 
     torch.testing.assert_close(turns, net(batch).detach())
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 9, 40), (1, 3, 1, 1), (3, 3, 2, 5), (1, 3, 40, 41)])
-@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
-def test_near_is_torchs_replicated_convolution(shape, last):
-    """Values, and gradients of image, taps and bias."""
-    torch.manual_seed(0)
-    ours, theirs = Near(3, 5), nn.Conv2d(3, 5, 3, padding=1, padding_mode="replicate")
-    theirs.load_state_dict(ours.state_dict())
-    images = [torch.randn(shape, dtype=torch.float64) for _ in range(1)] * 2
-    images = [image.clone().requires_grad_() for image in images]
-    layout = torch.channels_last if last else torch.contiguous_format
-
-    found = []
-    for net, image in zip((ours.double(), theirs.double()), images, strict=True):
-        y = net(image.to(memory_format=layout))
-        weighed = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).reshape(y.shape)
-        (y * weighed).sum().backward()
-        found.append([y.detach(), image.grad, net.weight.grad, net.bias.grad])
-
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-
-
-def test_near_of_float32_rounds_no_worse():
-    """Many pixels: a sum by chunks, against the same in float64."""
-    torch.manual_seed(0)
-    net, image = Near(4, 6), torch.randn(2, 4, 60, 70)
-    exact = Near(4, 6).double()
-    exact.load_state_dict({k: v.double() for k, v in net.state_dict().items()})
-
-    for one, x in ((net, image), (exact, image.double())):
-        F.gelu(one(x)).square().mean().backward()
-
-    torch.testing.assert_close(net.weight.grad.double(), exact.weight.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_nodata_does_not_count():

@@ -1,0 +1,68 @@
+"""3 x 3 convolutions that repeat the border: torch's own layer is the slow twin."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from fusiontrain.models import near
+from fusiontrain.models.near import Near
+
+LIBRARY = pytest.mark.parametrize("library", [True, False], ids=["gradients of torch", "ours"])
+
+
+@LIBRARY
+@pytest.mark.parametrize("shape", [(2, 3, 9, 40), (1, 3, 1, 1), (3, 3, 2, 5), (1, 3, 40, 41)])
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_near_is_torchs_replicated_convolution(shape, last, library, monkeypatch):
+    """Values, and gradients of image, taps and bias."""
+    monkeypatch.setattr(near, "_LIBRARY", library)
+    torch.manual_seed(0)
+    ours, theirs = Near(3, 5), nn.Conv2d(3, 5, 3, padding=1, padding_mode="replicate")
+    theirs.load_state_dict(ours.state_dict())
+    drawn = torch.randn(shape, dtype=torch.float64)
+    images = [drawn.clone().requires_grad_() for _ in range(2)]
+    layout = torch.channels_last if last else torch.contiguous_format
+
+    found = []
+    for net, image in zip((ours.double(), theirs.double()), images, strict=True):
+        y = net(image.to(memory_format=layout))
+        weighed = torch.linspace(-1, 2, y.numel(), dtype=torch.float64).reshape(y.shape)
+        (y * weighed).sum().backward()
+        found.append([y.detach(), image.grad, net.weight.grad, net.bias.grad])
+
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@LIBRARY
+def test_near_of_float32_rounds_no_worse(library, monkeypatch):
+    """Many pixels: a sum by chunks, against the same in float64."""
+    monkeypatch.setattr(near, "_LIBRARY", library)
+    torch.manual_seed(0)
+    net, image = Near(4, 6), torch.randn(2, 4, 60, 70)
+    exact = Near(4, 6).double()
+    exact.load_state_dict({k: v.double() for k, v in net.state_dict().items()})
+
+    images = [image.requires_grad_(), image.detach().double().requires_grad_()]
+    for one, x in zip((net, exact), images, strict=True):
+        F.gelu(one(x)).square().mean().backward()
+
+    torch.testing.assert_close(net.weight.grad.double(), exact.weight.grad, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(images[0].grad.double(), images[1].grad, rtol=1e-4, atol=1e-7)
+
+
+@LIBRARY
+def test_what_asks_for_no_gradient_gets_none(library, monkeypatch):
+    """Frozen taps, an image that is data."""
+    monkeypatch.setattr(near, "_LIBRARY", library)
+    layer, data = Near(3, 2), torch.randn(1, 3, 4, 4)
+    layer.weight.requires_grad_(False)
+
+    layer(data).sum().backward()
+
+    assert layer.weight.grad is None
+    torch.testing.assert_close(layer.bias.grad, torch.full((2,), 16.0))
+    through = data.clone().requires_grad_()
+    layer(through).sum().backward()
+    assert through.grad.abs().sum() > 0
