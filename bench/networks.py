@@ -114,7 +114,7 @@ def rates(runs: dict[str, tuple[float, Callable[[], None]]], rounds: int) -> dic
 
 def peak_mebibytes(name: str, side: int) -> float:
     """In a fresh process, fusing `side` x `side` once, beyond a first fusing of 64 x 64."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")  # imports once
     with context.Pool(1) as pool:
         return pool.apply(_peak, (name, side))
 
