@@ -17,6 +17,7 @@ from torch import Tensor, nn
 _SIDE = 3
 _ROWS = 4096  # pixels whose features stay in the cache
 _LIBRARY = torch.backends.cpu.get_cpu_capability() == "AVX512"  # its gradients are the faster ones
+_NATIVE_BF16 = _LIBRARY and torch.cpu._is_avx512_bf16_supported()  # no public way asks
 
 
 class Near(nn.Conv2d):
@@ -28,10 +29,15 @@ class Near(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or self.groups != 1:
             return super().forward(x)
-        # A compiler fuses by itself, and autocast reaches into no function of ours.
-        if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+        if torch.compiler.is_compiling():  # a compiler fuses by itself
             return super().forward(x)
-        near: Tensor = _Near.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias  # type: ignore[assignment]
+        if torch.is_autocast_enabled("cpu"):  # which reaches into no function of ours
+            if not _NATIVE_BF16 or torch.get_autocast_dtype("cpu") != torch.bfloat16:
+                return super().forward(x)
+            x, weight, bias = x.bfloat16(), weight.bfloat16(), bias.bfloat16()
+        near: Tensor = _Near.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return near
 
 

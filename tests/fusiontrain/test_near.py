@@ -66,3 +66,26 @@ def test_what_asks_for_no_gradient_gets_none(library, monkeypatch):
     through = data.clone().requires_grad_()
     layer(through).sum().backward()
     assert through.grad.abs().sum() > 0
+
+
+@pytest.mark.skipif(not near._NATIVE_BF16, reason="the processor does not multiply bfloat16")
+def test_near_under_autocast_rounds_as_bfloat16_does():
+    """Within 2^-7 of float32's values and gradients; the gradients of taps are float32."""
+    torch.manual_seed(0)
+    layer, twin = Near(16, 8), nn.Conv2d(16, 8, 3, padding=1, padding_mode="replicate")
+    twin.load_state_dict(layer.state_dict())
+    drawn = torch.randn(2, 16, 12, 20)
+    images = [drawn.clone().requires_grad_() for _ in range(2)]
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = layer(images[0])
+    exact = twin(images[1])
+    for y in (rounded, exact):
+        y.float().square().sum().backward()
+
+    assert torch.bfloat16 == rounded.dtype
+    pairs = [(rounded.float(), exact), (images[0].grad, images[1].grad)]
+    pairs += [(p.grad, q.grad) for p, q in zip(layer.parameters(), twin.parameters(), strict=True)]
+    for one, other in pairs:
+        assert torch.float32 == one.dtype
+        assert (one - other).norm() < 2**-7 * other.norm()
