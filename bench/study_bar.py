@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from statistics import fmean
 
 from ablate import Figures, against, figures, save, spread
 
@@ -55,4 +56,4 @@ def row_of(runs: Sequence[Figures], bar: Figures) -> str:
     means = [against(run, told, held=False) for run in runs]
     cells = [spread([one[index] for one in means], signed=index == "Q2n") for index in INDICES]
     better = [sum(run[n]["ERGAS"] < told[n]["ERGAS"] for n in scenes) for run in runs]
-    return f"{' | '.join(cells)} | {spread([*map(float, better)])} of {len(scenes)} |"
+    return f"{' | '.join(cells)} | {fmean(better):.3g} of {len(scenes)} |"
