@@ -56,7 +56,8 @@ bench: $(READY)
 	$(BIN)/python bench/reader.py --training --record
 	$(BIN)/python bench/simulation.py
 	$(BIN)/python bench/stages.py
-	$(BIN)/python bench/rivals_fuse.py --cog
+	$(BIN)/python bench/rivals_fuse.py --cog --weights default
+	$(BIN)/python bench/whole_scenes.py --slope 4 16 64 --methods gsa net
 
 # make ablate SHARDS='DIR:0.8 DIR:0.2' SCENES=../shared/data/real [HELD=DIR] [SECONDS=150]
 ablate: $(READY)
