@@ -64,7 +64,7 @@ def _families(entries: Sequence[Entry], cases: Cases) -> dict[str, list[Entry]]:
             sensor = cases(entry).scene.sensor
         except SceneError:
             continue
-        if sensor is not GENERIC:
+        if sensor.name != GENERIC.name:  # known by nothing but its bit depth
             found.setdefault(sensor.name, []).append(entry)
     return found
 

@@ -179,8 +179,8 @@ def _profile(
         "num_threads": output.threads,
     }
     if output.format == "COG":  # this one is soon read and thrown away
-        fast = {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
-        return profile | fast | {"sparse_ok": True}  # empty blocks are not even written
+        # Not sparse: a block that a full disk kept out would then pass for an empty one.
+        return profile | {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
     chosen: dict[str, Any] = {"compress": "zstd", "predictor": _predictor(dtype)} | {
         key.lower(): value for key, value in output.options.items()
     }
