@@ -15,5 +15,5 @@ def release() -> TrainConfig:
 
 
 def release_small() -> TrainConfig:
-    """The same for `anyband-small`, in a tenth of the time. Score: fusiontrain/weights/small.md."""
+    """The same for `anyband-small`, in a sixth of the time. Score: fusiontrain/weights/small.md."""
     return replace(release(), model="anyband-small", max_steps=5_000)
