@@ -79,7 +79,7 @@ class Case:
             phase=self.scene.phase,
         )
 
-    @property
+    @cached_property  # judged once a contender
     def registered(self) -> PanBatch:
         """PAN moved to where the MS lies, as networks get it."""
         return replace(self.batch, pan=shifted(self.scene.pan.float(), self.knowledge.shift)[None])
