@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +142,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
             if output.format == "COG":
                 check_whole(first)
                 options = _cog(output, dtype)
-                _apart(lambda: copy_as(first, last, "COG", options))
+                _stoppably(lambda: copy_as(first, last, "COG", options), reads=first)
                 first = last
             check_whole(first)
             with first.open("rb+") as file:
@@ -151,7 +151,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
         except WriteError as error:
             raise _cannot(path, error) from error
     finally:
-        _remove(room)
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _cannot(path: Any, error: Exception) -> SceneError:
@@ -231,8 +231,12 @@ def _kept(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith(_STALE)}
 
 
-def _apart(work: Any) -> None:
-    """Do it in a thread, so that a signal is answered meanwhile: GDAL does not look up."""
+def _stoppably(work: Callable[[], None], *, reads: Path) -> None:
+    """Do it in a thread, so that a signal is answered meanwhile: GDAL does not look up.
+
+    Then the file that it reads is cut to nothing, at which GDAL gives up, and the thread is waited
+    for: one still in GDAL while the interpreter takes GDAL down has crashed the process.
+    """
     caught: list[BaseException] = []
 
     def run() -> None:
@@ -242,23 +246,22 @@ def _apart(work: Any) -> None:
             caught.append(error)
 
     thread = threading.Thread(target=run, daemon=True, name="writing COG")
-    # A signal amid the start of a thread has come out as a traceback: it waits until that is over.
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
-        thread.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-    while thread.is_alive():
-        thread.join(0.1)
+        # A signal amid the start of a thread has come out as a traceback: it waits till that is over.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        while thread.is_alive():
+            thread.join(0.1)
+    except BaseException:
+        os.truncate(reads, 0)
+        if thread.ident is not None:
+            thread.join()
+        raise
     if caught:
         raise caught[0]
-
-
-def _remove(room: Path) -> None:
-    for _ in range(5):  # a thread that was left behind may still make files in it
-        shutil.rmtree(room, ignore_errors=True)
-        if not room.exists():
-            return
 
 
 def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:
