@@ -40,6 +40,18 @@ def study(monkeypatch):
         sys.modules.pop(name, None)
 
 
+def write_pair(folder, name, fine):
+    """fine (C, H, W): its mean as PAN, four of its pixels a side as the MS's one."""
+    C, H, W = fine.shape
+    ms = fine.reshape(C, H // 4, 4, W // 4, 4).mean((2, 4))
+    for kind, image, pixel in (("pan", fine.mean(0, keepdims=True), 1), ("ms", ms, 4)):
+        options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
+        options |= {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32631"}
+        grid = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
+        with rasterio.open(folder / f"{name}_{kind}.tif", "w", transform=grid, **options) as file:
+            file.write(image.astype("uint16"))
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     """Two scenes of IKONOS and one of QuickBird, of different ground, 64 MS pixels a side."""
@@ -48,14 +60,7 @@ def scenes(tmp_path_factory):
         rng = np.random.default_rng(seed)
         fine = rng.normal(0, 1, (4, 256, 256)).cumsum(1).cumsum(2)
         fine = 300 + 200 * (fine - fine.min()) / np.ptp(fine) + rng.normal(0, 9, fine.shape)
-        ms = fine.reshape(4, 64, 4, 64, 4).mean((2, 4))
-        for kind, image, pixel in (("pan", fine.mean(0, keepdims=True), 1), ("ms", ms, 4)):
-            options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
-            options |= {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32631"}
-            grid = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
-            path = folder / f"{name}_{kind}.tif"
-            with rasterio.open(path, "w", transform=grid, **options) as file:
-                file.write(image.astype("uint16"))
+        write_pair(folder, name, fine)
         (folder / f"{name}.json").write_text(json.dumps({"sensor": sensor}))
     return folder
 
@@ -167,14 +172,7 @@ def test_what_adapting_gains(study, weights, tmp_path, capsys):
         rng = np.random.default_rng(side)
         fine = rng.normal(0, 1, (3, 4 * side, 4 * side)).cumsum(1).cumsum(2)
         fine = 300 + 900 * (fine - fine.min()) / np.ptp(fine) + rng.normal(0, 9, fine.shape)
-        ms = fine.reshape(3, side, 4, side, 4).mean((2, 4))
-        for kind, image, pixel in (("pan", fine.mean(0, keepdims=True), 1), ("ms", ms, 4)):
-            options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
-            options |= {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32631"}
-            grid = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
-            path = tmp_path / f"{name}_{kind}.tif"
-            with rasterio.open(path, "w", transform=grid, **options) as file:
-                file.write(image.astype("uint16"))
+        write_pair(tmp_path, name, fine)
     given = ["adapt", "--scenes", str(tmp_path), "--work", str(tmp_path / "work"), "--steps", "3"]
 
     assert 0 == study.main([*given, "--weights", str(weights)])

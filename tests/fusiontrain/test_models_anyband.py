@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import rasterio
 import torch
-from rasterio.transform import Affine
 
 from fusiontrain.batch import PanBatch
 from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -19,7 +18,7 @@ from fusiontrain.models.registry import MODELS, build_model
 MEMBERS = sorted(name for name in MODELS if MODELS[name].any_band)
 # One of each family in every run; the others differ from these in their layers alone.
 DOORS = ("anyband-pannet", "anyband-restormer", "anyband-fusionmamba", "anyband-gppnn")
-GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batch_of(bands=4, h=5, w=4, ratio=4, size=2) -> PanBatch:
@@ -28,15 +27,6 @@ def batch_of(bands=4, h=5, w=4, ratio=4, size=2) -> PanBatch:
     ms = torch.rand(size, bands, h, w, generator=dice) * 700 + 80
     gains = torch.full((size, bands), 0.3)
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small cost more to share than to compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_every_family_has_its_members():
@@ -118,36 +108,17 @@ def test_both_phases_are_taken(name):
     assert not torch.allclose(aligned, toolbox)
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    """PAN 148 x 92 and MS 37 x 23, five bands: multiples of nothing, a count never trained on."""
-    folder, dice = tmp_path_factory.mktemp("scene"), torch.Generator().manual_seed(2)
-    common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
-    for name, bands, scale in (("pan", 1, 1), ("ms", 5, 4)):
-        height, width = 148 // scale, 92 // scale
-        image = torch.rand(bands, height, width, generator=dice) * 900 + 100
-        with rasterio.open(
-            folder / f"{name}.tif",
-            "w",
-            count=bands,
-            height=height,
-            width=width,
-            transform=GRID @ Affine.scale(scale),
-            **common,
-        ) as file:
-            file.write(image.round().numpy().astype("uint16"))
-    return [str(folder / f"{name}.tif") for name in ("pan", "ms")]
-
-
 @pytest.mark.parametrize("name", DOORS)
-def test_it_goes_through_the_doors(name, small_build, scene, tmp_path):
+def test_it_goes_through_the_doors(name, small_build, odd_pair, tmp_path):
     """Shards of 3 and 4 bands in, weights out, a scene of 5 fused."""
     run, fused = tmp_path / "run", tmp_path / "fused.tif"
     train = ["pretrain", "--model", name, "--shards", str(small_build), "--out", str(run)]
     train += ["--crop", "32", "--batch-size", "4", "--max-steps", "60"]
 
     assert 0 == main(train)
-    assert 0 == main(["fuse", *scene, str(fused), "--weights", str(run / "model.safetensors")])
+    assert 0 == main(
+        ["fuse", *odd_pair(5), str(fused), "--weights", str(run / "model.safetensors")]
+    )
 
     # Against the network as built, on batches of its own shards: rows of a log are of other crops.
     data = IndexedShards([ShardSet(folder=small_build)], batch=4, crop=32, seed=1)

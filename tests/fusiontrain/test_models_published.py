@@ -17,6 +17,7 @@ from fusiontrain.models.registry import MODELS, OVERLAP, build_model
 PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
 
 # Small enough to run often; what is asked does not depend on width.
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {
     "gppnn": {"width": 8, "layers": 2},
     "panformer": {"width": 8, "heads": 2, "rounds": 1},
@@ -50,15 +51,6 @@ def batch_of(bands=4, h=8, w=10, ratio=4, dtype=torch.float32, size=1) -> PanBat
     ms = torch.rand(size, bands, h, w, generator=dice, dtype=dtype) * 700 + 80
     gains = torch.full((size, bands), 0.3, dtype=dtype)
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small cost more to share than to compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=PUBLISHED)

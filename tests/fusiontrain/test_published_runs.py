@@ -4,8 +4,6 @@ import csv
 
 import pytest
 import rasterio
-import torch
-from rasterio.transform import Affine
 
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
@@ -13,7 +11,6 @@ from fusiontrain.models.registry import MODELS
 
 # One of each family that trains on a CPU in seconds; a Mamba takes over a minute for 40 steps.
 THROUGH_THE_DOORS = ("pnn", "gppnn", "panformer")
-GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +23,8 @@ def three_bands(photos, tmp_path_factory, small_build_of):
     return out
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    """PAN 148x92 and MS 37x23: multiples of nothing."""
-    folder, dice = tmp_path_factory.mktemp("scene"), torch.Generator().manual_seed(2)
-    common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
-    for name, bands, scale in (("pan", 1, 1), ("ms", 3, 4)):
-        height, width = 148 // scale, 92 // scale
-        image = torch.rand(bands, height, width, generator=dice) * 900 + 100
-        with rasterio.open(
-            folder / f"{name}.tif",
-            "w",
-            count=bands,
-            height=height,
-            width=width,
-            transform=GRID @ Affine.scale(scale),
-            **common,
-        ) as file:
-            file.write(image.round().numpy().astype("uint16"))
-    return [str(folder / f"{name}.tif") for name in ("pan", "ms")]
-
-
 @pytest.mark.parametrize("model", THROUGH_THE_DOORS)
-def test_it_trains_reloads_and_fuses(model, three_bands, scene, tmp_path):
+def test_it_trains_reloads_and_fuses(model, three_bands, odd_pair, tmp_path):
     """The band count comes from the shards, and is in the checkpoint."""
     run, fused = tmp_path / "run", tmp_path / "fused.tif"
     train = ["pretrain", "--model", model, "--shards", str(three_bands), "--out", str(run)]
@@ -56,7 +32,9 @@ def test_it_trains_reloads_and_fuses(model, three_bands, scene, tmp_path):
 
     assert 0 == main(train)
     net, info = load_checkpoint(run / "model.safetensors")
-    assert 0 == main(["fuse", *scene, str(fused), "--weights", str(run / "model.safetensors")])
+    assert 0 == main(
+        ["fuse", *odd_pair(3), str(fused), "--weights", str(run / "model.safetensors")]
+    )
 
     assert {**MODELS[model].sizes, "bands": 3} == info.sizes
     assert 3 == net.bands
