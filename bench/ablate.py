@@ -144,7 +144,7 @@ def told_softness(entries: Sequence[Entry]) -> dict[str, float]:
     for entry in entries:
         try:
             scene = entry.load()
-            if scene.gt is None and scene.sensor is not GENERIC:
+            if scene.gt is None and scene.sensor.name != GENERIC.name:
                 seen.append((scene.sensor, measure_softness(scene)))
         except SceneError:
             continue  # said when it is judged

@@ -11,6 +11,7 @@ PART is one of
   softness     the dial at full resolution, and the sensor's nominal row instead of a measurement
   failures     the worst tiles of each scene
   sensors      the seed paper's six sensors by simulation, WorldView-4 among them
+  hqnr         HQNR at full resolution by what the network is told; of the truth, one level down
   adapt        what `fuse --adapt` gains on each scene in 10 and 30 seconds
 
 What trains does so for --seconds of processor time on one thread, on samples in one order, by
@@ -28,6 +29,7 @@ from pathlib import Path
 import torch
 from study_adapt import adaptation
 from study_fixed import failures, one_shot, softness
+from study_hqnr import hqnr
 from study_simulated import sensors
 from study_trained import data, families, simulation
 
@@ -42,6 +44,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "softness": softness,
     "failures": failures,
     "sensors": sensors,
+    "hqnr": hqnr,
     "adapt": adaptation,
 }
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -44,6 +45,22 @@ def best_classical(rows: Sequence[dict], kinds: Sequence[str] = ("plain", "soft"
             scene[index] = better(scene.get(index, value), value)
     if not bar:
         raise PanpriorError("--bar holds no classical method at reduced resolution")
+    return bar
+
+
+def best_fullres(rows: Sequence[dict], kinds: Sequence[str] = ("plain", "soft")) -> Figures:
+    """Scene -> HQNR and HQNR_reg of the best. Raises: PanpriorError if there is none."""
+    bar: Figures = {}
+    for row in rows:
+        if row["protocol"] != "full" or kind_of(row["method"]) not in kinds:
+            continue
+        scene = bar.setdefault(row["scene"], {})
+        for index in ("HQNR", "HQNR_reg"):
+            value = row["indices"].get(index)
+            if value is not None and math.isfinite(value):
+                scene[index] = max(scene.get(index, value), value)
+    if not bar:
+        raise PanpriorError("--bar holds no classical method at full resolution")
     return bar
 
 

@@ -129,7 +129,7 @@ def _window_case(scene: Windows, knowledge: Knowledge) -> Case:
         sensor=knowledge.sensor,
         phase=scene.phase,
     )
-    return reduced(held, softness=float(knowledge.softness.mean()))
+    return reduced(held, softness=knowledge.of_ms)
 
 
 def _split(case: Case) -> tuple[Case, Case]:

@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--softness",
         default="auto",
-        help="0.05 (soft) to 0.95 (crisp); auto: as the MS itself; bands: as each of its bands",
+        help="0.05 (soft) to 0.95 (crisp); auto: as the MS itself, or 0.3 if that is crisper; "
+        "bands: as each of its bands, likewise",
     )
     how.add_argument(
         "--adapt",

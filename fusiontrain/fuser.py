@@ -81,7 +81,7 @@ class Choice:
     weights: Path | None = None  # or a shipped name; None: the shipped default
     model: str | None = None  # refuse weights of any other
     sensor: str = "auto"
-    softness: float | Literal["bands"] | None = None  # None: as the MS itself; or band by band
+    softness: float | Literal["bands"] | None = None  # None: as the MS itself, at least nominal
     register: bool = True  # PAN moved to where the MS lies
     adapt: Adapt | None = None
     device: str = "auto"

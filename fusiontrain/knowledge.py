@@ -29,6 +29,7 @@ class Knowledge:
     shift: Shift = (
         STILL  # where on PAN the MS's pixels lie, PAN pixels: networks see PAN moved by it
     )
+    of_ms: float | None = None  # softness that the MS itself was measured to have
 
     def __str__(self) -> str:
         gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
@@ -60,13 +61,16 @@ def learn(
 ) -> Knowledge:
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
-    Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less
-    the part that the wanted softness leaves in. The shift between the two is left out unless
+    A measured softness is wanted no softer than a nominal sensor's: the blur of an MS that is far
+    softer than its PAN is no aim, and HQNR and the eye prefer the crisper (docs/STUDY.md).
+
+    Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less the
+    part that the wanted softness leaves in. The shift between the two is left out unless
     `register`; where all else is told, or the method is `blind` to it, nothing is measured then.
     """
     C, ratio = scene.bands, scene.ratio
     told = sensor is not None and isinstance(softness, float)
-    found = Measured(softness=NOMINAL_MS, shift=STILL)
+    unknown = found = Measured(softness=NOMINAL_MS, shift=STILL)
     try:
         if register or not (told or blind):
             found = measure_pair(scene, bands=softness == BANDS)
@@ -75,7 +79,9 @@ def learn(
             raise
     one = torch.ones(C, dtype=torch.float64)
     measured = one * found.softness if found.bands is None else found.bands
-    wanted = one * softness if isinstance(softness, float) else measured
+    wanted = measured.clamp_min(NOMINAL_MS)
+    if isinstance(softness, float):
+        wanted = one * softness
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_measured^2 - sigma_wanted^2.
         remaining = measured / wanted ** (1 / ratio**2)
@@ -87,6 +93,7 @@ def learn(
         softness=wanted.float(),
         sensor=sensor or GENERIC,
         shift=found.shift if register else STILL,
+        of_ms=None if found is unknown else found.softness,
     )
 
 

@@ -7,7 +7,7 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.recipes.finetune import finetune_freeze, finetune_full
 from fusiontrain.recipes.one_shot import one_shot, one_shot_freeze
 from fusiontrain.recipes.pretrain import pretrain, pretrain_paper
-from fusiontrain.recipes.release import release, release_small
+from fusiontrain.recipes.release import release, release_more, release_small
 
 PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
     "pretrain": pretrain,
@@ -18,6 +18,7 @@ PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
 FINETUNE: dict[str, Callable[[], TrainConfig]] = {
     "finetune_full": finetune_full,
     "finetune_freeze": finetune_freeze,
+    "release_more": release_more,
     "one_shot": one_shot,
     "one_shot_freeze": one_shot_freeze,
 }

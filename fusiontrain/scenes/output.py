@@ -247,7 +247,7 @@ def _stoppably(work: Callable[[], None], *, reads: Path) -> None:
 
     thread = threading.Thread(target=run, daemon=True, name="writing COG")
     try:
-        # A signal amid the start of a thread has come out as a traceback: it waits till that is over.
+        # A signal amid a thread's start has come out as a traceback: it waits until that is over.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
             thread.start()

@@ -136,6 +136,32 @@ def test_the_papers_sensors_by_simulation(study, weights, tmp_path, capsys):
     assert mean["network"] < 0.9 * mean["EXP"]
 
 
+def test_what_hqnr_says_of_the_truth(study, scenes, weights, tmp_path, capsys):
+    """Ways to fuse against a bar that is made up; one level down the truth is judged as well.
+
+    Scene a's bar is under any HQNR, b's above: better on 1 of 2.
+    """
+    bar = tmp_path / "bar.json"
+    rows = [
+        {"scene": name, "protocol": "full", "method": "GSA", "indices": {"HQNR": v, "HQNR_reg": v}}
+        for name, v in (("a", 0.0), ("b", 1.0))
+    ]
+    bar.write_text(json.dumps({"rows": rows}))
+    given = ["hqnr", "--scenes", str(scenes), "--work", str(tmp_path), "--weights", str(weights)]
+
+    assert 0 == study.main([*given, "--bar", str(bar), "--only", "a", "b"])
+    first = capsys.readouterr().out
+    assert 0 == study.main(["hqnr", "--work", str(tmp_path), "--bar", str(bar), "--table"])
+
+    assert first == capsys.readouterr().out
+    ways = [line for line in first.splitlines() if line.startswith(("| softness", "| no softer"))]
+    assert 4 == len(ways)
+    assert all(line.endswith("| 1 of 2 | 1 of 2 |") for line in ways)
+    down = json.loads((tmp_path / "hqnr" / "a.json").read_text())["down"]
+    assert down["the truth"]["HQNR"] > down["EXP soft" if "EXP soft" in down else "EXP"]["HQNR"]
+    assert "the truth: HQNR above the best classical method's on" in first
+
+
 def test_without_an_effect_only_that_effect_is_off(study):
     """Each row differs from `sensor` in what it names, and is a recipe that simgen takes."""
     from dataclasses import asdict, replace

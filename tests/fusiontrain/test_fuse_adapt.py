@@ -119,6 +119,16 @@ def test_pixels_that_judge_do_not_teach(weights):
     assert all(torch.equal(before[name], value) for name, value in fuser.net.named_parameters())
 
 
+def test_the_lesson_has_the_softness_of_its_own_truth(weights):
+    """The MS is that truth; how crisp the picture is wanted says nothing of it."""
+    ground, told = scene()
+    wanted = replace(told, softness=told.softness * 3, of_ms=0.17)
+
+    lesson = adapting._window_case(ground, wanted)
+
+    assert [0.17] * 3 == pytest.approx(lesson.knowledge.softness.tolist())
+
+
 def test_a_scene_too_small_is_fused_all_the_same(weights):
     """The reason is said."""
     ground, told = scene()

@@ -49,9 +49,26 @@ def test_each_band_has_its_own_blur():
 
     scene = Scene(name="x", ms=ms.float(), pan=pan.float())
     known = learn(scene, sensor=None, softness="bands", register=False)
-    assert gains == pytest.approx(known.softness.tolist(), abs=0.02)
+    wanted = [0.3, 0.35, 0.55]  # no softer than a nominal sensor
+    assert wanted == pytest.approx(known.softness.tolist(), abs=0.02)
     # Gaussians in series: what the wanted softness leaves to the sensor.
-    assert [gain ** (15 / 16) for gain in gains] == pytest.approx(known.mtf.tolist(), abs=0.02)
+    left = [gain / soft ** (1 / 16) for gain, soft in zip(gains, wanted, strict=True)]
+    assert left == pytest.approx(known.mtf.tolist(), abs=0.02)
+
+
+def test_softer_than_nominal_is_known_but_not_wanted():
+    """What a number asks for is taken as it is; what the MS itself has is remembered."""
+    ms, pan = pair(0.1)
+    scene = Scene(name="x", ms=ms.float(), pan=pan.float())
+
+    auto, told = (learn(scene, sensor=None, softness=s) for s in (None, 0.1))
+
+    assert [0.3] * len(ms) == pytest.approx(auto.softness.tolist())
+    assert [0.1] * len(ms) == pytest.approx(told.softness.tolist())
+    assert (0.1, 0.1) == (
+        pytest.approx(auto.of_ms, abs=0.02),
+        pytest.approx(told.of_ms, abs=0.02),
+    )
 
 
 def test_a_flat_scene_has_some_softness():
