@@ -101,12 +101,16 @@ def test_judges_indices_are_the_metrics_own():
 
 
 def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
-    """What keeps the MS's place is judged as on the pair that was never moved, but by HQNR."""
+    """What keeps the MS's place is judged as on the pair that was never moved, but by HQNR.
+
+    By a method without regression: this scene's bands are multiples of each other, and GSA's
+    weights of them hang on the last digits.
+    """
     still, moved = (
         full(replace(scene(96, 96), pan=shifted(scene(96, 96).pan, shift)))
         for shift in ((0.0, 0.0), (1.4, -0.8))
     )
-    (method,) = classical(["GSA"], registered=True)
+    (method,) = classical(["GS"], registered=True)
 
     ((before,), (after,)) = (judge(case, [method]) for case in (still, moved))
 
