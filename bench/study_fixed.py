@@ -100,7 +100,7 @@ def _taught(
             torch.manual_seed(0)
             start, recipe = (
                 build_model(entry.name, **sizes),
-                replace(recipe, learning_rate=SCRATCH_RATE),
+                replace(recipe, learning_rate=SCRATCH_RATE, blend=1.0),
             )
         begun = time.process_time()
         runs[name] = (tune(start, entry, lesson, recipe), time.process_time() - begun)

@@ -101,7 +101,7 @@ def adapt(fuser: Fuser, scene: Windows, knowledge: Knowledge) -> tuple[Fuser, Ad
 
 
 def _config(steps: int) -> TrainConfig:
-    return replace(one_shot(), loss="consistent_l1", max_steps=steps)
+    return replace(one_shot(), loss="consistent_l1", blend=1.0, max_steps=steps)
 
 
 def _steps_in(seconds: float, net: nn.Module, entry: ModelEntry, lesson: Case) -> int:

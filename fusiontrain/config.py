@@ -40,6 +40,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0  # 0: gradients are left as they are
     ema_decay: float = 0.0  # of averaged weights; 0: none are kept
+    blend: float = 1.0  # of the tuned weights, the rest the start's; of tuning on one scene alone
     trained: Trained = "all"  # or what the model's entry names for freeze-tuning
     initial: str = ""  # sha256 of the weights it starts from; none: drawn from the seed
     seed: int = 0
@@ -58,7 +59,7 @@ class TrainConfig:
         for name in ("warmup_steps", "clip_norm", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")
-        for name in ("ema_decay", "final_rate", "decay_share"):
+        for name in ("ema_decay", "final_rate", "decay_share", "blend"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} must lie in 0..1; got {getattr(self, name)}")
         if self.ema_decay == 1:

@@ -55,6 +55,8 @@ def train(
     Interrupted after such a signal.
     """
     running = running or Running()
+    if config.blend != 1:
+        raise TrainingError("shards take no blend of weights: it is of tuning on one scene")
     ranks = Ranks(precision=config.precision, trackers=running.trackers, out=out)
     with ExitStack() as stack:
         ranks.on_main(lambda: stack.enter_context(hold_folder(out)))

@@ -44,6 +44,9 @@ def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> 
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(chosen, config.clip_norm or math.inf)
         optimizer.step()
+    with torch.no_grad():
+        for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
+            end.lerp_(start.to(end), 1 - config.blend)
     return tuned.eval()
 
 

@@ -2,15 +2,17 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from fusiontrain.batch import PanBatch
 from fusiontrain.cli import main
-from fusiontrain.errors import SceneError
+from fusiontrain.errors import SceneError, TrainingError
 from fusiontrain.filters import blur, reduce_pan
 from fusiontrain.leakage import refuse_shared_pixels
+from fusiontrain.loop import train
 from fusiontrain.losses import relative_l1
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.protocols import full, reduced
@@ -74,6 +76,24 @@ def test_the_same_tuning_gives_the_same_network(net):
 
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_half_a_blend_lies_half_way(net):
+    """Between the network as it came and the one that was tuned; shards take no blend."""
+    case = reduced(scene(), softness=0.5)
+
+    whole, half = (
+        tune(net, MODELS["anyband"], case, replace(QUICK, blend=share)) for share in (1.0, 0.5)
+    )
+
+    for start, end, mean in zip(*(n.parameters() for n in (net, whole, half)), strict=True):
+        torch.testing.assert_close((start + end) / 2, mean)
+    assert any(
+        not torch.equal(start, mean)
+        for start, mean in zip(net.parameters(), half.parameters(), strict=True)
+    )
+    with pytest.raises(TrainingError, match="no blend"):
+        train(replace(QUICK, blend=0.5), [], Path("nowhere"))
 
 
 def test_there_is_nothing_to_learn_without_a_truth(net):
