@@ -76,17 +76,25 @@ SCENES ?= ../shared/data/real
 study: $(READY)
 	$(BIN)/python bench/study.py $(PART) --photos $(PHOTOS) --scenes $(SCENES) $(STUDY)
 
-# make weights [PHOTOS=DIR]: the shipped weights, from photographs to runs/weights/*/model.safetensors
+# make weights [PHOTOS=DIR] [STEPS='--max-steps 20']: the shipped weights, from photographs to
+# runs/weights/{default,small}/model.safetensors, in two legs; few STEPS try the chain
 TRAINED := runs/weights
 BUILD := $(BIN)/simgen build --dataset folder --source $(PHOTOS) --workers $(WORKERS) --draws
+ON := $(BIN)/fusiontrain finetune --recipe release_more --shards \
+	$(TRAINED)/clean-1:0.45 $(TRAINED)/sensor-1:0.4 $(TRAINED)/x2-1:0.15 --weights
 PRETRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 	fusiontrain/pretrain.py --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
 weights: $(READY)
 	$(BUILD) 3 --recipe sensor-clean --bands 4 --out $(TRAINED)/clean
 	$(BUILD) 3 --recipe sensor-quiet --bands 4 4 4 8 3 --out $(TRAINED)/sensor
 	$(BUILD) 1 --recipe sensor-quiet-x2 --bands 4 7 --out $(TRAINED)/x2
-	$(PRETRAIN) --recipe release --out $(TRAINED)/default
-	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small
+	$(BUILD) 3 --seed 1 --recipe sensor-clean --bands 4 --out $(TRAINED)/clean-1
+	$(BUILD) 3 --seed 1 --recipe sensor-quiet --bands 4 4 4 8 3 --out $(TRAINED)/sensor-1
+	$(BUILD) 1 --seed 1 --recipe sensor-quiet-x2 --bands 4 7 --out $(TRAINED)/x2-1
+	$(PRETRAIN) --recipe release --out $(TRAINED)/default-first $(STEPS)
+	$(ON) $(TRAINED)/default-first/model.safetensors --out $(TRAINED)/default $(STEPS)
+	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small-first $(STEPS)
+	$(ON) $(TRAINED)/small-first/model.safetensors --max-steps 4000 --out $(TRAINED)/small $(STEPS)
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

@@ -340,18 +340,21 @@ def _full_indices(case: Case, fused: Tensor) -> dict[str, float]:
     scene, valid = case.scene, case.scene.valid
     ms, pan, ratio, phase = scene.ms, scene.pan, scene.ratio, scene.phase
     gains = scene.sensor.gains(scene.bands)
-    moved = case.registered.pan[0].to(pan.dtype)
-    values = _measured(
-        {
-            "D_lambda_K": lambda: d_lambda_k(
-                fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
-            ),
-            "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
-            # Beside a PAN that lies elsewhere than the MS, D_s blames whoever keeps the MS's place.
-            "D_s_reg": lambda: d_s(fused, ms, moved, ratio=ratio, convention=phase, valid=valid),
-            "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
-        }
-    )
+    indices = {
+        "D_lambda_K": lambda: d_lambda_k(
+            fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
+        ),
+        "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
+        "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
+    }
+    if case.knowledge.shift != STILL:
+        # Beside a PAN that lies elsewhere than the MS, D_s blames whoever keeps the MS's place.
+        moved = case.registered.pan[0].to(pan.dtype)
+        indices["D_s_reg"] = lambda: d_s(
+            fused, ms, moved, ratio=ratio, convention=phase, valid=valid
+        )
+    values = _measured(indices)
+    values.setdefault("D_s_reg", values["D_s"])
     for name, spatial in (("HQNR", "D_s"), ("HQNR_reg", "D_s_reg")):
         values[name] = (1 - values["D_lambda_K"]) * (1 - values[spatial])
     return {name: values[name] for name in INDICES["full"]}
