@@ -9,7 +9,7 @@ PART is one of
   data         kinds and numbers of photographs
   one-shot     full- and freeze-tuning and training from scratch on one pair, and what is forgotten
   softness     the dial at full resolution, and the sensor's nominal row instead of a measurement
-  failures     the worst tiles of each scene
+  failures     the worst tiles of each scene, and a picture of each worst
   sensors      the seed paper's six sensors by simulation, WorldView-4 among them
   hqnr         HQNR at full resolution by what the network is told; of the truth, one level down
   adapt        what `fuse --adapt` gains on each scene in 10 and 30 seconds
@@ -28,7 +28,8 @@ from pathlib import Path
 
 import torch
 from study_adapt import adaptation
-from study_fixed import failures, one_shot, softness
+from study_failures import failures
+from study_fixed import one_shot, softness
 from study_hqnr import hqnr
 from study_simulated import sensors
 from study_trained import data, families, simulation

@@ -1,11 +1,11 @@
-"""Parts of the study about weights that are there: tuning on one pair, the dial, the failures."""
+"""Parts of the study about weights that are there: tuning on one pair, the dial."""
 
 import argparse
 import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -17,11 +17,10 @@ from torch import Tensor, nn
 
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.errors import SceneError
-from fusiontrain.filters import upsample
 from fusiontrain.knowledge import learn
 from fusiontrain.leakage import refuse_shared_pixels
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
-from fusiontrain.protocols import BLOCK, Case, full, judge, network
+from fusiontrain.protocols import Case, full, judge, network
 from fusiontrain.recipes.one_shot import ONE_SHOT
 from fusiontrain.scenes.find import Entry, find_scenes
 from fusiontrain.tuning import tune
@@ -29,8 +28,6 @@ from shards.sensors import GENERIC
 
 DIAL = (0.1, 0.3, 0.5, 0.7, 0.9)
 SCRATCH_RATE = 2e-3  # of a network that starts from nothing
-TILE = 4 * BLOCK  # PAN pixels a side
-WORST = 3  # tiles of a scene
 Cases = Callable[[Entry], Case]
 
 
@@ -196,68 +193,4 @@ def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
             (result,) = judge(chosen, [contender])
             if all(map(math.isfinite, result.indices.values())):
                 found.setdefault(name, {})[case.name] = result.indices
-    return found
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tile:
-    """A square of a scene: error of the network over the best of EXP and the injection's, there."""
-
-    scene: str
-    row: int
-    column: int
-    ratio: float  # of root mean square errors in the bands' spreads
-    detail: float  # spread of PAN's fine detail over the scene's
-    explained: float  # correlation of PAN, seen as MS, with the mean of the bands
-
-
-def failures(args: argparse.Namespace) -> str:
-    """Where the network is worst against what it starts from, and what is special there."""
-    path = args.work / "failures.json"
-    if not path.exists() and not args.table:
-        net, info = load_checkpoint(args.weights)
-        start = build_model(info.model, **info.sizes)
-        found = [t for c in read_cases(args.scenes) for t in _tiles(c, net, start)]
-        args.work.mkdir(parents=True, exist_ok=True)
-        save(path, {"tiles": [{k: getattr(t, k) for k in Tile.__slots__} for t in found]})
-    tiles = [Tile(**one) for one in json.loads(path.read_text())["tiles"]]
-    lines = [
-        "| scene | row, column | error over the start's | detail | PAN explained |",
-        "|---|---|---|---|---|",
-    ]
-    for scene in dict.fromkeys(tile.scene for tile in tiles):
-        mine = sorted((t for t in tiles if t.scene == scene), key=lambda t: -t.ratio)
-        lines += [
-            f"| {t.scene} | {t.row}, {t.column} | {t.ratio:.3f} | {t.detail:.2f} "
-            f"| {t.explained:.2f} |"
-            for t in mine[:WORST]
-        ]
-    return "\n".join(lines)
-
-
-@torch.inference_mode()
-def _tiles(case: Case, net: nn.Module, start: nn.Module) -> list[Tile]:
-    batch, truth = case.registered, case.truth
-    assert truth is not None
-    spread = truth.std((-2, -1), keepdim=True).clamp_min(1e-6)
-    errors = [((one(batch)[0] - truth) / spread).square().mean(0) for one in (net, start)]
-    pan, low = batch.pan[0, 0], upsample(batch.ms, batch.ratio)[0].mean(0)
-    fine = pan - upsample(torch.nn.functional.avg_pool2d(batch.pan, batch.ratio), batch.ratio)[0, 0]
-    side = min(TILE, *truth.shape[1:])
-    found = []
-    for row in range(0, truth.shape[1] - side + 1, side):
-        for column in range(0, truth.shape[2] - side + 1, side):
-            here = (slice(row, row + side), slice(column, column + side))
-            mine, theirs = (float(e[here].mean().sqrt()) for e in errors)
-            both = torch.stack([pan[here].flatten(), low[here].flatten()])
-            found.append(
-                Tile(
-                    scene=case.name,
-                    row=row,
-                    column=column,
-                    ratio=mine / max(theirs, 1e-9),
-                    detail=float(fine[here].std() / fine.std().clamp_min(1e-9)),
-                    explained=float(torch.nan_to_num(torch.corrcoef(both)[0, 1])),
-                )
-            )
     return found

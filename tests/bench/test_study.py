@@ -10,6 +10,7 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
+from PIL import Image
 
 from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
@@ -230,6 +231,8 @@ def test_the_dial_and_the_failures(study, scenes, weights, tmp_path, capsys):
         assert f"| {name} |" in said
     assert tiles
     assert all("| 1.000 |" in line for line in tiles)
+    with Image.open(tmp_path / "failures" / "a.webp") as picture:
+        assert (4 * 2 * 64, 2 * 64) == picture.size
 
 
 def test_reduced_data_are_told_what_their_sensor_shows(study, scenes, tmp_path):
