@@ -238,12 +238,16 @@ def _stoppably(work: Callable[[], None], *, reads: Path) -> None:
     for: one still in GDAL while the interpreter takes GDAL down has crashed the process.
     """
     caught: list[BaseException] = []
+    # Not thread.join: Python 3.11's takes a thread for ended if a signal's exception falls into it.
+    ended = threading.Event()
 
     def run() -> None:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - raised again below
             caught.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=run, daemon=True, name="writing COG")
     try:
@@ -253,12 +257,12 @@ def _stoppably(work: Callable[[], None], *, reads: Path) -> None:
             thread.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        while thread.is_alive():
-            thread.join(0.1)
+        while not ended.wait(0.1):
+            pass
     except BaseException:
         os.truncate(reads, 0)
         if thread.ident is not None:
-            thread.join()
+            ended.wait()
         raise
     if caught:
         raise caught[0]
