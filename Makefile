@@ -77,7 +77,7 @@ study: $(READY)
 	$(BIN)/python bench/study.py $(PART) --photos $(PHOTOS) --scenes $(SCENES) $(STUDY)
 
 # make weights [PHOTOS=DIR] [STEPS='--max-steps 20']: the shipped weights, from photographs to
-# runs/weights/{default,small}/model.safetensors, in two legs; few STEPS try the chain
+# runs/weights/{default,small}/model.safetensors; few STEPS try the chain
 TRAINED := runs/weights
 BUILD := $(BIN)/simgen build --dataset folder --source $(PHOTOS) --workers $(WORKERS) --draws
 ON := $(BIN)/fusiontrain finetune --recipe release_more --shards \
@@ -93,8 +93,7 @@ weights: $(READY)
 	$(BUILD) 1 --seed 1 --recipe sensor-quiet-x2 --bands 4 7 --out $(TRAINED)/x2-1
 	$(PRETRAIN) --recipe release --out $(TRAINED)/default-first $(STEPS)
 	$(ON) $(TRAINED)/default-first/model.safetensors --out $(TRAINED)/default $(STEPS)
-	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small-first $(STEPS)
-	$(ON) $(TRAINED)/small-first/model.safetensors --max-steps 4000 --out $(TRAINED)/small $(STEPS)
+	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small $(STEPS)
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

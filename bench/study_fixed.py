@@ -185,9 +185,10 @@ def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
         except SceneError:
             continue
         nominal = _nominal(case)
-        settings = {"measured, the sensor's MTF": case, "nominal": _told(case, nominal)}
+        settings = {"auto, the sensor's MTF": case, "nominal": _told(case, nominal)}
+        settings["measured, the sensor's MTF"] = _told(case, measured.of_ms or nominal)
         told = replace(case.knowledge, mtf=measured.mtf, softness=measured.softness)
-        settings["measured, the MTF too (fuse)"] = replace(case, knowledge=told)
+        settings["auto, the MTF too (fuse)"] = replace(case, knowledge=told)
         settings |= {f"{value:.1f}": _told(case, value) for value in DIAL}
         for name, chosen in settings.items():
             (result,) = judge(chosen, [contender])

@@ -1,7 +1,7 @@
 """A part of the study: what HQNR, which no truth goes into, says of networks and of the truth.
 
-At full resolution: the network as `fuse` runs it, with the softness no softer than a nominal
-sensor's, and with PAN as it came, which is what the classical methods of the bar have. One level
+At full resolution: the network as `fuse` runs it, with the softness that the MS has even where
+that is softer than nominal, and with PAN as it came, which is what the bar's methods have. One level
 down, where the truth is known: HQNR of the truth itself, of the network, of every classical
 method, plain or soft. An index that the truth does not win cannot be asked of a fusion.
 """
@@ -25,7 +25,6 @@ from fusiontrain.models.registry import find_model
 from fusiontrain.protocols import BLOCK, Case, Contender, classical, full, judge, network
 from fusiontrain.registration import STILL
 from fusiontrain.scenes.find import Entry, find_scenes
-from shards.sensors import NOMINAL_MS
 
 TRUTH, NETWORK = "the truth", "network"
 COLUMNS = ("HQNR", "HQNR_reg", "D_lambda_K", "D_s")
@@ -58,12 +57,13 @@ def _ways(entry: Entry, contender: Contender) -> Figures:
     """Indices of full resolution by what the network is told."""
     case = full(entry.load())
     known = case.knowledge
-    crisp = replace(known, softness=known.softness.clamp_min(NOMINAL_MS))
+    assert known.of_ms is not None
+    soft = replace(known, softness=torch.full_like(known.softness, known.of_ms))
     told = {
-        "softness measured, PAN registered": known,
-        "no softer than nominal, PAN registered": crisp,
-        "softness measured, PAN as it came": replace(known, shift=STILL),
-        "no softer than nominal, PAN as it came": replace(crisp, shift=STILL),
+        "as `fuse` does": known,
+        "softness as measured": soft,
+        "PAN as it came": replace(known, shift=STILL),
+        "softness as measured, PAN as it came": replace(soft, shift=STILL),
     }
     found: Figures = {}
     for way, one in told.items():

@@ -15,13 +15,17 @@ def release() -> TrainConfig:
 
 
 def release_small() -> TrainConfig:
-    """The same for `anyband-small`, in a sixth of the time."""
+    """The same for `anyband-small`, in a sixth of the time: all of its training.
+
+    Score: fusiontrain/weights/small.md. 4,000 steps more by `release_more` gave ERGAS .821 for
+    .823 of the best classical method's, and 1.035 for 1.025 on the worst scene: not taken.
+    """
     return replace(release(), model="anyband-small", max_steps=5_000)
 
 
 def release_more() -> TrainConfig:
-    """The second leg of both: on from their weights at half the rate, on draws not seen before.
+    """The default's second leg: on from its weights at half the rate, on draws not seen before.
 
-    Score: fusiontrain/weights/default.md.
+    Cost: an hour on one core (AVX-512), others busy. Score: fusiontrain/weights/default.md.
     """
     return replace(release(), learning_rate=1e-3, max_steps=8_000)

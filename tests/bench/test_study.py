@@ -155,7 +155,7 @@ def test_what_hqnr_says_of_the_truth(study, scenes, weights, tmp_path, capsys):
     assert 0 == study.main(["hqnr", "--work", str(tmp_path), "--bar", str(bar), "--table"])
 
     assert first == capsys.readouterr().out
-    ways = [line for line in first.splitlines() if line.startswith(("| softness", "| no softer"))]
+    ways = [line for line in first.splitlines() if line.startswith(("| as", "| softness", "| PAN"))]
     assert 4 == len(ways)
     assert all(line.endswith("| 1 of 2 | 1 of 2 |") for line in ways)
     down = json.loads((tmp_path / "hqnr" / "a.json").read_text())["down"]
@@ -227,7 +227,7 @@ def test_the_dial_and_the_failures(study, scenes, weights, tmp_path, capsys):
     assert 0 == study.main(["failures", *given])
     tiles = [line for line in capsys.readouterr().out.splitlines() if line[:4] in ("| a ", "| b ")]
 
-    for name in ("measured", "nominal", "measured, the MTF too (fuse)", "0.1", "0.9"):
+    for name in ("measured", "nominal", "auto, the MTF too (fuse)", "0.1", "0.9"):
         assert f"| {name} |" in said
     assert tiles
     assert all("| 1.000 |" in line for line in tiles)
