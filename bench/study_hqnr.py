@@ -1,9 +1,9 @@
 """A part of the study: what HQNR, which no truth goes into, says of networks and of the truth.
 
 At full resolution: the network as `fuse` runs it, with the softness that the MS has even where
-that is softer than nominal, and with PAN as it came, which is what the bar's methods have. One level
-down, where the truth is known: HQNR of the truth itself, of the network, of every classical
-method, plain or soft. An index that the truth does not win cannot be asked of a fusion.
+that is softer than nominal, and with PAN as it came, which is what the bar's methods have.
+One level down, where the truth is known: HQNR of the truth itself, of the network, of every
+classical method, plain or soft. What the truth does not win cannot be asked of a fusion.
 """
 
 import argparse

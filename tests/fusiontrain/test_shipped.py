@@ -1,5 +1,6 @@
 """The weights that come with the package: whole, small, described, and good where nobody looked."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import torch
 
 from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
-from fusiontrain.metrics import ergas, q2n, sam
+from fusiontrain.metrics import ergas, hqnr, q2n, sam
 from fusiontrain.models.registry import find_model
 from fusiontrain.protocols import RIM, classical, judge, network, reduced
 from fusiontrain.scenes.find import find_scenes
 from fusiontrain.shipped import FOLDER, NAMES, find_weights
 from shards.manifest import file_sha256
+from shards.sensors import find_sensor
 
 ROOT = Path(__file__).parents[2]
+ALIGNED = ["--assume-aligned", "-q"]  # scenes of benchmarks have no geotransform
+CARD = (FOLDER / "default.md").read_text()
 MOST = {"default": 4_000_000, "small": 500_000}  # bytes
 FIELD = ("GSA", "MTF-GLP-FS", "BT-H", "MTF-GLP-HPM-R", "AWLP")  # each plain and soft
 
@@ -74,6 +78,27 @@ def test_without_a_flag_fuse_takes_the_default(tmp_path, capsys):
     with rasterio.open(out) as file:
         assert (5, 96, 96) == (file.count, file.height, file.width)
         assert file_sha256(find_weights()) == file.tags()["PANPRIOR_WEIGHTS_SHA256"]
+
+
+@pytest.mark.parametrize("scene", ["IKONOS_grip_1", "SPOT6_liqilei_cropland"])
+def test_fuse_gives_the_cards_figures(shared, tmp_path, scene):
+    """HQNR of what `fuse PAN MS OUT --sensor` writes, by the metric alone, is the card's."""
+    folder, out = shared("data/real"), tmp_path / "out.tif"
+    pan, ms = (folder / f"{scene}_{kind}.tif" for kind in ("pan", "ms"))
+    (row,) = [r for r in CARD.splitlines() if r.startswith(f"| {scene} |")]
+    told = float(row.split("|")[-2].split("/")[0].strip(" *"))
+    sensor = find_sensor(json.loads((folder / f"{scene}.json").read_text())["sensor"])
+
+    assert 0 == main(["fuse", str(pan), str(ms), str(out), "--sensor", sensor.name, *ALIGNED])
+
+    with rasterio.open(out) as file, rasterio.open(pan) as sharp, rasterio.open(ms) as blurred:
+        side = [n // 32 * 32 for n in file.shape]
+        images = [torch.from_numpy(one.read().astype("float32")) for one in (file, blurred, sharp)]
+    sides = (side, [n // 4 for n in side], side)
+    fused, low, grey = (x[:, :h, :w] for x, (h, w) in zip(images, sides, strict=True))
+    gains = sensor.gains(len(low))
+    value = float(hqnr(fused, low, grey, mtf=gains, convention="aligned"))
+    assert told == pytest.approx(value, abs=0.0011)  # the card's digits, whole DN of the file
 
 
 @pytest.mark.slow
