@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
+from ablate import case_of, told_softness
 from fuse import GRID
 from rasterio.transform import Affine
 from record import command_line, record
 from rivals_fuse import LIBRARIES, OURS, Failed, Program, measure, rivals, write
 from torch import Tensor
 
-from fusiontrain.protocols import BETTER_HIGH, Case, Contender, classical, full, judge, reduced
+from fusiontrain.protocols import BETTER_HIGH, Case, Contender, classical, full, judge
 from fusiontrain.scenes.find import find_scenes
 from shards.errors import PanpriorError
 
@@ -59,18 +60,20 @@ def quality(args: argparse.Namespace, room: Path) -> None:
         (one,) = entrants([args.weights])
         contenders.append(Contender(name=NETWORK, fuse=one.contender.fuse))
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # (scene, protocol)
-    for entry in find_scenes([args.scenes]):
+    entries = find_scenes([args.scenes])
+    softness = told_softness(entries)
+    for entry in entries:
         if args.names and entry.name not in args.names:
             continue
-        for protocol, make in (("reduced", reduced), ("full", full)):
+        for protocol, indices in INDICES.items():
             if args.protocol not in (protocol, "both"):
                 continue
             try:
-                case = make(entry.load())
+                case = full(entry.load()) if protocol == "full" else case_of(entry, softness)
             except PanpriorError as error:
                 print(f"left out: {entry.name}, {protocol}: {error}")
                 continue
-            found[entry.name, protocol] = _judged(case, contenders, INDICES[protocol])
+            found[entry.name, protocol] = _judged(case, contenders, indices)
             told = {" ".join(key): value for key, value in found.items()}
             record("fuse beside others: quality", told, command=command_line(), libraries=LIBRARIES)
     _print_means(found, [one.name for one in contenders])
