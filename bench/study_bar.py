@@ -15,6 +15,7 @@ from shards.errors import PanpriorError
 
 LOWER = ("ERGAS", "SAM")
 INDICES = (*LOWER, "Q2n")
+JUDGED_BY = {"reduced": INDICES, "full": ("HQNR", "HQNR_reg")}
 HEAD = "ERGAS | SAM | Q2n | better in ERGAS on |"
 
 
@@ -30,37 +31,23 @@ def bar_of(args: argparse.Namespace, cases: Sequence[Case]) -> Figures:
     return found
 
 
-def best_classical(rows: Sequence[dict], kinds: Sequence[str] = ("plain", "soft")) -> Figures:
-    """Of a benchmark's rows at reduced resolution. Raises: PanpriorError if it has none."""
+def best_classical(
+    rows: Sequence[dict], kinds: Sequence[str] = ("plain", "soft"), *, protocol: str = "reduced"
+) -> Figures:
+    """Scene -> index -> the best of a benchmark's rows. Raises: PanpriorError if it has none."""
     bar: Figures = {}
     for row in rows:
-        if row["protocol"] != "reduced" or kind_of(row["method"]) not in kinds:
+        if row["protocol"] != protocol or kind_of(row["method"]) not in kinds:
             continue
         scene = bar.setdefault(row["scene"], {})
-        for index in INDICES:
+        for index in JUDGED_BY[protocol]:
             value = row["indices"].get(index)
-            if value is None:
+            if value is None or not math.isfinite(value):
                 continue
             better = min if index in LOWER else max
             scene[index] = better(scene.get(index, value), value)
     if not bar:
-        raise PanpriorError("--bar holds no classical method at reduced resolution")
-    return bar
-
-
-def best_fullres(rows: Sequence[dict], kinds: Sequence[str] = ("plain", "soft")) -> Figures:
-    """Scene -> HQNR and HQNR_reg of the best. Raises: PanpriorError if there is none."""
-    bar: Figures = {}
-    for row in rows:
-        if row["protocol"] != "full" or kind_of(row["method"]) not in kinds:
-            continue
-        scene = bar.setdefault(row["scene"], {})
-        for index in ("HQNR", "HQNR_reg"):
-            value = row["indices"].get(index)
-            if value is not None and math.isfinite(value):
-                scene[index] = max(scene.get(index, value), value)
-    if not bar:
-        raise PanpriorError("--bar holds no classical method at full resolution")
+        raise PanpriorError(f"--bar holds no classical method of the protocol {protocol}")
     return bar
 
 

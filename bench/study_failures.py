@@ -28,7 +28,7 @@ SCALE, NEAREST = 2, Resampling.NEAREST  # of pictures
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tile:
-    """A square of a scene: error of the network over the best of EXP and the injection's, there."""
+    """A square of a scene: error of the network over its start's, the injection's, there."""
 
     scene: str
     row: int

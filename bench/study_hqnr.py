@@ -15,7 +15,7 @@ from statistics import fmean
 
 import torch
 from ablate import Figures, case_of, save, told_softness
-from study_bar import best_fullres
+from study_bar import best_classical
 from torch import Tensor
 
 from fusiontrain.checkpoints import load_checkpoint
@@ -49,7 +49,9 @@ def hqnr(args: argparse.Namespace) -> str:
             print(f"hqnr: {error}", flush=True)
         save(path, told)
     kept = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    bar = None if args.bar is None else best_fullres(json.loads(args.bar.read_text())["rows"])
+    bar = None
+    if args.bar is not None:
+        bar = best_classical(json.loads(args.bar.read_text())["rows"], protocol="full")
     return f"{_ways_table(kept, bar)}\n\n{_down_table(kept)}"
 
 
@@ -65,12 +67,10 @@ def _ways(entry: Entry, contender: Contender) -> Figures:
         "PAN as it came": replace(known, shift=STILL),
         "softness as measured, PAN as it came": replace(soft, shift=STILL),
     }
-    found: Figures = {}
-    for way, one in told.items():
-        # Judged beside the same registered PAN, however the network saw it.
-        (result,) = judge(replace(case, knowledge=one), [contender])
-        found[way] = _indices(case, result.fused)
-    return found
+    # Judged beside the same registered PAN, however the network saw it.
+    with torch.inference_mode():
+        fused = {way: contender.fuse(replace(case, knowledge=one)) for way, one in told.items()}
+    return {way: _indices(case, image) for way, image in fused.items() if image is not None}
 
 
 def _one_level_down(case: Case, contender: Contender) -> Figures:
