@@ -27,16 +27,16 @@ import torch
 from torch import Tensor, nn
 from variants import VARIANTS, Variant
 
-from fusiontrain.batch import PanBatch
+from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.shard_location import find_set
 from fusiontrain.errors import SceneError
-from fusiontrain.indexed import IndexedShards, ShardSet, batches
-from fusiontrain.knowledge import measure_softness
+from fusiontrain.evaluation.protocols import BORDER, Case, mean_softness, reduced
+from fusiontrain.fusion.sensor_model import measure_softness
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.imaging.shift_estimation import STILL
 from fusiontrain.metrics import ergas, q2n, sam
-from fusiontrain.models.anyband import AnyBand
-from fusiontrain.places import find_set
-from fusiontrain.protocols import RIM, Case, mean_softness, reduced
-from fusiontrain.registration import STILL
-from fusiontrain.scenes.find import Entry, find_scenes
+from fusiontrain.models.anyband.convolutional import AnyBand
+from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from shards.sensors import GENERIC
 
 BATCH, RATE, WARM, FALL, AVERAGE = 8, 2e-3, 50, 0.3, 0.995
@@ -138,7 +138,7 @@ def read_cases(paths: Sequence[Path]) -> list[Case]:
     return cases
 
 
-def told_softness(entries: Sequence[Entry]) -> dict[str, float]:
+def told_softness(entries: Sequence[SceneEntry]) -> dict[str, float]:
     """Sensor -> the mean of what its real pairs show."""
     seen = []
     for entry in entries:
@@ -151,7 +151,7 @@ def told_softness(entries: Sequence[Entry]) -> dict[str, float]:
     return mean_softness(seen)
 
 
-def case_of(entry: Entry, told: Mapping[str, float]) -> Case:
+def case_of(entry: SceneEntry, told: Mapping[str, float]) -> Case:
     """Wald's protocol. Raises: SceneError."""
     scene = entry.load()
     return reduced(scene, softness=None if scene.gt is None else told.get(scene.sensor.name))
@@ -185,7 +185,7 @@ def indices(
     net: nn.Module, seen: PanBatch, truth: Tensor | None, valid: Tensor | None
 ) -> dict[str, float]:
     assert truth is not None
-    rim = slice(RIM, -RIM)
+    rim = slice(BORDER, -BORDER)
     fused, truth = net(seen)[0][:, rim, rim], truth[:, rim, rim]
     valid = None if valid is None else valid[rim, rim]
     return {

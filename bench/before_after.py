@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from fusiontrain import pansharpen
-from fusiontrain.pictures import colour_picture, stretch_of
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.evaluation.rendering import colour_picture, stretch_of
+from fusiontrain.scenes.discovery import find_scenes
 
 SIDE, SCALE, GAP = 160, 2, 6  # PAN pixels shown; picture pixels of one; white between
 MOST = 100_000  # bytes a picture

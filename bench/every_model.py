@@ -23,11 +23,11 @@ import rasterio
 import torch
 from torch import nn
 
-from fusiontrain.checkpoints import load_checkpoint, save_checkpoint
-from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.losses import LOSSES
+from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.models.checkpoints import load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
-from fusiontrain.recipes import find_recipe
+from fusiontrain.training.losses import LOSSES
+from fusiontrain.training.recipes import find_recipe
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

@@ -17,7 +17,7 @@ import torch
 from rasterio.transform import Affine
 
 from fusiontrain import pansharpen
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
@@ -78,19 +78,19 @@ def seam(args: argparse.Namespace, room: Path) -> None:
 
 def half(args: argparse.Namespace, room: Path) -> None:
     weights = args.weights or fresh_weights(room / "w.safetensors")
-    from fusiontrain.fuser import Choice, make_fuser
-    from fusiontrain.knowledge import learn
-    from fusiontrain.pansharpening import fuse_to_array
+    from fusiontrain.fusion.fuse_scene import fuse_to_array
+    from fusiontrain.fusion.make_fuser import FusionOptions, make_fuser
+    from fusiontrain.fusion.sensor_model import estimate_sensor_model
     from fusiontrain.scenes.scene import Scene
     from shards.sensors import find_sensor
 
     torch.set_num_threads(args.threads)
     pan, ms = (torch.from_numpy(x.astype(np.float32)) for x in scene(512, 512, args.bands))
     ground = Scene(name="made", ms=ms, pan=pan)
-    known = learn(ground, sensor=find_sensor("IKONOS"), softness=0.3)
+    known = estimate_sensor_model(ground, sensor=find_sensor("IKONOS"), softness=0.3)
     outs = []
     for bf16 in (False, True):
-        fuser = make_fuser(Choice(weights=weights, bf16=bf16))
+        fuser = make_fuser(FusionOptions(weights=weights, bf16=bf16))
         started = time.monotonic()
         outs.append(
             fuse_to_array(

@@ -27,9 +27,9 @@ import torch
 from record import RESULTS, command_line, record
 from torch import nn
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.losses import relative_l1
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import MODELS, build_model
+from fusiontrain.training.losses import relative_l1
 
 BANDS, RATIO, BATCH = 4, 4, 8
 BARS = ("pannet", "fusionnet")

@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from simgen.config import Recipe
-from simgen.draws import Draw
+from simgen.sampling import SampleParameters
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @torch.inference_mode()
-def simulate(jpeg: bytes, draw: Draw, recipe: Recipe, *, noisy: bool = True) -> Arrays:
+def simulate(jpeg: bytes, draw: SampleParameters, recipe: Recipe, *, noisy: bool = True) -> Arrays:
     """(gt, ms, pan) uint16, as engine.make() gives them, but for the noise's own numbers."""
     size, fine, ratio = recipe.tile * recipe.oversample, recipe.oversample, recipe.ratio
     light = to_light(photograph(jpeg, draw), draw)
@@ -62,7 +62,7 @@ def simulate(jpeg: bytes, draw: Draw, recipe: Recipe, *, noisy: bool = True) -> 
     return made[0], made[1], made[2]
 
 
-def photograph(jpeg: bytes, draw: Draw) -> Tensor:
+def photograph(jpeg: bytes, draw: SampleParameters) -> Tensor:
     """The crop on the scene grid, retouched: (3, h, w) in 0..1."""
     row, column, height, width = draw.crop
     with Image.open(io.BytesIO(jpeg)) as image:
@@ -85,11 +85,11 @@ def photograph(jpeg: bytes, draw: Draw) -> Tensor:
     return (image * 255).round() / 255
 
 
-def to_light(image: Tensor, draw: Draw) -> Tensor:
+def to_light(image: Tensor, draw: SampleParameters) -> Tensor:
     return image**draw.gamma
 
 
-def place(light: Tensor, draw: Draw, size: int) -> Tensor:
+def place(light: Tensor, draw: SampleParameters, size: int) -> Tensor:
     """The photograph and its mirror images, cut at the drawn corner."""
     wide = torch.cat([light, light.flip(2)], 2)
     extended = torch.cat([wide, wide.flip(1)], 1)
@@ -106,7 +106,7 @@ def features(scene: Tensor) -> Tensor:
     return torch.stack([red, green, blue, vegetation, water])
 
 
-def reflectances(scene: Tensor, draw: Draw) -> Tensor:
+def reflectances(scene: Tensor, draw: SampleParameters) -> Tensor:
     """Tints of soft classes of colour."""
     logits, tints = (torch.from_numpy(part) for part in draw.materials)
     classes = torch.einsum("kc,chw->khw", logits[:, :3], torch.sqrt(scene))
@@ -114,7 +114,7 @@ def reflectances(scene: Tensor, draw: Draw) -> Tensor:
     return torch.einsum("dk,khw->dhw", tints, share)
 
 
-def move(image: Tensor, draw: Draw) -> Tensor:
+def move(image: Tensor, draw: SampleParameters) -> Tensor:
     """Soft ellipses, swapped with the ground beside them."""
     moved = image.clone()
     for mover in draw.movers:
@@ -160,7 +160,7 @@ def observe(image: Tensor, kernels_CR2K: np.ndarray, step: int) -> Tensor:
     return F.conv2d(padded, kernels, stride=step, groups=image.shape[0])[0]
 
 
-def detector(image: Tensor, draw: Draw, read: Tensor) -> Tensor:
+def detector(image: Tensor, draw: SampleParameters, read: Tensor) -> Tensor:
     """Stripes, then noise: common to the bands in part, and not quite white."""
     if any(draw.stripes):
         lines = (len(image), 1, image.shape[2]) if draw.stripes_down else (*image.shape[:2], 1)
@@ -180,7 +180,7 @@ def detector(image: Tensor, draw: Draw, read: Tensor) -> Tensor:
     return image + torch.sqrt(read**2 + draw.shot_noise * image.clamp(min=0)) * noise
 
 
-def compress(numbers: Tensor, draw: Draw) -> Tensor:
+def compress(numbers: Tensor, draw: SampleParameters) -> Tensor:
     """JPEG's cosines, quantised with one step, and back."""
     step, level = max(1.0, draw.compression * 2**draw.bits), 2 ** (draw.bits - 1)
     frequency, sample = torch.arange(8)[:, None], torch.arange(8)[None]

@@ -20,9 +20,9 @@ import webdataset as wds
 from record import command_line, record
 from torch.utils.data import DataLoader, Dataset
 
-from fusiontrain.indexed import IndexedShards, ShardSet, batches
-from fusiontrain.mapped import Listed, forget_open
-from fusiontrain.reader import read_shard
+from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.shard_file import ShardRef, forget_open
+from fusiontrain.data.stream import read_shard
 from shards.index import dali_index
 from shards.manifest import Manifest, ShardRow, file_sha256
 from shards.schema import Facts, encode_array
@@ -106,7 +106,7 @@ def in_process(folder: Path, files: Path, count: int) -> dict[str, Callable[[], 
     crops = indexed(folder, crop=CROP, turned=True)
     tars = [str(p) for p in sorted(folder.glob("*.tar"))]
     manifest = Manifest.load(folder)
-    listed = [Listed(folder=folder, manifest=manifest, row=row) for row in manifest.shards]
+    listed = [ShardRef(folder=folder, manifest=manifest, row=row) for row in manifest.shards]
     source = {d.nbytes: np.ones((count // BATCH, d.nbytes), np.uint8) for d in (whole, crops)}
 
     def ours(data: IndexedShards, *, first: bool) -> Callable[[], None]:
@@ -142,7 +142,7 @@ def in_process(folder: Path, files: Path, count: int) -> dict[str, Callable[[], 
         "tiles: plain webdataset .decode()": lambda: drain(
             wds.WebDataset(tars, shardshuffle=False).decode(), count
         ),
-        "tiles: fusiontrain/reader.py (webdataset, checked)": lambda: (
+        "tiles: fusiontrain/data/stream.py (webdataset, checked)": lambda: (
             [drain(read_shard(one), count) for one in listed] and None
         ),
         "tiles: DataLoader over .npy files, in batches": lambda: drain(
@@ -183,8 +183,8 @@ def with_a_worker(folder: Path, files: Path, count: int) -> dict[str, float]:
 
 def training(folder: Path, rounds: int) -> dict[str, float]:
     """Steps a second of the default network: on shards, and on one batch held in memory."""
-    from fusiontrain.losses import relative_l1
     from fusiontrain.models.registry import build_model
+    from fusiontrain.training.losses import relative_l1
 
     data = IndexedShards([ShardSet(folder=folder)], batch=8, crop=CROP, seed=0)
     torch.manual_seed(0)

@@ -20,8 +20,8 @@ from record import command_line, record
 from rivals_fuse import LIBRARIES, OURS, Failed, Program, measure, rivals, write
 from torch import Tensor
 
-from fusiontrain.protocols import BETTER_HIGH, Case, Contender, classical, full, judge
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.evaluation.protocols import BETTER_HIGH, Case, Contender, classical, full, judge
+from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import PanpriorError
 
 INDICES = {"reduced": ("ERGAS", "SAM", "Q2n"), "full": ("HQNR",)}
@@ -55,9 +55,9 @@ def quality(args: argparse.Namespace, room: Path) -> None:
     if args.weights is None:
         print("left out: the network; give --weights")
     else:
-        from fusiontrain.entrants import entrants
+        from fusiontrain.evaluation.contenders import load_networks
 
-        (one,) = entrants([args.weights])
+        (one,) = load_networks([args.weights])
         contenders.append(Contender(name=NETWORK, fuse=one.contender.fuse))
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # (scene, protocol)
     entries = find_scenes([args.scenes])

@@ -12,8 +12,8 @@ import torch
 from record import command_line, record
 from torch import Tensor
 
-from fusiontrain.models.scan import plain_scan, selective_scan
-from fusiontrain.models.ssd import plain_ssd, ssd
+from fusiontrain.models.layers.selective_scan import plain_scan, selective_scan
+from fusiontrain.models.layers.ssd import plain_ssd, ssd
 
 FEATURES, STATES, HEADS = 64, 16, 4
 BESIDE = 2048  # tokens at which the loops are measured too

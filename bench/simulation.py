@@ -27,23 +27,23 @@ from record import command_line, record
 
 from shards.schema import decode_sample, packed_members, plain_members
 from shards.tar import read_samples
-from simgen import graph, pipeline
-from simgen.build import Progress, run_build
+from simgen.building.build import Progress, run_build
+from simgen.building.plan import Plan
+from simgen.building.shard import build_shard
+from simgen.building.shard_writing import write_shard
 from simgen.config import Build
-from simgen.draws import draw_sample
-from simgen.engine import finish
-from simgen.plan import Plan
 from simgen.recipes import find_recipe
-from simgen.shard import build_shard
+from simgen.sampling import sample_parameters
+from simgen.simulate import dali_graph, dispatch
+from simgen.simulate.numpy_engine import finish
 from simgen.sources import open_source
-from simgen.writer import write_shard
 
 SIZE = (500, 375)
 BANDS = 8
 IMAGENET = Path(__file__).parents[2] / "shared/data/photos/imagenet"
 LIBRARIES = ("numpy", "nvidia-dali-cuda130", "pillow", "torch", "blosc2")
 PARTS = ("rivals", "workers", "memory", "writing", "compression")
-Jobs = list[graph.Job]
+Jobs = list[dali_graph.Job]
 
 
 def make_photos(folder: Path, number: int) -> str:
@@ -84,10 +84,10 @@ def on_one_core() -> None:
 def jobs_of(folder: Path, number: int) -> Jobs:
     recipe, jobs = find_recipe("sensor"), []
     for path in sorted(folder.glob("*.jpg"))[:number]:
-        draw = draw_sample(
+        draw = sample_parameters(
             recipe, bands=BANDS, seed=0, key=path.name, height=SIZE[1], width=SIZE[0]
         )
-        jobs.append(graph.Job(image=path.read_bytes(), draw=draw))
+        jobs.append(dali_graph.Job(image=path.read_bytes(), draw=draw))
     return jobs
 
 
@@ -97,13 +97,13 @@ def decode_and_crop(jobs: Jobs) -> int:
     @pipeline_def
     def crops(feed: Callable[..., Any]) -> Any:
         columns = fn.external_source(
-            source=feed, num_outputs=3, batch=True, dtype=list(graph._CROP_FEED[:3])
+            source=feed, num_outputs=3, batch=True, dtype=list(dali_graph._CROP_FEED[:3])
         )
-        return (graph._decode(*columns, "cpu"),)
+        return (dali_graph._decode(*columns, "cpu"),)
 
-    feed = graph._feeder(jobs, lambda job: graph._encoded_row(job)[:3])
-    pipe = crops(feed=feed, **graph._options("cpu", 1))
-    return sum(1 for _ in graph._run(pipe, len(jobs)))
+    feed = dali_graph._feeder(jobs, lambda job: dali_graph._encoded_row(job)[:3])
+    pipe = crops(feed=feed, **dali_graph._options("cpu", 1))
+    return sum(1 for _ in dali_graph._run(pipe, len(jobs)))
 
 
 def in_graph(jobs: Jobs) -> None:
@@ -111,7 +111,7 @@ def in_graph(jobs: Jobs) -> None:
     recipe = find_recipe("sensor")
     for physical in (False, True):
         some = [job for job in jobs if job.draw.optics.physical is physical]
-        seen = graph.observe_in_graph(some, recipe, device="cpu")
+        seen = dali_graph.observe_in_graph(some, recipe, device="cpu")
         for job, images in zip(some, seen, strict=True):
             finish(*images, job.draw, recipe)
 
@@ -136,8 +136,8 @@ def rivals(photos: Path, rounds: int, number: int) -> dict[str, Any]:
 
     runs: dict[str, Callable[[], object]] = {
         "decode and crop alone": lambda: decode_and_crop(jobs),
-        "decode, crop, resize": lambda: list(graph.read_crops(jobs, device="cpu")),
-        "ours, JPEG to arrays": lambda: pipeline.run(jobs, find_recipe("sensor"), device="cpu"),
+        "decode, crop, resize": lambda: list(dali_graph.read_crops(jobs, device="cpu")),
+        "ours, JPEG to arrays": lambda: dispatch.run(jobs, find_recipe("sensor"), device="cpu"),
         "plain torch, JPEG to arrays": lambda: in_torch(jobs),
         "pure DALI graph, JPEG to arrays": lambda: in_graph(jobs),
         "ours, whole build": whole_build,

@@ -15,22 +15,27 @@ from typing import Any
 from record import command_line, record
 from simulation import LIBRARIES, build_of, make_photos, on_one_core, tasks_of
 
-from simgen import engine, pipeline, shard
+from simgen.building import shard
+from simgen.simulate import dispatch, numpy_engine
 
 # Stage -> the functions whose own time, less that of the others here, is counted as its.
 STAGES: dict[str, list[tuple[Any, str]]] = {
-    "DALI: decode, crop, resize": [(pipeline, "read_crops")],
+    "DALI: decode, crop, resize": [(dispatch, "read_crops")],
     "check of the image": [(shard, "examine")],
     "dice: numbers, kernels": [(shard, "draw_sample")],
-    "light, jitter, high-pass, indices": [(engine, "_light"), (engine, "retouched")],
-    "band mixing, tints of materials": [(engine, "_bands")],
+    "light, jitter, high-pass, indices": [(numpy_engine, "_light"), (numpy_engine, "retouched")],
+    "band mixing, tints of materials": [(numpy_engine, "_bands")],
     "placing, texture, objects, warp": [
-        (engine, name) for name in ("observe_scene", "draw_texture", "move_objects", "warp")
+        (numpy_engine, name) for name in ("observe_scene", "draw_texture", "move_objects", "warp")
     ],
-    "optics: blur and decimation": [(engine, "observe_blocks")],
-    "noise, stripes": [(engine, "draw_noise"), (engine, "add_noise"), (engine, "_striped")],
-    "digital numbers": [(engine, "quantise")],
-    "compression artefacts": [(engine, "compressed")],
+    "optics: blur and decimation": [(numpy_engine, "observe_blocks")],
+    "noise, stripes": [
+        (numpy_engine, "draw_noise"),
+        (numpy_engine, "add_noise"),
+        (numpy_engine, "_striped"),
+    ],
+    "digital numbers": [(numpy_engine, "quantise")],
+    "compression artefacts": [(numpy_engine, "compressed")],
     "npy, tar, sha256": [(shard, "_members"), (shard, "write_shard")],
     "rest": [(shard, "_simulated_together")],
 }

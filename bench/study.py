@@ -34,7 +34,7 @@ from study_hqnr import hqnr
 from study_simulated import sensors
 from study_trained import data, families, simulation
 
-from fusiontrain.shipped import DEFAULT, find_weights
+from fusiontrain.models.pretrained_weights import DEFAULT, find_weights
 from shards.errors import PanpriorError
 
 PARTS: dict[str, Callable[[argparse.Namespace], str]] = {

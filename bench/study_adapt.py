@@ -15,13 +15,13 @@ from typing import Any
 
 from ablate import save
 
-from fusiontrain.adapting import Adaptation, adapt
 from fusiontrain.errors import SceneError
-from fusiontrain.fuser import Adapt, Choice, Fuser, make_fuser
-from fusiontrain.knowledge import learn
-from fusiontrain.protocols import Case, judge, network, reduced
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.evaluation.protocols import Case, judge, network, reduced
+from fusiontrain.fusion.make_fuser import AdaptationBudget, Fuser, FusionOptions, make_fuser
+from fusiontrain.fusion.sensor_model import estimate_sensor_model
+from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.scenes.scene import Scene
+from fusiontrain.training.adaptation import Adaptation, adapt
 
 TIMES = (10.0, 30.0)  # seconds; --steps: so many steps instead
 
@@ -30,7 +30,11 @@ def adaptation(args: argparse.Namespace) -> str:
     """Each scene for each time; only scenes whose MS is a truth of its own."""
     folder = args.work / "adapt"
     folder.mkdir(parents=True, exist_ok=True)
-    asked = [Adapt(seconds=s) for s in TIMES] if args.steps is None else [Adapt(steps=args.steps)]
+    asked = (
+        [AdaptationBudget(seconds=s) for s in TIMES]
+        if args.steps is None
+        else [AdaptationBudget(steps=args.steps)]
+    )
     for entry in [] if args.table else find_scenes(args.scenes):
         path = folder / f"{entry.name}.json"
         if path.exists() or (args.only and entry.name not in args.only):
@@ -42,10 +46,10 @@ def adaptation(args: argparse.Namespace) -> str:
     return _table(folder)
 
 
-def _run(weights: Path, scene: Scene, asked: Adapt) -> dict[str, Any]:
-    fuser = make_fuser(Choice(weights=weights, adapt=asked))
+def _run(weights: Path, scene: Scene, asked: AdaptationBudget) -> dict[str, Any]:
+    fuser = make_fuser(FusionOptions(weights=weights, adapt=asked))
     ground = replace(scene, gt=None)
-    _, own = adapt(fuser, ground, learn(ground, sensor=None, softness=None))
+    _, own = adapt(fuser, ground, estimate_sensor_model(ground, sensor=None, softness=None))
     return {"asked": asdict(asked), "own": own.as_data(), "down": _one_level_down(fuser, scene)}
 
 

@@ -8,9 +8,9 @@ from statistics import fmean
 
 from ablate import Figures, against, figures, save, spread
 
-from fusiontrain.models.anyband import AnyBand
-from fusiontrain.protocols import Case
-from fusiontrain.tables import kind_of
+from fusiontrain.evaluation.protocols import Case
+from fusiontrain.evaluation.tables import kind_of
+from fusiontrain.models.anyband.convolutional import AnyBand
 from shards.errors import PanpriorError
 
 LOWER = ("ERGAS", "SAM")

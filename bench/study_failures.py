@@ -14,12 +14,12 @@ from ablate import read_cases, save
 from PIL.Image import Resampling
 from torch import nn
 
-from fusiontrain.checkpoints import load_checkpoint
-from fusiontrain.filters import upsample
+from fusiontrain.evaluation.protocols import BLOCK, Case
+from fusiontrain.evaluation.rendering import beside, colour_picture, error_picture, stretch_of
+from fusiontrain.imaging.filters import upsample
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import build_model
-from fusiontrain.pictures import beside, colour_picture, error_picture, stretch_of
-from fusiontrain.protocols import BLOCK, Case
-from fusiontrain.tiles import Box
 
 TILE = 4 * BLOCK  # PAN pixels a side
 WORST = 3  # tiles of a scene

@@ -15,20 +15,20 @@ from ablate import Figures, case_of, indices, read_cases, save, told_softness
 from study_bar import HEAD, bar_of, row_of
 from torch import Tensor, nn
 
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.errors import SceneError
-from fusiontrain.knowledge import learn
-from fusiontrain.leakage import refuse_shared_pixels
+from fusiontrain.evaluation.leakage import refuse_shared_pixels
+from fusiontrain.evaluation.protocols import Case, full, judge, network
+from fusiontrain.fusion.sensor_model import estimate_sensor_model
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
-from fusiontrain.protocols import Case, full, judge, network
-from fusiontrain.recipes.one_shot import ONE_SHOT
-from fusiontrain.scenes.find import Entry, find_scenes
-from fusiontrain.tuning import tune
+from fusiontrain.scenes.discovery import SceneEntry, find_scenes
+from fusiontrain.training.one_shot import tune
+from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.sensors import GENERIC
 
 DIAL = (0.1, 0.3, 0.5, 0.7, 0.9)
 SCRATCH_RATE = 2e-3  # of a network that starts from nothing
-Cases = Callable[[Entry], Case]
+Cases = Callable[[SceneEntry], Case]
 
 
 def one_shot(args: argparse.Namespace) -> str:
@@ -53,9 +53,9 @@ def one_shot(args: argparse.Namespace) -> str:
     return _one_shot_table(folder, bar)
 
 
-def _families(entries: Sequence[Entry], cases: Cases) -> dict[str, list[Entry]]:
+def _families(entries: Sequence[SceneEntry], cases: Cases) -> dict[str, list[SceneEntry]]:
     """Known sensor -> its scenes that Wald's protocol can judge."""
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[SceneEntry]] = {}
     for entry in entries:
         try:
             sensor = cases(entry).scene.sensor
@@ -70,8 +70,8 @@ def _taught(
     net: nn.Module,
     entry: ModelEntry,
     sizes: dict[str, int],
-    scenes: Sequence[Entry],
-    others: Sequence[Entry],
+    scenes: Sequence[SceneEntry],
+    others: Sequence[SceneEntry],
     cases: Cases,
     steps: int | None,
 ) -> dict[str, object] | None:
@@ -175,13 +175,13 @@ def _nominal(case: Case) -> float:
     return fmean(case.scene.sensor.gains(case.scene.bands))
 
 
-def _dial(entries: Sequence[Entry], contender: object) -> dict[str, Figures]:
+def _dial(entries: Sequence[SceneEntry], contender: object) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     for entry in entries:
         try:
             scene = entry.load()
             case = full(scene)
-            measured = learn(scene, sensor=None, softness=None)
+            measured = estimate_sensor_model(scene, sensor=None, softness=None)
         except SceneError:
             continue
         nominal = _nominal(case)

@@ -18,13 +18,13 @@ from ablate import Figures, case_of, save, told_softness
 from study_bar import best_classical
 from torch import Tensor
 
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.classical import METHODS
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.protocols import BLOCK, Case, Contender, classical, full, judge, network
+from fusiontrain.imaging.shift_estimation import STILL
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import find_model
-from fusiontrain.protocols import BLOCK, Case, Contender, classical, full, judge, network
-from fusiontrain.registration import STILL
-from fusiontrain.scenes.find import Entry, find_scenes
+from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 
 TRUTH, NETWORK = "the truth", "network"
 COLUMNS = ("HQNR", "HQNR_reg", "D_lambda_K", "D_s")
@@ -55,7 +55,7 @@ def hqnr(args: argparse.Namespace) -> str:
     return f"{_ways_table(kept, bar)}\n\n{_down_table(kept)}"
 
 
-def _ways(entry: Entry, contender: Contender) -> Figures:
+def _ways(entry: SceneEntry, contender: Contender) -> Figures:
     """Indices of full resolution by what the network is told."""
     case = full(entry.load())
     known = case.knowledge

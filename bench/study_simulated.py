@@ -13,16 +13,16 @@ from statistics import fmean
 
 from ablate import save
 
-from fusiontrain.bar import PLAIN_AND_SOFT, honest_bar
 from fusiontrain.classical import METHODS
-from fusiontrain.entrants import entrants
-from fusiontrain.mapped import Listed, read_sample
-from fusiontrain.protocols import Contender, classical, judge
-from fusiontrain.simulated import case_of_sample
-from fusiontrain.tables import Row
+from fusiontrain.data.shard_file import ShardRef, read_sample
+from fusiontrain.evaluation.best_classical import PLAIN_AND_SOFT, best_classical_baseline
+from fusiontrain.evaluation.contenders import load_networks
+from fusiontrain.evaluation.protocols import Contender, classical, judge
+from fusiontrain.evaluation.simulated_cases import case_of_sample
+from fusiontrain.evaluation.tables import Row
 from shards.manifest import NAME, Manifest
 from shards.sensors import find_sensor
-from simgen.build import run_build
+from simgen.building.build import run_build
 from simgen.config import Build
 from simgen.recipes import find_recipe
 
@@ -42,7 +42,7 @@ def sensors(args: argparse.Namespace) -> str:
     """Each sensor's samples, and over the best classical method of each."""
     folder = args.work / "sensors"
     folder.mkdir(parents=True, exist_ok=True)
-    (own,) = entrants([args.weights])
+    (own,) = load_networks([args.weights])
     contenders = [*classical(list(METHODS)), own.contender]
     for name in SENSORS:
         path = folder / f"{name}.json"
@@ -78,7 +78,7 @@ def _judged(
     manifest = Manifest.load(build)
     rows = []
     for shard in manifest.shards:
-        listed = Listed(folder=build, manifest=manifest, row=shard)
+        listed = ShardRef(folder=build, manifest=manifest, row=shard)
         for number in range(shard.samples):
             case = case_of_sample(read_sample(listed, number), f"{sensor} {len(rows)}")
             rows += [
@@ -96,7 +96,9 @@ def _table(folder: Path) -> str:
         if not path.exists():
             continue
         rows = [Row(protocol="reduced", **one) for one in json.loads(path.read_text())["rows"]]
-        bars = {one.index: one for one in honest_bar(rows) if one.rivals == PLAIN_AND_SOFT}
+        bars = {
+            one.index: one for one in best_classical_baseline(rows) if one.rivals == PLAIN_AND_SOFT
+        }
         own = [row.indices["ERGAS"] for row in rows if row.method == bars["ERGAS"].network]
         best = (f"{bars[index].mean:.3f}" for index in ("ERGAS", "SAM", "Q2n"))
         lines.append(

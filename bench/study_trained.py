@@ -10,12 +10,12 @@ from ablate import figures, read_cases, save, spread, train
 from study_bar import HEAD, bar_of, row_of
 from variants import Variant
 
-from fusiontrain.losses import consistent_l1
 from fusiontrain.models.registry import MODELS, build_model
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.scenes.discovery import find_scenes
+from fusiontrain.training.losses import consistent_l1
 from shards.errors import PanpriorError
 from shards.manifest import NAME
-from simgen.build import run_build
+from simgen.building.build import run_build
 from simgen.config import Build, Recipe
 from simgen.recipes import find_recipe
 

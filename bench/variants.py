@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.filters import blur
-from fusiontrain.injection import TINY
-from fusiontrain.losses import LEAST_SPREAD, consistent_l1, relative_l1
-from fusiontrain.models.anyband import AnyBand, Block
-from fusiontrain.models.look import FIRST_WAY, IMAGES, Look, look_at
-from fusiontrain.models.planes import SHUFFLE
+from fusiontrain.imaging.filters import blur
+from fusiontrain.imaging.injection import TINY
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.anyband.convolutional import AnyBand, Block
+from fusiontrain.models.anyband.inputs import FIRST_WAY, IMAGES, AnyBandInputs, make_inputs
+from fusiontrain.models.layers.polyphase import SHUFFLE
+from fusiontrain.training.losses import LEAST_SPREAD, consistent_l1, relative_l1
 
 UP, DETAIL, PAN_LOW = 0, 1, 3  # places among the images that the stem sees
 NEARBY = 8.0  # MS pixels: sigma of the windows whose statistics stand for the scene's
@@ -87,7 +87,7 @@ class Based(AnyBand):
         fused = super().forward(batch)
         if self.base == "GLP-FS, plain":
             return fused
-        look = look_at(batch)
+        look = make_inputs(batch)
         added = (look.stats.gain * look.stats.pan_std)[..., None, None] * look.image(
             look.seen[:, :, DETAIL]
         )
@@ -110,7 +110,7 @@ class Blind(AnyBand):
         kept[..., self.ways] = 0
         return trust * kept
 
-    def sees(self, look: Look) -> Tensor:
+    def sees(self, look: AnyBandInputs) -> Tensor:
         seen = super().sees(look).unflatten(1, (IMAGES, -1)).clone()
         seen[:, [FIRST_WAY + way for way in self.ways]] = 0
         return seen.flatten(1, 2)
@@ -132,7 +132,7 @@ class Untold(AnyBand):
 class Local(AnyBand):
     """MS and PAN in the statistics of each pixel's surroundings, not the scene's."""
 
-    def sees(self, look: Look) -> Tensor:
+    def sees(self, look: AnyBandInputs) -> Tensor:
         seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
         for place in (UP, PAN_LOW):
             image = seen[:, place : place + 1]
@@ -146,7 +146,7 @@ class Local(AnyBand):
 class Quantiles(AnyBand):
     """PAN seen through the monotone curve that gives it each band's histogram (UniPAN)."""
 
-    def sees(self, look: Look) -> Tensor:
+    def sees(self, look: AnyBandInputs) -> Tensor:
         seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
         at = torch.linspace(0, 1, KNOTS).to(seen)
         flat = seen.flatten(2)
@@ -175,7 +175,7 @@ class Regridded(AnyBand):
         self.finer = finer
         self.blocks = nn.ModuleList(Block(width) for _ in range(4))
 
-    def body(self, x: Tensor, conditions: Tensor, look: Look) -> Tensor:
+    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
         h, w = x.shape[-2:]
         if self.finer:
             y = self.change(self.into(x))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusiontrain.arrays import pansharpen
+    from fusiontrain.api import pansharpen
 
 __all__ = ["pansharpen"]
 
@@ -11,7 +11,7 @@ __all__ = ["pansharpen"]
 def __getattr__(name: str) -> Any:
     """`pansharpen` when first asked for, so that the package itself imports nothing heavy."""
     if name == "pansharpen":
-        from fusiontrain.arrays import pansharpen
+        from fusiontrain.api import pansharpen
 
         return pansharpen
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

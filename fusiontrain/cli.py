@@ -18,6 +18,7 @@ DOORS = {
     "export": "a sample of a shard as GeoTIFFs",
     "report": "a page with pictures and indices",
 }
+MODULES = {"pretrain": "fusiontrain.pretrain"}  # a script of its own, for accelerate launch
 EXTRAS = {  # which extra holds a package that the base install lacks
     "accelerate": "train",
     "huggingface_hub": "train",
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         door = commands.add_parser(name, help=summary, add_help=asked)
         if asked:
             try:
-                module = importlib.import_module(f"fusiontrain.{name}")
+                module = importlib.import_module(MODULES.get(name, f"fusiontrain.commands.{name}"))
             except ModuleNotFoundError as error:
                 return _say_missing(name, error)
             module.add_arguments(door)

@@ -45,7 +45,7 @@ class MetricError(PanpriorError):
     """An index would be no number, or one that misleads."""
 
 
-class Stopped(PanpriorError):
+class InterruptedBySignal(PanpriorError):
     """A signal ended what was being done; nothing is left of it."""
 
     def __init__(self, number: int) -> None:
@@ -64,7 +64,7 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         if not came:
             came.append(number)
-            raise Stopped(number)
+            raise InterruptedBySignal(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

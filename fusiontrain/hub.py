@@ -11,9 +11,9 @@ from typing import Any
 from huggingface_hub import ModelHubMixin, hf_hub_download
 from torch import Tensor, nn
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.cards import WEIGHTS, write_package
-from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint
+from fusiontrain.evaluation.model_card import WEIGHTS, write_package
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 
 
 class Pansharpener(nn.Module, ModelHubMixin):

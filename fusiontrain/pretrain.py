@@ -3,11 +3,11 @@
 import argparse
 import sys
 
+from fusiontrain.commands.training_options import add_flags, configure, find_sets, running
 from fusiontrain.errors import Interrupted
-from fusiontrain.loop import train
 from fusiontrain.models.registry import MODELS
-from fusiontrain.options import add_flags, configure, find_sets, running
-from fusiontrain.recipes import PRETRAIN, find_recipe
+from fusiontrain.training.recipes import PRETRAIN, find_recipe
+from fusiontrain.training.run import train
 from shards.errors import PanpriorError
 
 

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from shards.catalogue import CATALOG, published_builds
 from shards.errors import PanpriorError
-from shards.known import CATALOG, known_builds
 from shards.manifest import Manifest
-from shards.remote import shown
-from shards.sharing import Tell, pull, push, verify
+from shards.stores import shown
+from shards.transfer import Tell, pull, push, verify
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _pull(args: argparse.Namespace) -> int:
     url, digest = args.url, args.digest
     if "://" not in url:
-        known = known_builds()
+        known = published_builds()
         if url not in known:
             raise PanpriorError(f"no URL and no known build; known: {', '.join(known) or 'none'}")
         url, digest = known[url].url, digest or known[url].manifest
@@ -76,7 +76,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    known = known_builds()
+    known = published_builds()
     for build in known.values():
         print(f"{build.name}  {build.url}  {build.manifest[:12]}  {build.licence}")
     if not known:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from shards.errors import SharingError
 from shards.manifest import NAME, Manifest
-from shards.remote import open_store
-from shards.sharing import Tell, pull, read_manifest
+from shards.stores import open_store
+from shards.transfer import Tell, pull, read_manifest
 
 
 def default_cache() -> Path:

@@ -14,7 +14,7 @@ WIDS_NAME = "wids.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class MemberSpan:
     """Where a member's bytes lie in the tar."""
 
     extension: str  # "gt.npy", ...
@@ -23,7 +23,7 @@ class Place:
     name: str
 
 
-def dali_index(samples: Sequence[Sequence[Place]]) -> bytes:
+def dali_index(samples: Sequence[Sequence[MemberSpan]]) -> bytes:
     """Text for `fn.readers.webdataset(index_paths=...)`."""
     lines = [f"v1.2 {len(samples)}"]
     lines += [" ".join(f"{p.extension} {p.offset} {p.size} {p.name}" for p in s) for s in samples]

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from shards.commit import whole_file
+from shards.atomic_write import whole_file
+from shards.compression import Compression
 from shards.errors import ContractError
-from shards.packing import Compression
 from shards.schema import KEY_GRAMMAR, PACKED_VERSION, VERSION, largest_array
 
 NAME = "manifest.json"

@@ -15,8 +15,8 @@ from tokenize import TokenError
 import numpy as np
 from numpy.lib import format as npy_format
 
+from shards.compression import ENDING, pack, unpack
 from shards.errors import ContractError
-from shards.packing import ENDING, pack, unpack
 
 VERSION = 1
 PACKED_VERSION = 2  # of builds whose arrays are compressed; else all is as in version 1

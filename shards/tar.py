@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shards.errors import ContractError
-from shards.index import Place
+from shards.index import MemberSpan
 from shards.schema import ALL_NAMES, MEMBER_NAMES, check_key, names_of
 
 MAX_MEMBER = 2**31
@@ -19,9 +19,11 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
 
-def write_samples(file: Sink, samples: Iterable[tuple[str, dict[str, bytes]]]) -> list[list[Place]]:
+def write_samples(
+    file: Sink, samples: Iterable[tuple[str, dict[str, bytes]]]
+) -> list[list[MemberSpan]]:
     """Append (key, members) samples to an empty file; where each member's bytes came to lie."""
-    places: list[list[Place]] = []
+    places: list[list[MemberSpan]] = []
     offset = 0
     for key, members in samples:
         check_key(key)
@@ -36,7 +38,7 @@ def write_samples(file: Sink, samples: Iterable[tuple[str, dict[str, bytes]]]) -
             file.write(bytes(-info.size % tarfile.BLOCKSIZE))
             offset += tarfile.BLOCKSIZE
             places[-1].append(
-                Place(extension=extension, offset=offset, size=info.size, name=info.name)
+                MemberSpan(extension=extension, offset=offset, size=info.size, name=info.name)
             )
             offset += info.size + -info.size % tarfile.BLOCKSIZE
     end = offset + 2 * tarfile.BLOCKSIZE

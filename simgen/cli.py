@@ -10,18 +10,18 @@ from pathlib import Path
 
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
-from simgen.budget import Budget
-from simgen.build import Progress, run_build
+from simgen.building.array_task import find_share
+from simgen.building.bad_image_budget import BadImageBudget
+from simgen.building.build import Progress, run_build
+from simgen.building.merge import merge
+from simgen.building.progress import make_reporter
+from simgen.building.verify import verify
 from simgen.config import Build
 from simgen.errors import ConfigError
-from simgen.look import contact_sheet, draw_gallery
-from simgen.parts import merge
+from simgen.preview.contact_sheet import contact_sheet, draw_gallery
 from simgen.recipes import RECIPES, find_recipe
-from simgen.share import find_share
+from simgen.signals import Stopped, ignore_signals, stoppable
 from simgen.sources import SOURCES
-from simgen.stopping import Stopped, ignore_signals, stoppable
-from simgen.telling import teller
-from simgen.verify import verify
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -150,9 +150,9 @@ def _build(args: argparse.Namespace) -> int:
         compression=args.compress,
     )
     share = find_share(args.task_index, args.task_count, os.environ)
-    budget = Budget() if args.max_bad is None else Budget.parse(args.max_bad)
+    budget = BadImageBudget() if args.max_bad is None else BadImageBudget.parse(args.max_bad)
     task = "" if share.is_whole else f" (task {share.index} of {share.count})"
-    with teller("quiet" if args.quiet else args.log, args.dataset + task) as tell:
+    with make_reporter("quiet" if args.quiet else args.log, args.dataset + task) as tell:
         seen = 0
 
         def report(progress: Progress) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from shards.packing import Compression
+from shards.compression import Compression
 from shards.schema import MAX_BANDS, MAX_SIDE
 from shards.sensors import Sensor
 from simgen.errors import ConfigError

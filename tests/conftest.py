@@ -72,7 +72,7 @@ def small_build(photos, tmp_path_factory) -> Path:
     """A finished build: 24 samples of 64 pixels in four shards, of 4 and 3 bands in turn."""
     from dataclasses import replace
 
-    from simgen.build import run_build
+    from simgen.building.build import run_build
     from simgen.config import Build
     from simgen.recipes import find_recipe
 

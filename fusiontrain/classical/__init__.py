@@ -14,7 +14,7 @@ from fusiontrain.classical import bdsd as _bdsd
 from fusiontrain.classical import glp, substitution
 from fusiontrain.classical.method import SOFT, Method
 from fusiontrain.classical.pracs import pracs as _pracs
-from fusiontrain.classical.srd import sr_d as _sr_d
+from fusiontrain.classical.sr_d import sr_d as _sr_d
 from fusiontrain.classical.tv import tv as _tv
 
 # Where nothing is blurred, only interpolation and registration look beyond a pixel.

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import Frame, Known, combine
-from fusiontrain.classical.moments import nonnegative_least_squares
+from fusiontrain.classical.images import MethodInputs, SceneStatistics, combine
+from fusiontrain.classical.statistics import nonnegative_least_squares
 
 
-def bdsd(f: Frame, known: Known) -> Tensor:
+def bdsd(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Band-dependent spatial detail, one global block.
 
     The weights that restore the MS one level down, from its bands and PAN, are used here.
@@ -19,7 +19,7 @@ def bdsd(f: Frame, known: Known) -> Tensor:
     return f.up + combine(weights, torch.cat([f.up, f.pan], 1))
 
 
-def bdsd_pc(f: Frame, known: Known) -> Tensor:
+def bdsd_pc(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """BDSD with physical constraints: PAN's weight at least zero, the bands' at most.
 
     Source: Vivone 2019, IEEE TGRS 57(9):6421-6433.

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known
+from fusiontrain.classical.images import TINY, MethodInputs, SceneStatistics
 
 
-def awlp(f: Frame, known: Known) -> Tensor:
+def awlp(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Additive wavelet luminance proportional: PAN's wavelet planes, shared out as the bands are.
 
     Source: Otazu et al. 2005, IEEE TGRS 43(10):2376-2385; PAN's spread is matched at MS scale
@@ -18,7 +18,7 @@ def awlp(f: Frame, known: Known) -> Tensor:
     return f.up + details * f.per_band(gain) * f.up / (f.up.mean(1, keepdim=True) + TINY)
 
 
-def mtf_glp(f: Frame, known: Known) -> Tensor:
+def mtf_glp(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Generalised Laplacian pyramid; PAN brought to each band's mean and spread first.
 
     Source: Aiazzi, Alparone, Baronti, Garzelli and Selva 2006, PE&RS 72(5):591-596.
@@ -27,13 +27,13 @@ def mtf_glp(f: Frame, known: Known) -> Tensor:
     return f.up + pan - low
 
 
-def mtf_glp_hpm(f: Frame, known: Known) -> Tensor:
+def mtf_glp_hpm(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """The same details, multiplied in. Source: Vivone et al. 2014, IEEE GRSL 11(5):930-934."""
     pan, low = _equalised(f, known)
     return f.up * pan / (low + TINY)
 
 
-def mtf_glp_cbd(f: Frame, known: Known) -> Tensor:
+def mtf_glp_cbd(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Gains by regression at MS resolution, one block.
 
     Source: Alparone et al. 2007, IEEE TGRS 45(10):3012-3021.
@@ -41,7 +41,7 @@ def mtf_glp_cbd(f: Frame, known: Known) -> Tensor:
     return f.up + f.per_band(_gain_at_ms(known, f.bands)) * (f.pan - f.pan_low)
 
 
-def mtf_glp_fs(f: Frame, known: Known) -> Tensor:
+def mtf_glp_fs(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Gains by regression at full scale.
 
     Source: Vivone, Restaino and Chanussot 2018, IEEE TIP 27(7):3418-3431.
@@ -54,7 +54,7 @@ def mtf_glp_fs(f: Frame, known: Known) -> Tensor:
     return f.up + f.per_band(gain) * (f.pan - f.pan_low)
 
 
-def mtf_glp_hpm_r(f: Frame, known: Known) -> Tensor:
+def mtf_glp_hpm_r(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Multiplied in after a regression that accounts for PAN's own offset.
 
     Source: Vivone, Restaino and Chanussot 2018, IEEE TGRS 56(12):6891-6904.
@@ -68,7 +68,7 @@ def mtf_glp_hpm_r(f: Frame, known: Known) -> Tensor:
     return torch.where(explained[..., None, None], fused, f.up)
 
 
-def _gain_at_ms(known: Known, C: int) -> Tensor:
+def _gain_at_ms(known: SceneStatistics, C: int) -> Tensor:
     """(B, C): covariance of band and low-passed PAN over the latter's variance."""
     table = known.moments("pyramid").covariance
     bands = torch.arange(C, device=table.device)
@@ -76,7 +76,7 @@ def _gain_at_ms(known: Known, C: int) -> Tensor:
     return above / below.clamp_min(TINY)
 
 
-def _equalised(f: Frame, known: Known) -> tuple[Tensor, Tensor]:
+def _equalised(f: MethodInputs, known: SceneStatistics) -> tuple[Tensor, Tensor]:
     """PAN with each band's mean, and its spread at MS resolution; and that low-passed."""
     seen, C = known.moments("gauss"), f.bands
     gain = seen.spread[:, :C] / seen.spread[:, C + 1 :].clamp_min(TINY)

@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import Convention, PanBatch
-from fusiontrain.classical.frame import Collected, Frame, Known
+from fusiontrain.classical.images import MethodInputs, SceneStatistics, StatisticsAccumulator
 from fusiontrain.errors import ShapeError
-from fusiontrain.filters import blur, gain_to_sigma
+from fusiontrain.imaging.filters import blur, gain_to_sigma
+from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
 from shards.sensors import GENERIC, Sensor, find_sensor
 
 SOFT = " soft"  # ends the name of a method that is given a blur-matched PAN
@@ -27,7 +27,7 @@ class Method:
     """
 
     name: str
-    on: Callable[[Frame, Known], Tensor]
+    on: Callable[[MethodInputs, SceneStatistics], Tensor]
     family: Literal["none", "CS", "MRA", "model"]
     stacks: tuple[str, ...] = ()
     darkest: bool = False
@@ -43,7 +43,7 @@ class Method:
         sensor: Sensor | str = GENERIC,
         *,
         pan_softness: float | None = None,
-        convention: Convention = "aligned",
+        convention: GridPhase = "aligned",
     ) -> Tensor:
         """MS and PAN -> fused, all in DN: ms (C, h, w), pan (1, H, W) -> (C, H, W); or batched.
 
@@ -69,18 +69,21 @@ class Method:
             softness=torch.full_like(mtf, pan_softness or 0.5),
             phase=convention,
         )
-        frame = Frame(batch, row)
+        frame = MethodInputs(batch, row)
         # Whole numbers are the caller's to round: DN may run over the type's end.
         dtype = ms.dtype if ms.is_floating_point() else torch.float32
-        fused = self.on(frame, Known(frame)).to(dtype)
+        fused = self.on(frame, SceneStatistics(frame)).to(dtype)
         return fused[0] if single else fused
 
     def fuse(
-        self, batch: PanBatch, sensor: Sensor = GENERIC, collected: Collected | None = None
+        self,
+        batch: PanBatch,
+        sensor: Sensor = GENERIC,
+        collected: StatisticsAccumulator | None = None,
     ) -> Tensor:
         """(B, C, H, W), told what `batch` says; `collected` is of the whole scene."""
-        frame = Frame(softened(batch) if self.soft else batch, sensor)
-        return self.on(frame, Known(frame, collected)).to(batch.ms.dtype)
+        frame = MethodInputs(softened(batch) if self.soft else batch, sensor)
+        return self.on(frame, SceneStatistics(frame, collected)).to(batch.ms.dtype)
 
 
 def softened(batch: PanBatch) -> PanBatch:

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known, combine, matched_bands
+from fusiontrain.classical.images import TINY, MethodInputs, SceneStatistics, combine, matched_bands
 
 _SHARE = 0.95  # of the details, for 11 bits and more
 
 
-def pracs(f: Frame, known: Known) -> Tensor:
+def pracs(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Partial replacement adaptive component substitution.
 
     Each band gets an intensity of its own: part PAN, part the band, by how well the bands

@@ -3,18 +3,18 @@
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import TINY, Frame, Known, combine
+from fusiontrain.classical.images import TINY, MethodInputs, SceneStatistics, combine
 
 # Shares of the first percentile that are haze in blue, green, red and near infrared.
 _HAZE_BGRN = (0.95, 0.45, 0.40, 0.05)
 
 
-def exp(f: Frame, _: Known) -> Tensor:
+def exp(f: MethodInputs, _: SceneStatistics) -> Tensor:
     """MS on the PAN's grid, no detail added: the floor of every comparison."""
     return f.up
 
 
-def brovey(f: Frame, _: Known) -> Tensor:
+def brovey(f: MethodInputs, _: SceneStatistics) -> Tensor:
     """Each band times PAN over the weighted sum of the bands; equal weights, no statistics.
 
     As GDAL's pansharpening does it by default (gdal_pansharpen, "weighted Brovey"), save for
@@ -25,7 +25,7 @@ def brovey(f: Frame, _: Known) -> Tensor:
     return f.up * torch.where(lit, f.pan / intensity, 1.0)
 
 
-def pca(f: Frame, known: Known) -> Tensor:
+def pca(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """PAN in place of the first principal component.
 
     The component's sign is the one that goes with PAN. Source: Chavez, Sides and Anderson
@@ -43,7 +43,7 @@ def pca(f: Frame, known: Known) -> Tensor:
     return f.up + f.per_band(first) * (pan - component)
 
 
-def gs(f: Frame, known: Known) -> Tensor:
+def gs(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Gram-Schmidt, the mean of the bands as intensity.
 
     Source: Laben and Brower 2000, US patent 6,011,875.
@@ -56,7 +56,7 @@ def gs(f: Frame, known: Known) -> Tensor:
     return _substitute(f, known, weights, pan)
 
 
-def gsa(f: Frame, known: Known) -> Tensor:
+def gsa(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Gram-Schmidt adaptive: intensity by regression of the low-passed PAN on the MS bands.
 
     Source: Aiazzi, Baronti and Selva 2007, IEEE TGRS 45(10):3230-3239.
@@ -67,7 +67,7 @@ def gsa(f: Frame, known: Known) -> Tensor:
     return _substitute(f, known, weights, f.pan - f.per_band(mean[:, C:]))
 
 
-def bt_h(f: Frame, known: Known) -> Tensor:
+def bt_h(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Brovey with haze correction. Four bands are taken as blue, green, red, near infrared.
 
     Source: Lolli et al. 2017, IEEE GRSL 14(12):2255-2259. Haze: shares of the first percentile
@@ -94,7 +94,7 @@ def _intensity_moments(covariance: Tensor, weights: Tensor) -> tuple[Tensor, Ten
     return (weights * with_bands).sum(-1).clamp_min(0), with_bands
 
 
-def _substitute(f: Frame, known: Known, weights: Tensor, pan: Tensor) -> Tensor:
+def _substitute(f: MethodInputs, known: SceneStatistics, weights: Tensor, pan: Tensor) -> Tensor:
     """Up + gains * (pan - intensity), `pan` without its mean; means of the bands are kept."""
     seen, C = known.moments("bands"), f.bands
     variance, with_bands = _intensity_moments(seen.covariance[:, :C, :C], weights)

@@ -6,9 +6,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.frame import Frame, Known
-from fusiontrain.classical.moments import nonnegative_least_squares
-from fusiontrain.toolbox import imresize_bilinear
+from fusiontrain.classical.images import MethodInputs, SceneStatistics
+from fusiontrain.classical.statistics import nonnegative_least_squares
+from fusiontrain.imaging.reference_toolbox import imresize_bilinear
 
 _SLIP = 4  # channels on, where the toolbox's adjoint looks: right for four bands only
 _C = 8.0  # bounds the largest eigenvalue of the gradient's square
@@ -44,7 +44,7 @@ _SMOOTHNESS, _AT_SPREAD = 0.47106, 150.0  # IKONOS's, and its bands' spread in D
 _ITERATIONS = 10
 
 
-def tv(f: Frame, known: Known) -> Tensor:
+def tv(f: MethodInputs, known: SceneStatistics) -> Tensor:
     """Total variation with PAN as a weighted sum of the fused bands.
 
     The weights are the non-negative regression of PAN at MS scale on the MS, brought to sum 1;

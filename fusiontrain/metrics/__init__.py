@@ -1,7 +1,6 @@
 """Indices: reduced resolution (the truth first), and full resolution (no truth)."""
 
-from fusiontrain.metrics.hypercomplex import q2n
-from fusiontrain.metrics.noreference import (
+from fusiontrain.metrics.no_reference import (
     d_lambda,
     d_lambda_k,
     d_lambda_repro,
@@ -10,11 +9,12 @@ from fusiontrain.metrics.noreference import (
     hqnr,
     qnr,
 )
-from fusiontrain.metrics.plain import cc, psnr, rmse, ssim
+from fusiontrain.metrics.pixelwise import cc, psnr, rmse, ssim
+from fusiontrain.metrics.q2n import q2n
 from fusiontrain.metrics.spatial import scc, scc_laplacian
 from fusiontrain.metrics.spectral import ergas, sam
-from fusiontrain.metrics.universal import uqi
-from fusiontrain.metrics.usable import Usable, usable
+from fusiontrain.metrics.uqi import uqi
+from fusiontrain.metrics.usable_share import Usable, usable
 
 __all__ = [
     "Usable",

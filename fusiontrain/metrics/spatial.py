@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
-from fusiontrain.metrics.pair import Pair, as_pair, refuse_empty
-from fusiontrain.metrics.pieces import pieces
-from fusiontrain.metrics.plain import correlation
-from fusiontrain.metrics.windows import box, whole_windows
+from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.input_checks import Pair, as_pair, refuse_empty
+from fusiontrain.metrics.pixelwise import correlation
+from fusiontrain.metrics.sliding_windows import box, whole_windows
 
 
 def scc(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:

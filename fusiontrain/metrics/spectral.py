@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import MetricError
-from fusiontrain.metrics.pair import Pair, as_pair, refuse_empty
-from fusiontrain.metrics.pieces import pieces
+from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.input_checks import Pair, as_pair, refuse_empty
 
 _WIDE = 16
 

@@ -3,9 +3,9 @@
 from torch import nn
 
 from fusiontrain.errors import UnknownModel
-from fusiontrain.models.anyband_rows import ANY_BAND_ROWS
-from fusiontrain.models.entry import OVERLAP, ModelEntry
-from fusiontrain.models.published_rows import PUBLISHED_ROWS
+from fusiontrain.models.anyband.table import ANY_BAND_ROWS
+from fusiontrain.models.model_entry import OVERLAP, ModelEntry
+from fusiontrain.models.published.table import PUBLISHED_ROWS
 
 __all__ = ["MODELS", "OVERLAP", "ModelEntry", "build_model", "find_model"]
 

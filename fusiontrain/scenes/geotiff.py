@@ -1,261 +1,134 @@
-"""Pairs of rasters: which PAN and MS pixels cover the same ground, and how they are read."""
+"""A GeoTIFF pair, read whole into a Scene."""
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
-import torch
 from affine import Affine
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.geopair import GeoPair
-from fusiontrain.scenes.match import SIDE, agree, find_shift
-from fusiontrain.scenes.raster import Raster, Source, open_raster
-from fusiontrain.scenes.scene import LEAST_SIDE, MAX_RATIO, check_side
-from fusiontrain.scenes.warping import Warped, pan_pixels_per_ms_pixel
-from fusiontrain.tiles import Box
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.grid_alignment import open_pair
+from fusiontrain.scenes.metadata import (
+    Sidecar,
+    assume_depth,
+    check_dn,
+    check_size,
+    read_sidecar,
+)
+from fusiontrain.scenes.raster import open_raster
+from fusiontrain.scenes.scene import Geo, Scene
+from shards.sensors import GENERIC, Sensor, match_sensor
 
-PHASE_TOLERANCE = 0.25  # PAN pixels by which the MS grid may miss the PAN's
-LEAST_RATIO = 1.5  # PAN pixels per MS pixel
-MATCH_LIMIT = 8.0  # MS pixels that --match moves at most
-_UNEQUAL = 0.01  # of its side, by which un-orthorectified PAN and MS may differ in extent
 
-
-@contextmanager
-def open_pair(
-    pan_path: Source,
-    ms_path: Source | Sequence[Source],
+def read_scene(
+    pan: Path,
+    ms: Path | Sequence[Path],
     *,
-    bands: Sequence[int] = (),
-    assume_aligned: bool | None = None,
-    match: bool = False,
-    limit: float = MATCH_LIMIT,
-) -> Iterator[GeoPair]:
-    """Open both and find their common ground. MS may be one file, or one a band, in order.
+    name: str,
+    sensor: Sensor | None = None,
+    guess: Sensor | None = None,
+    bands: Sequence[str] = (),
+    gt: Path | None = None,
+    sidecar: Path | None = None,
+) -> Scene:
+    """The common ground of a pair, DN, with all that is known of it.
 
-    Where grids do not fit, MS is resampled onto the PAN's as it is read; `note` says so: cubic
-    between pixels (Landsat: half a PAN pixel off), GDAL's cubic warp for other CRS, rotations and
-    ratios that are no whole number. `assume_aligned` takes files without a geotransform to cover
-    the same ground (None: only if both lack one); `match` measures the shift that is left and
-    applies it, up to `limit` MS pixels.
-    Raises: SceneError if a file cannot be read, PAN has several bands, MS files do not stack,
-            the ratio lies outside LEAST_RATIO..MAX_RATIO, nothing overlaps, or the shift is too
-            large.
+    `sensor` overrules the sidecar, which overrules `guess`. Bits: the sidecar's; the sensor's,
+    where the data fit; else the least that hold the data. `gt` lies on the PAN's grid.
+    Raises: SceneError as open_pair does; or if the sidecar and the files disagree, the values are
+            no DN, or the scene is too large for memory.
     """
-    with open_raster(pan_path) as pan, open_raster(ms_path) as ms:
-        if pan.count != 1:
+    facts = Sidecar() if sidecar is None else read_sidecar(sidecar)
+    with open_pair(pan, ms) as pair:
+        _check_facts(name, facts, pair)
+        h, w = pair.shape
+        H, W = h * pair.ratio, w * pair.ratio
+        truth_shape = (0,) if gt is None else (pair.bands, H, W)
+        check_size(name, (pair.bands, h, w), (1, H, W), truth_shape)
+        part = pair.read(Box(top=0, left=0, bottom=h, right=w))
+        valid = part.valid
+        truth = None
+        if gt is not None:
+            truth, truth_valid = _read_truth(name, gt, pair)
+            valid = valid & truth_valid
+        if not bool(valid.any()):
+            raise SceneError(f"{name} has no pixel at which PAN and MS both have data")
+        row, sensor_note = _sensor(sensor, facts, guess)
+        top = check_dn(name, part.ms, part.pan, truth)
+        bits, bits_note = _depth(name, row, facts, top, pair)
+        notes = (pair.note, sensor_note, bits_note)
+        placed = not pair.pan_file.transform.is_identity
+        return Scene(
+            name=name,
+            ms=part.ms,
+            pan=part.pan,
+            gt=truth,
+            valid=None if bool(valid.all()) else valid,
+            sensor=row.only(facts.bands or bands),
+            bits=bits,
+            geo=Geo(crs=pair.pan_file.wkt, transform=_six(pair.transform)) if placed else None,
+            note="; ".join(filter(None, notes)),
+        )
+
+
+def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
+    a, b, c, d, e, f = transform[:6]
+    return a, b, c, d, e, f
+
+
+def _check_facts(name: str, facts: Sidecar, pair: GeoPair) -> None:
+    if facts.bands is not None and len(facts.bands) != pair.bands:
+        raise SceneError(f"{name}: its JSON names {len(facts.bands)} bands; MS has {pair.bands}")
+    if facts.ratio is not None and facts.ratio != pair.ratio:
+        raise SceneError(f"{name}: its JSON says ratio {facts.ratio}; the files have {pair.ratio}")
+
+
+def _sensor(given: Sensor | None, facts: Sidecar, guess: Sensor | None) -> tuple[Sensor, str]:
+    if given is not None:
+        return given, ""
+    if facts.sensor is not None:
+        row = match_sensor(facts.sensor)
+        return (
+            (GENERIC, f"no row for sensor {facts.sensor!r}: generic") if row is None else (row, "")
+        )
+    if guess is not None:
+        return guess, f"{guess.name} by its name"
+    return GENERIC, "sensor unknown: generic"
+
+
+def _depth(name: str, sensor: Sensor, facts: Sidecar, top: float, pair: GeoPair) -> tuple[int, str]:
+    if facts.bit_depth is None:
+        widest = max(pair.dtype.itemsize, pair.pan_file.dtype.itemsize)
+        return assume_depth(sensor, top, most=min(16, 8 * widest))
+    if top > 2**facts.bit_depth - 1:
+        raise SceneError(
+            f"{name}: its JSON says {facts.bit_depth} bits, at most {2**facts.bit_depth - 1}; "
+            f"DN run to {top:g}: correct bit_depth"
+        )
+    return facts.bit_depth, ""
+
+
+def _read_truth(name: str, path: Path, pair: GeoPair) -> tuple[Tensor, Tensor]:
+    """(C, H, W) of the overlap, and where it has data."""
+    with open_raster(path) as file:
+        pan = pair.pan_file
+        offset = ~pan.transform @ file.transform
+        same = (file.height, file.width) == (pan.height, pan.width)
+        if (
+            file.count != pair.bands
+            or not same
+            or not offset.almost_equals(Affine.identity(), 1e-3)
+        ):
             raise SceneError(
-                f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"
+                f"{name}: gt must have {pair.bands} bands on the PAN's grid of "
+                f"{pan.height}x{pan.width}; {path} has {file.count} bands of "
+                f"{file.height}x{file.width}, its corner {offset.f:.2f} rows, {offset.c:.2f} "
+                "columns off"
             )
-        pair = _align(pan, ms.pick(bands) if bands else ms, assume_aligned=assume_aligned)
-        yield _matched(pair, assume_aligned=assume_aligned, limit=limit) if match else pair
-
-
-def _align(
-    pan: Raster, ms: Raster, *, assume_aligned: bool | None, nudge: tuple[float, float] = (0.0, 0.0)
-) -> GeoPair:
-    """`nudge`: PAN pixels (rows, columns) by which MS is moved."""
-    same, to_pan, note = _ms_to_pan(pan, ms, assume_aligned)
-    if same:
-        to_pan = Affine.translation(nudge[1], nudge[0]) @ to_pan
-        _check_ratio(math.sqrt(abs(to_pan.determinant)), ms)
-    ratio = _whole_ratio(to_pan, ms) if same else None
-    if ratio is None:
-        return _warp(pan, ms, nudge, note)
-    rows = _overlap(to_pan.f, ratio, ms.height, pan.height)
-    columns = _overlap(to_pan.c, ratio, ms.width, pan.width)
-    if rows.length <= 0 or columns.length <= 0:
-        raise SceneError(f"PAN and MS do not overlap: PAN covers {pan.bounds}, MS {ms.bounds}")
-    check_side((rows.length, columns.length))
-    shift = (rows.ms_shift, columns.ms_shift)
-    if any(shift):
-        note = _joined(
-            note,
-            f"MS pixels begin {_beside(to_pan.f):.2f} rows, {_beside(to_pan.c):.2f} columns of PAN "
-            "pixels off the PAN's: MS is resampled onto its grid, cubic",
-        )
-    return GeoPair(
-        ratio=ratio,
-        shape=(rows.length, columns.length),
-        ms_origin=(rows.ms_start, columns.ms_start),
-        pan_origin=(rows.pan_start, columns.pan_start),
-        ms_shift=shift,
-        ms_fill=_typical(ms),
-        pan_fill=_typical(pan),
-        ms_file=ms,
-        pan_file=pan,
-        note=note,
-    )
-
-
-def _ms_to_pan(pan: Raster, ms: Raster, assume_aligned: bool | None) -> tuple[bool, Affine, str]:
-    """Whether both share a plane; if so MS pixel -> PAN pixel; and what was assumed."""
-    if pan.placed and ms.placed:
-        if pan.crs != ms.crs and (pan.crs is None or ms.crs is None):
-            raise SceneError(
-                f"PAN is in {pan.crs}, MS in {ms.crs}: give the one without a CRS its own "
-                "(gdal_edit -a_srs)"
-            )
-        return pan.crs == ms.crs, ~pan.transform @ ms.transform, ""
-    bare = [file for file in (pan, ms) if not file.placed]
-    if assume_aligned is False:
-        only = " (only RPCs)" if bare[0].rpcs else ""
-        raise SceneError(
-            f"{bare[0].name} has no geotransform{only}: if PAN and MS cover the same ground from "
-            "corner to corner, say --assume-aligned; add --match to have what shift is left "
-            "measured and applied"
-        )
-    if len(bare) == 1 and assume_aligned is None:
-        raise SceneError(f"{bare[0].name} has no geotransform, its partner has one; give it one")
-    scales = pan.width / ms.width, pan.height / ms.height
-    ratio = math.floor(scales[0] + 0.5)
-    if min(scales) >= LEAST_RATIO and max(abs(s / max(ratio, 1) - 1) for s in scales) > _UNEQUAL:
-        raise SceneError(
-            f"without georeference PAN must be a whole multiple of MS; got PAN "
-            f"{pan.height}x{pan.width}, MS {ms.height}x{ms.width}"
-        )
-    exact = (pan.width, pan.height) == (ms.width * ratio, ms.height * ratio)
-    how = "exactly" if exact else f"from the upper left corner on, {ratio} PAN pixels an MS pixel"
-    note = f"no georeference: PAN and MS are taken to cover the same ground {how}"
-    return True, Affine.scale(ratio if min(scales) >= 1 else scales[0]), note
-
-
-def _check_ratio(size: float, ms: Raster) -> None:
-    if 0 < size < 1:
-        raise SceneError(
-            f"MS pixels must be larger than PAN's; those of {ms.name} are {size:.4g} of a PAN "
-            "pixel wide. Were PAN and MS exchanged?"
-        )
-    if not LEAST_RATIO * 0.999 <= size <= MAX_RATIO * 1.001:
-        raise SceneError(
-            f"an MS pixel must be {LEAST_RATIO} to {MAX_RATIO} PAN pixels wide; got {size:.4g}: "
-            "is this the PAN of this MS?"
-        )
-
-
-def _whole_ratio(to_pan: Affine, ms: Raster) -> int | None:
-    """The ratio, where MS pixels are a whole number of PAN pixels on the same axes."""
-    ratio = round(to_pan.a)
-    drift = max(abs(to_pan.a - ratio) * ms.width, abs(to_pan.e - ratio) * ms.height)
-    turned = max(abs(to_pan.b) * ms.height, abs(to_pan.d) * ms.width)
-    fits = 2 <= ratio <= MAX_RATIO and max(drift, turned) <= 2 * PHASE_TOLERANCE
-    return ratio if fits else None
-
-
-def _warp(pan: Raster, ms: Raster, nudge: tuple[float, float], note: str) -> GeoPair:
-    """MS warped to the PAN's CRS and grid, at the whole ratio nearest its own."""
-    size, edge = pan_pixels_per_ms_pixel(pan, ms)
-    _check_ratio(size, ms)
-    ratio = max(2, math.floor(size + 0.5))
-    edge = edge + np.array([nudge[1], nudge[0]])
-    if not len(edge):
-        raise SceneError(f"MS, {ms.bounds} in {ms.crs}, has no place in the PAN's CRS, {pan.crs}")
-    left, top = (max(0, math.ceil(v - PHASE_TOLERANCE)) for v in edge.min(0))
-    right, bottom = (
-        min(side, math.floor(v + PHASE_TOLERANCE))
-        for side, v in zip((pan.width, pan.height), edge.max(0), strict=True)
-    )
-    if right - left <= 0 or bottom - top <= 0:
-        raise SceneError(
-            f"PAN and MS do not overlap: PAN covers {pan.bounds} of {pan.crs}, "
-            f"MS {ms.bounds} of {ms.crs}"
-        )
-    shape = (bottom - top) // ratio, (right - left) // ratio
-    check_side(shape)
-    grid = pan.transform @ Affine.translation(left - nudge[1], top - nudge[0]) @ Affine.scale(ratio)
-    seen = Warped(
-        base=ms,
-        crs=pan.crs,
-        transform=grid,
-        height=shape[0],
-        width=shape[1],
-        scale=size / ratio,
-    )
-    why = f"MS is in {ms.crs}" if ms.crs != pan.crs else f"an MS pixel is {size:.3f} PAN pixels"
-    return GeoPair(
-        ratio=ratio,
-        shape=shape,
-        ms_origin=(0, 0),
-        pan_origin=(top, left),
-        ms_fill=_typical(seen),
-        pan_fill=_typical(pan),
-        ms_file=ms,
-        pan_file=pan,
-        ms_warped=seen,
-        note=_joined(note, f"{why}: MS is warped onto the PAN's grid at ratio {ratio}, cubic"),
-    )
-
-
-def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> GeoPair:
-    """The pair, moved by the shift that is seen."""
-    (h, w), side = pair.shape, min(SIDE, *pair.shape)
-    spots = [
-        Box(top=top, left=left, bottom=top + side, right=left + side)
-        for top in sorted({0, (h - side) // 2, h - side})
-        for left in sorted({0, (w - side) // 2, w - side})
-    ]
-    found = []
-    for spot in spots:
-        part = pair.read(spot)
-        enough = float(part.valid.float().mean()) > 0.9 and side >= 2 * LEAST_SIDE
-        found.append(find_shift(part.ms, part.pan, pair.ratio) if enough else None)
-    shift = agree(found)
-    if shift is None:
-        return replace(pair, note=_joined(pair.note, "--match: no shift can be told; none applied"))
-    said = f"{shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels"
-    if max(abs(shift.rows), abs(shift.columns)) > limit:
-        raise SceneError(
-            f"--match: MS would have to move by {said}, over the limit of {limit:g}: are these "
-            "one pass? Orthorectify both first, or raise --match-limit"
-        )
-    nudge = shift.rows * pair.ratio, shift.columns * pair.ratio
-    moved = _align(pair.pan_file, pair.ms_file, assume_aligned=assume_aligned, nudge=nudge)
-    note = f"--match: MS moved by {said} ({shift.windows} of {shift.of} windows agree)"
-    return replace(moved, match=shift, note=_joined(note, moved.note))
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Overlap:
-    """Common ground along one axis."""
-
-    ms_start: int
-    ms_shift: float  # in [0, 1), MS pixels beyond ms_start
-    pan_start: int
-    length: int  # MS pixels
-
-
-def _beside(offset: float) -> float:
-    """PAN pixels from a whole one."""
-    return abs(offset - round(offset))
-
-
-def _overlap(offset: float, ratio: int, ms_size: int, pan_size: int) -> _Overlap:
-    if _beside(offset) <= PHASE_TOLERANCE:
-        start, shift = round(offset), 0.0
-    else:  # from the first PAN pixel that MS covers whole, to the last sample between MS pixels
-        start = math.ceil(offset)
-        shift = (start - offset) / ratio
-        ms_size -= 1
-    skipped = max(0, -(start // ratio))
-    first_pan = start + skipped * ratio
-    return _Overlap(
-        ms_start=skipped,
-        ms_shift=shift,
-        pan_start=first_pan,
-        length=min(ms_size - skipped, (pan_size - first_pan) // ratio),
-    )
-
-
-def _typical(file: Raster | Warped) -> Tensor:
-    """(C,) mean of a sample's valid pixels; blurs stay calm beside what it stands for."""
-    image, valid = file.sample()
-    return (
-        torch.where(valid, image, 0.0).double().sum((-2, -1)).div(max(1, int(valid.sum()))).float()
-    )
+        top, left = pair.pan_origin
+        h, w = (side * pair.ratio for side in pair.shape)
+        image = file.read(Box(top=top, left=left, bottom=top + h, right=left + w))
+        valid = file.valid(image)
+        return image.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), valid

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.facts import (
+from fusiontrain.scenes.metadata import (
     as_tensor,
     assume_depth,
     check_depth,

@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
-from fusiontrain.tiles import Box
+from fusiontrain.imaging.tiling import Box
 
 Source = Path | str  # a local file; or what GDAL reads: /vsi..., https://, s3://
 

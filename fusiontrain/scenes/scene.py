@@ -6,9 +6,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fusiontrain.batch import Convention
 from fusiontrain.errors import SceneError
-from fusiontrain.tiles import Box
+from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.imaging.tiling import Box
 from shards.sensors import GENERIC, Sensor
 
 LEAST_SIDE = 8  # MS pixels; smaller scenes have no statistics
@@ -18,7 +18,7 @@ _MANY_BANDS = 32  # an axis up to this long may be that of bands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class Window:
     """Pixels of one window. Values where `valid` is False are a stand-in, not data."""
 
     ms: Tensor  # (C, h, w) float32 DN
@@ -26,7 +26,7 @@ class Part:
     valid: Tensor  # (H, W) bool
 
 
-class Windows(Protocol):
+class WindowedScene(Protocol):
     """Anything with aligned PAN and MS, read by windows: a Scene, or files too big for memory."""
 
     @property
@@ -41,10 +41,10 @@ class Windows(Protocol):
         """(h, w) of the overlap in MS pixels."""
 
     @property
-    def phase(self) -> Convention:
+    def phase(self) -> GridPhase:
         """Where MS pixels lie on the PAN's grid."""
 
-    def read(self, box: Box) -> Part:
+    def read(self, box: Box) -> Window:
         """The window `box`, in MS pixels."""
 
 
@@ -72,7 +72,7 @@ class Scene:
     valid: Tensor | None = field(default=None, repr=False)  # (H, W) bool; None: every pixel
     sensor: Sensor = GENERIC
     bits: int = 16  # full scale of the DN is 2**bits - 1
-    phase: Convention = "aligned"
+    phase: GridPhase = "aligned"
     geo: Geo | None = None
     note: str = ""  # what was assumed while reading
 
@@ -100,11 +100,11 @@ class Scene:
     def shape(self) -> tuple[int, int]:
         return self.ms.shape[1], self.ms.shape[2]
 
-    def read(self, box: Box) -> Part:
+    def read(self, box: Box) -> Window:
         fine = box.scaled(self.ratio)
         rows, columns = slice(fine.top, fine.bottom), slice(fine.left, fine.right)
         pan = self.pan[:, rows, columns]
-        return Part(
+        return Window(
             ms=self.ms[:, box.top : box.bottom, box.left : box.right].float(),
             pan=pan.float(),
             valid=(

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fusiontrain.config import TrainConfig
+from fusiontrain.training.config import TrainConfig
 
 
 def make_optimizer(

@@ -7,7 +7,7 @@ cools down as one of so many steps does.
 import math
 from collections.abc import Callable
 
-from fusiontrain.config import TrainConfig
+from fusiontrain.training.config import TrainConfig
 
 FALLS, FALL_TO = 6, 0.8  # of the stepped schedule: every sixth of the run to .8 of what it was
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fusiontrain.batch import PanBatch, Statistics
+from fusiontrain.data.loader import IndexedShards, ShardSet
 from fusiontrain.errors import SceneError, TrainingError
-from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.losses import LOSSES
+from fusiontrain.evaluation.protocols import BORDER, Case, classical, judge, network, reduced
+from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.metrics import ergas
 from fusiontrain.models.registry import ModelEntry
-from fusiontrain.protocols import RIM, Case, classical, judge, network, reduced
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.scenes.discovery import find_scenes
+from fusiontrain.training.losses import LOSSES
 from shards.manifest import Manifest
 
 HELD_TILES = 32  # of each build
@@ -136,7 +136,7 @@ class Validation:
         batch = held.data[k]
         fused = net(batch.seen)
         loss = LOSSES[self.loss](fused, batch.gt, batch.seen)
-        rim = slice(RIM, -RIM)
+        rim = slice(BORDER, -BORDER)
         index = ergas(
             batch.gt[0, :, rim, rim].double(),
             fused[0, :, rim, rim].double(),

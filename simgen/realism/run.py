@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from shards.commit import whole_file
+from shards.atomic_write import whole_file
 from shards.manifest import Rejected
 from simgen.errors import ConfigError
 from simgen.realism.compare import Comparison, compare, measured

@@ -9,7 +9,7 @@ def wald() -> Recipe:
     """Wald's protocol on real PAN and MS pairs: only `tile` and `ratio` of the recipe count.
 
     The MS is the target; MS and PAN are themselves reduced by the ratio, the MS at its sensor's
-    published gains, the PAN as the benchmark reduces it: see simgen/wald.py.
+    published gains, the PAN as the benchmark reduces it: see simgen/simulate/wald.py.
     Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     Cost: reading; some hundred tiles a second and core.
     """

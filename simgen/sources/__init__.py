@@ -8,17 +8,17 @@ from simgen.sources.demo import open_demo
 from simgen.sources.folder import open_folder
 from simgen.sources.imagenet import open_imagenet
 from simgen.sources.skyscript import open_skyscript
-from simgen.sources.source import Photo, Source, Wish
+from simgen.sources.source import Photo, Source, SourceOptions
 from simgen.sources.tars import open_tar
 
 
-def _open_scene(wish: Wish) -> Source:
+def _open_scene(wish: SourceOptions) -> Source:
     from simgen.sources.scene import open_scene  # rasterio loads only where it is needed
 
     return open_scene(wish)
 
 
-SOURCES: dict[str, Callable[[Wish], Source]] = {
+SOURCES: dict[str, Callable[[SourceOptions], Source]] = {
     "demo": open_demo,
     "folder": open_folder,
     "imagenet": open_imagenet,
@@ -44,7 +44,9 @@ def open_source(
     """
     if name not in SOURCES:
         raise SourceError(f"no source {name!r}; have: {', '.join(SOURCES)}")
-    wish = Wish(root=root, split=split, filters=filters, tile=tile, ratio=ratio, bands=bands)
+    wish = SourceOptions(
+        root=root, split=split, filters=filters, tile=tile, ratio=ratio, bands=bands
+    )
     return SOURCES[name](wish)
 
 

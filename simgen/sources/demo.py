@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from simgen.errors import SourceError
-from simgen.sources.places import File
-from simgen.sources.source import Photo, Source, Wish, digest_of
+from simgen.sources.byte_ranges import File
+from simgen.sources.source import Photo, Source, SourceOptions, digest_of
 
 TRAINING = (
     "astronaut.png",
@@ -24,7 +24,7 @@ LICENCE = (
 )
 
 
-def open_demo(wish: Wish) -> Source:
+def open_demo(wish: SourceOptions) -> Source:
     """The training photographs; a root named "held-out" gives the one never trained on."""
     wish.refuse("demo", split=True, filters=True)
     root = wish.root

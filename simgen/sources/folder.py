@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from simgen.errors import SourceError
-from simgen.sources.places import File
-from simgen.sources.source import ENDINGS, Photo, Source, Wish, digest_of, licence_beside
+from simgen.sources.byte_ranges import File
+from simgen.sources.source import ENDINGS, Photo, Source, SourceOptions, digest_of, licence_beside
 
 
-def open_folder(wish: Wish) -> Source:
+def open_folder(wish: SourceOptions) -> Source:
     """Every file below the root that is named like an image, sorted by its relative path."""
     root = wish.only_root("folder")
     photos = list_folder(root)

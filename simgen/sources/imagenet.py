@@ -7,9 +7,9 @@ from pathlib import Path
 from shards.manifest import Rejected
 from simgen.errors import SourceError
 from simgen.sources.folder import list_folder
-from simgen.sources.recall import Member
-from simgen.sources.source import Photo, Source, Wish, digest_of
+from simgen.sources.source import Photo, Source, SourceOptions, digest_of
 from simgen.sources.table import Table
+from simgen.sources.tar_listing_cache import Member
 from simgen.sources.tars import images_in, list_members, list_tar, opened, walk
 
 REPOSITORY = "ILSVRC/imagenet-1k"
@@ -24,7 +24,7 @@ _LOGIN = (
 )
 
 
-def open_imagenet(wish: Wish) -> Source:
+def open_imagenet(wish: SourceOptions) -> Source:
     """One split. Without a root: the Hub. A root holds class folders, parquet files or tars.
 
     Tars are the original ones, train of one tar a class, the others flat; or the tars of the

@@ -17,7 +17,7 @@ from shards.sensors import GENERIC, match_sensor
 from simgen.config import digest
 from simgen.errors import SourceError
 from simgen.sources.raster import Raster, inspect, measure, read_numbers
-from simgen.sources.source import Photo, Source, Wish, digest_of, licence_beside, printable
+from simgen.sources.source import Photo, Source, SourceOptions, digest_of, licence_beside, printable
 
 _PAN, _MS = "_pan", "_ms"
 _ENDINGS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -70,7 +70,7 @@ class Tile:
         return ms, read_numbers(*scene.pan, fine), self.row - top, self.column - left
 
 
-def open_scene(wish: Wish) -> Source:
+def open_scene(wish: SourceOptions) -> Source:
     """Every pair below the root, cut into tiles of the wished size; those that do not fit, named.
 
     A tile is the truth of a sample, so it is `tile` MS pixels a side.
@@ -132,7 +132,7 @@ def _tiles(scene: Scene, size: int) -> Iterator[Photo]:
             )
 
 
-def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], wish: Wish) -> Scene:
+def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], wish: SourceOptions) -> Scene:
     """Raises: SourceError saying why the pair gives no sample of this build."""
     if not ms.is_file():
         raise SourceError(f"no {ms.name} beside it")

@@ -17,7 +17,7 @@ import numpy as np
 
 from simgen.errors import SourceError
 from simgen.sources.filters import Condition, parse_condition
-from simgen.sources.source import Source, Wish
+from simgen.sources.source import Source, SourceOptions
 from simgen.sources.table import Table
 from simgen.sources.zips import list_zip
 
@@ -43,7 +43,7 @@ _OWN = ("gsd", "source", "year")
 _PATH = "filepath"
 
 
-def open_skyscript(wish: Wish) -> Source:
+def open_skyscript(wish: SourceOptions) -> Source:
     """The zips in a folder (or one of them), filtered by gsd, source, year, list or its columns.
 
     `--filter list==FILE.csv` keeps what that list (beside the zips) names; with a list, any

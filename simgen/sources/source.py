@@ -19,7 +19,7 @@ _MIXED = 256  # pairs that are shuffled together where reading is by blocks
 READ_WHOLE = 1 << 30  # bytes: a smaller source is known by its contents
 
 
-class Place(Protocol):
+class ByteRange(Protocol):
     """Where an image's bytes lie."""
 
     def read(self) -> bytes:
@@ -32,14 +32,14 @@ class Photo:
 
     key: str  # unique and stable within the source
     size: int  # bytes, as listed
-    place: Place
+    place: ByteRange
 
     def read(self) -> bytes:
         return self.place.read()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class SourceOptions:
     """What the command line asks of a source."""
 
     root: Path | None = None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import overload
 
 from shards.manifest import Rejected
-from simgen.sources.places import Slice, Zipped
-from simgen.sources.source import READ_WHOLE, Photo, Place, checksum, safe_key
+from simgen.sources.byte_ranges import Slice, Zipped
+from simgen.sources.source import READ_WHOLE, ByteRange, Photo, checksum, safe_key
 
 _PLAIN, _STORED, _DEFLATED = range(3)
 
@@ -96,7 +96,7 @@ class Table(Sequence[Photo]):
     def __iter__(self) -> Iterator[Photo]:
         return (self[i] for i in range(len(self)))
 
-    def _place(self, i: int) -> Place:
+    def _place(self, i: int) -> ByteRange:
         path, offset = self._archives[self._archive[i]], self._offset[i]
         if self._kind[i] == _PLAIN:
             return Slice(path, offset, self._size[i])

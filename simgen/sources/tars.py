@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from simgen.errors import SourceError
-from simgen.sources.recall import Member, keep, recall
-from simgen.sources.source import Source, Wish, is_image, licence_beside
+from simgen.sources.source import Source, SourceOptions, is_image, licence_beside
 from simgen.sources.table import Table
+from simgen.sources.tar_listing_cache import Member, keep, recall
 
 _MAX_HEADER = 1 << 20
 # What tarfile raises on headers that lie.
 _DAMAGE = (tarfile.TarError, ValueError, OverflowError, EOFError)
 
 
-def open_tar(wish: Wish) -> Source:
+def open_tar(wish: SourceOptions) -> Source:
     """One tar, a folder of tars, or a glob such as /data/train-*.tar, sorted by name."""
     root = wish.only_root("tar")
     table = Table()

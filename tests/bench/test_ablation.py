@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.filters import upsample
-from fusiontrain.models.anyband import AnyBand
+from fusiontrain.imaging.filters import upsample
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.anyband.convolutional import AnyBand
 
 BENCH = Path(__file__).parents[2] / "bench"
 

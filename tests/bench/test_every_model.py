@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import rasterio
 
-from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.models.checkpoints import load_checkpoint
 
 BENCH = Path(__file__).parents[2] / "bench"
 TWO = ("pnn", "anyband-small")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simgen import pipeline
-from simgen.draws import draw_sample
 from simgen.recipes import find_recipe
+from simgen.sampling import sample_parameters
+from simgen.simulate import dispatch
 
 BENCH = Path(__file__).parents[2] / "bench"
 
@@ -41,14 +41,14 @@ def test_plain_torch_makes_what_we_make(plain_torch, make_jpeg):
     )
     data = make_jpeg(375, 500, 1)
     draws = [
-        draw_sample(recipe, bands=5, seed=0, key=str(key), height=375, width=500)
+        sample_parameters(recipe, bands=5, seed=0, key=str(key), height=375, width=500)
         for key in range(16)
     ]
     assert {True, False} == {draw.materials is None for draw in draws}
-    jobs = [pipeline.Job(image=data, draw=draw) for draw in draws]
+    jobs = [dispatch.Job(image=data, draw=draw) for draw in draws]
 
     apart = []
-    for draw, ours in zip(draws, pipeline.run(jobs, recipe, device="cpu"), strict=True):
+    for draw, ours in zip(draws, dispatch.run(jobs, recipe, device="cpu"), strict=True):
         theirs = plain_torch.simulate(data, draw, recipe, noisy=False)
         apart += [
             np.abs(image.astype(float) - other).mean() / (2**draw.bits - 1)

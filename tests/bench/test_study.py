@@ -12,7 +12,7 @@ import torch
 from affine import Affine
 from PIL import Image
 
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 BENCH = Path(__file__).parents[2] / "bench"

@@ -8,7 +8,7 @@ import rasterio
 import torch
 from rasterio.transform import Affine
 
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 

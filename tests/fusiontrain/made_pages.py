@@ -5,8 +5,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from fusiontrain.page import View, write_page
-from fusiontrain.tables import Row, as_html, sensor_tables
+from fusiontrain.evaluation.page import View, write_page
+from fusiontrain.evaluation.tables import Row, as_html, sensor_tables
 
 HIGH = frozenset({"Q2n", "HQNR"})
 METHODS = ("GSA", "GSA soft", "EXP", "network")

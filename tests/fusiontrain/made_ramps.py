@@ -7,8 +7,8 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
-from fusiontrain.scenes.tiled import open_layers
-from fusiontrain.viewer import Server
+from fusiontrain.viewer.layers import open_layers
+from fusiontrain.viewer.server import Server
 
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
 UTM = "EPSG:32633"

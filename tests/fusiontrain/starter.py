@@ -14,11 +14,11 @@ import traceback
 
 import torch._dynamo  # noqa: F401 - optimisers want it; imported here, once
 
-import fusiontrain.loop  # noqa: F401
+import fusiontrain.training.run  # noqa: F401
 from fusiontrain.cli import main
-from fusiontrain.training import steps
+from fusiontrain.training import trainer
 
-rate_of = steps.learning_rate
+rate_of = trainer.learning_rate
 
 
 def held_rate(config, step, done):
@@ -28,7 +28,7 @@ def held_rate(config, step, done):
     return rate_of(config, step, done)
 
 
-steps.learning_rate = held_rate
+trainer.learning_rate = held_rate
 
 
 def start(argv, env, log):

@@ -8,11 +8,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-from fusiontrain.bar import as_markdown, as_text, honest_bar
-from fusiontrain.benchmark import read_published
 from fusiontrain.cli import main
+from fusiontrain.commands.benchmark import read_published
 from fusiontrain.errors import SceneError
-from fusiontrain.tables import Row
+from fusiontrain.evaluation.best_classical import as_markdown, as_text, best_classical_baseline
+from fusiontrain.evaluation.tables import Row
 
 
 def write_pair(folder, name, *, seed, side=64, ratio=4):
@@ -152,7 +152,7 @@ def test_the_honest_bar_is_the_best_of_each_scene():
         row("b", "PNN", 0.1, origin="Masi 2016"),
     ]
 
-    ergas, q2n = honest_bar(rows)
+    ergas, q2n = best_classical_baseline(rows)
 
     assert pytest.approx(0.75**0.5) == ergas.mean
     assert (1, 2) == (ergas.better, ergas.scenes)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.errors import CheckpointError
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 INFO = CheckpointInfo(model="anyband", sizes={"width": 8, "blocks": 1}, training={"steps": 3})

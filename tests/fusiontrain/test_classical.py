@@ -8,15 +8,15 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusiontrain import sweeping
-from fusiontrain.batch import PanBatch
 from fusiontrain.classical import METHODS, brovey, gsa
-from fusiontrain.classical.moments import Moments, nonnegative_least_squares
+from fusiontrain.classical.statistics import Moments, nonnegative_least_squares
 from fusiontrain.errors import SceneError, ShapeError
-from fusiontrain.filters import degrade, upsample
-from fusiontrain.knowledge import Knowledge
+from fusiontrain.fusion import classical_fuser
+from fusiontrain.fusion.classical_fuser import collect_statistics, fuse_classical
+from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.imaging.filters import degrade, upsample
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.sweeping import collect, fuse_classical
 from shards.errors import ContractError
 from shards.sensors import find_sensor
 
@@ -212,9 +212,9 @@ def test_windows_give_what_the_whole_scene_gives(name, monkeypatch):
     """Statistics come from the whole scene; only SR-D has a dictionary of each window's own."""
     batch, truth = scene(side=96, ratio=2)
     pair = Scene(name="x", ms=batch.ms[0], pan=batch.pan[0])
-    told = Knowledge(mtf=batch.mtf[0], softness=torch.full((4,), 0.4))
+    told = SensorModel(mtf=batch.mtf[0], softness=torch.full((4,), 0.4))
     whole = METHODS[name].fuse(replace(batch, softness=told.softness[None]))[0]
-    monkeypatch.setattr(sweeping, "CORE", 80)
+    monkeypatch.setattr(classical_fuser, "CORE", 80)
     if METHODS[name].window:
         monkeypatch.setitem(METHODS, name, replace(METHODS[name], window=40))
 
@@ -234,18 +234,20 @@ def test_nodata_takes_no_part_in_a_scenes_statistics():
     valid[:, 96:] = False
     ms, pan = batch.ms[0].clone(), batch.pan[0].clone()
     ms[..., 48:], pan[..., 96:] = 0, 0
-    told = Knowledge(mtf=batch.mtf[0], softness=batch.softness[0])
+    told = SensorModel(mtf=batch.mtf[0], softness=batch.softness[0])
 
-    holed = collect(Scene(name="x", ms=ms, pan=pan, valid=valid), METHODS["GS"], told)
+    holed = collect_statistics(Scene(name="x", ms=ms, pan=pan, valid=valid), METHODS["GS"], told)
 
     half = Scene(name="x", ms=batch.ms[0][..., :48], pan=batch.pan[0][..., :96])
-    alone = collect(half, METHODS["GS"], told)
+    alone = collect_statistics(half, METHODS["GS"], told)
     # The edge of the ruined half reaches in by the width of the interpolation.
     torch.testing.assert_close(
         alone.moments["bands"].mean, holed.moments["bands"].mean, rtol=0.01, atol=0
     )
     with pytest.raises(SceneError, match="no pixel has data"):
-        collect(Scene(name="x", ms=ms, pan=pan, valid=torch.zeros_like(valid)), METHODS["GS"], told)
+        collect_statistics(
+            Scene(name="x", ms=ms, pan=pan, valid=torch.zeros_like(valid)), METHODS["GS"], told
+        )
 
 
 # BASELINES.md of the project's reference: an independent harness, area-aligned, rim of 8.
@@ -260,9 +262,9 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_an_independent_harness_had_the_same_numbers(shared, name):
     """ERGAS by Wald's protocol on real scenes."""
+    from fusiontrain.evaluation.protocols import reduced
     from fusiontrain.metrics import ergas
-    from fusiontrain.protocols import reduced
-    from fusiontrain.scenes.geoscene import read_scene
+    from fusiontrain.scenes.geotiff import read_scene
 
     sensors = {"IKONOS_grip_1": "IKONOS", "WV2_grip_1": "WorldView-2", "PLEIADES_jian_3": "generic"}
     pan, ms = (shared(f"data/real/{name}_{kind}.tif") for kind in ("pan", "ms"))

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.shard_file import ShardRef, forget_open, read_sample
+from fusiontrain.data.shard_integrity import BadTolerance, find_bad_shards
 from fusiontrain.errors import TrainingError
-from fusiontrain.indexed import IndexedShards, ShardSet, batches
-from fusiontrain.mapped import Listed, forget_open, read_sample
-from fusiontrain.vetting import Budget, find_bad
 from shards.errors import ContractError
 from shards.index import dali_index
 from shards.manifest import NAME, Manifest, file_sha256
@@ -35,13 +35,13 @@ def build(small_build, tmp_path):
 
 
 def check(folder, on_bad="fail", **more):
-    return find_bad([ShardSet(folder=folder)], hashes=True, on_bad=on_bad, **more)
+    return find_bad_shards([ShardSet(folder=folder)], hashes=True, on_bad=on_bad, **more)
 
 
-def first_of(folder) -> Listed:
+def first_of(folder) -> ShardRef:
     manifest = Manifest.load(folder)
     (row,) = (row for row in manifest.shards if row.name == TAR)
-    return Listed(folder=folder, manifest=manifest, row=row)
+    return ShardRef(folder=folder, manifest=manifest, row=row)
 
 
 def vouch(folder) -> None:
@@ -122,31 +122,35 @@ def test_a_flipped_byte_is_found(build):
         check(build)
     with pytest.raises(ContractError, match=r"6 of 24 samples, over the budget of 5.000%"):
         check(build, "skip")
-    for budget in (Budget(share=0.5), Budget(shards=1)):
+    for budget in (BadTolerance(share=0.5), BadTolerance(shards=1)):
         bad = check(build, "skip", budget=budget)
         assert [(0, TAR)] == list(bad)
     with pytest.raises(ContractError, match="over the budget of 0 shards"):
-        check(build, "skip", budget=Budget(shards=0))
+        check(build, "skip", budget=BadTolerance(shards=0))
     left = IndexedShards([ShardSet(folder=build)], batch=4, crop=32, seed=0, bad=bad)
     assert path not in [shard.path for group in left.groups for shard in group.shards]
     assert 18 == sum(group.size for group in left.groups)
     index = build / "shard-000002.idx"
     index.write_bytes(index.read_bytes().replace(b"512", b"513", 1))
-    assert 2 == len(check(build, "skip", budget=Budget(shards=2)))
+    assert 2 == len(check(build, "skip", budget=BadTolerance(shards=2)))
 
 
 @pytest.mark.parametrize(
     ("text", "budget"),
-    [("5%", Budget(share=0.05)), ("0", Budget(shards=0)), ("7", Budget(shards=7))],
+    [
+        ("5%", BadTolerance(share=0.05)),
+        ("0", BadTolerance(shards=0)),
+        ("7", BadTolerance(shards=7)),
+    ],
 )
 def test_a_budget_is_a_share_or_a_count(text, budget):
-    assert budget == Budget.parse(text)
+    assert budget == BadTolerance.parse(text)
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "many", "%"])
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(TrainingError, match="--max-bad-shards"):
-        Budget.parse(text)
+        BadTolerance.parse(text)
 
 
 def test_a_missing_member_is_found(build):
@@ -299,7 +303,7 @@ def test_damage_that_comes_while_training_is_told_in_one_line(build, workers):
 ENDS = """
 import sys
 from pathlib import Path
-from fusiontrain.indexed import IndexedShards, ShardSet, batches
+from fusiontrain.data.loader import IndexedShards, ShardSet, batches
 
 data = IndexedShards([ShardSet(folder=Path(sys.argv[1]))], batch=4, crop=32, seed=0)
 for path in Path(sys.argv[1]).glob("*.tar"):

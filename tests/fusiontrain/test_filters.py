@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from fusiontrain.filters import (
+from fusiontrain.imaging.filters import (
     blur,
     correlate,
     degrade,

@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from fusiontrain import cli
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import ContractError
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
@@ -268,7 +268,7 @@ def test_folders_need_no_extra(tmp_path):
     pan(tmp_path / "a_pan.tif"), ms(tmp_path / "a_ms.tif")
     code = (
         "import sys; sys.modules.update(h5py=None, scipy=None)\n"
-        "from pathlib import Path; from fusiontrain.scenes.find import find_scenes\n"
+        "from pathlib import Path; from fusiontrain.scenes.discovery import find_scenes\n"
         "print(find_scenes([Path(sys.argv[1])])[0].load().bands)"
     )
 

@@ -12,11 +12,11 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.geoscene import read_scene
-from fusiontrain.scenes.geotiff import open_pair
-from fusiontrain.scenes.output import Output, create_fused
-from fusiontrain.scenes.shift import cubic_taps
-from fusiontrain.tiles import Box
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.geotiff import read_scene
+from fusiontrain.scenes.grid_alignment import open_pair
+from fusiontrain.scenes.subpixel import cubic_taps
+from fusiontrain.scenes.writer import Output, create_fused
 from shards.sensors import find_sensor
 
 # Landsat: pixel centres of 15 m and 30 m coincide, so corners lie half a PAN pixel apart.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.scenes.pancollection import count_examples, is_pancollection, read_example
 from shards.sensors import find_sensor
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.io import savemat
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.scenes.discovery import find_scenes
 
 
 def toolbox(side=16, bands=4, top=2047, **more):

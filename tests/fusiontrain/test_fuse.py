@@ -9,11 +9,11 @@ import rasterio
 import torch
 from rasterio.transform import Affine
 
-from fusiontrain.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.classical import METHODS
 from fusiontrain.cli import main
-from fusiontrain.fusing import fuse_windows, scene_statistics
-from fusiontrain.knowledge import Knowledge
+from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.fusion.window_loop import fuse_windows, scene_statistics
+from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model, find_model
 from fusiontrain.scenes.scene import Scene
 
@@ -106,7 +106,7 @@ def test_windows_leave_no_seam(ratio, core):
     """Tiled and whole differ by less than float noise: a thousandth of a DN."""
     ms, pan = arrays(72, 80, ratio)
     scene = Scene(name="x", ms=ms, pan=pan)
-    told = Knowledge(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
+    told = SensorModel(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
     net = stirred(width=8, blocks=4)
     stats = scene_statistics(scene, told)
 
@@ -124,18 +124,18 @@ def test_windows_leave_no_seam(ratio, core):
 
 def test_statistics_by_windows_are_the_scenes(monkeypatch):
     """One streamed pass gives what one look at everything gives."""
-    from fusiontrain import fusing
-    from fusiontrain.batch import PanBatch
-    from fusiontrain.injection import inject, moments, statistics
+    from fusiontrain.fusion import window_loop
+    from fusiontrain.imaging.injection import inject, moments, statistics
+    from fusiontrain.imaging.pan_batch import PanBatch
 
     ms, pan = arrays(60, 50)
-    told = Knowledge(mtf=torch.full((4,), 0.2), softness=torch.full((4,), 0.4))
+    told = SensorModel(mtf=torch.full((4,), 0.2), softness=torch.full((4,), 0.4))
     batch = PanBatch(
         ms=ms[None], pan=pan[None], ratio=4, mtf=told.mtf[None], softness=told.softness[None]
     )
     expected = statistics(moments(inject(batch)))
-    whole = fusing.scene_tiles
-    monkeypatch.setattr(fusing, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64))
+    whole = window_loop.scene_tiles
+    monkeypatch.setattr(window_loop, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64))
 
     seen = scene_statistics(Scene(name="x", ms=ms, pan=pan), told)
 
@@ -224,8 +224,8 @@ def test_a_report_of_nothing_is_refused(weights, tmp_path, capsys):
 
 def test_the_network_is_told_what_the_methods_are(small_build):
     """A simulated case carries the facts of its sample."""
-    from fusiontrain.export import first_sample
-    from fusiontrain.report import _simulated
+    from fusiontrain.commands.report import _simulated
+    from fusiontrain.data.shard_file import first_sample
 
     sample = first_sample(small_build)
     case, note = _simulated(replace(sample), seen_in_training=True)
@@ -284,11 +284,11 @@ def test_what_is_missing_in_pan_alone_is_missing_in_the_output(
 
 def test_softness_is_measured_where_there_is_data(weights, monkeypatch):
     """A scene whose middle is empty; of windows as much smaller as it is."""
-    from fusiontrain import knowledge
-    from fusiontrain.scenes.scene import Part
+    from fusiontrain.fusion import sensor_model
+    from fusiontrain.scenes.scene import Window
 
-    monkeypatch.setattr(knowledge, "MAX_SIDE", 128)
-    measure_softness = knowledge.measure_softness
+    monkeypatch.setattr(sensor_model, "MAX_SIDE", 128)
+    measure_softness = sensor_model.measure_softness
     ms, pan = arrays(150, 150)
     full = Scene(name="x", ms=ms, pan=pan)
 
@@ -301,7 +301,7 @@ def test_softness_is_measured_where_there_is_data(weights, monkeypatch):
             rows = torch.arange(fine.top, fine.bottom)[:, None]
             columns = torch.arange(fine.left, fine.right)[None]
             valid = (rows < 250) & (columns < 375)
-            return Part(
+            return Window(
                 ms=torch.where(valid[::4, ::4], part.ms, 300.0),
                 pan=torch.where(valid, part.pan, 500.0),
                 valid=valid,

@@ -10,15 +10,15 @@ import torch
 from click.testing import CliRunner
 from rasterio.transform import Affine
 
-from fusiontrain import adapting
-from fusiontrain.adapting import adapt
-from fusiontrain.arrays import pansharpen
+from fusiontrain.api import pansharpen
 from fusiontrain.cli import main
-from fusiontrain.filters import blur
-from fusiontrain.fuser import Adapt, Choice, make_fuser
-from fusiontrain.knowledge import Knowledge
+from fusiontrain.fusion.make_fuser import AdaptationBudget, FusionOptions, make_fuser
+from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.imaging.filters import blur
 from fusiontrain.rio_plugin import fuse as rio_fuse
 from fusiontrain.scenes.scene import Scene
+from fusiontrain.training import adaptation
+from fusiontrain.training.adaptation import adapt
 
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
 SIDE = 512  # PAN pixels
@@ -84,14 +84,14 @@ def test_what_helps_is_kept_said_tagged_and_reported(pair, weights, tmp_path, ca
 def scene():
     pan, ms = (torch.from_numpy(image) for image in arrays())
     told = torch.full((3,), 0.3)
-    return Scene(name="x", ms=ms, pan=pan), Knowledge(mtf=told, softness=told)
+    return Scene(name="x", ms=ms, pan=pan), SensorModel(mtf=told, softness=told)
 
 
 def test_what_does_not_help_is_left_out(weights, monkeypatch):
     """Steps so long that they ruin it: the network is the one that came, and this is said."""
-    rates = adapting._config
-    monkeypatch.setattr(adapting, "_config", lambda n: replace(rates(n), learning_rate=3.0))
-    fuser = make_fuser(Choice(weights=weights, adapt=Adapt.of("5steps")))
+    rates = adaptation._config
+    monkeypatch.setattr(adaptation, "_config", lambda n: replace(rates(n), learning_rate=3.0))
+    fuser = make_fuser(FusionOptions(weights=weights, adapt=AdaptationBudget.of("5steps")))
 
     after, found = adapt(fuser, *scene())
 
@@ -103,13 +103,13 @@ def test_what_does_not_help_is_left_out(weights, monkeypatch):
 def test_pixels_that_judge_do_not_teach(weights):
     """Other ground in the last quarter: the same network comes of it."""
     ground, told = scene()
-    fuser = make_fuser(Choice(weights=weights, adapt=Adapt.of("5steps")))
+    fuser = make_fuser(FusionOptions(weights=weights, adapt=AdaptationBudget.of("5steps")))
     cut = SIDE * 3 // 4
     other = replace(ground, ms=ground.ms.clone(), pan=ground.pan.clone())
     other.pan[:, cut:] = ground.pan[:, cut:].flip(-1)
     other.ms[:, cut // 4 :] = ground.ms[:, cut // 4 :].flip(-1)
 
-    tuned = [adapting._split(adapting._window_case(one, told))[0] for one in (ground, other)]
+    tuned = [adaptation._split(adaptation._window_case(one, told))[0] for one in (ground, other)]
 
     assert torch.equal(tuned[0].truth, tuned[1].truth)
     assert torch.equal(tuned[0].scene.pan, tuned[1].scene.pan)
@@ -124,7 +124,7 @@ def test_the_lesson_has_the_softness_of_its_own_truth(weights):
     ground, told = scene()
     wanted = replace(told, softness=told.softness * 3, of_ms=0.17)
 
-    lesson = adapting._window_case(ground, wanted)
+    lesson = adaptation._window_case(ground, wanted)
 
     assert [0.17] * 3 == pytest.approx(lesson.knowledge.softness.tolist())
 
@@ -133,7 +133,7 @@ def test_a_scene_too_small_is_fused_all_the_same(weights):
     """The reason is said."""
     ground, told = scene()
     small = replace(ground, ms=ground.ms[:, :24, :24], pan=ground.pan[:, :96, :96])
-    fuser = make_fuser(Choice(weights=weights, adapt=Adapt.of(1)))
+    fuser = make_fuser(FusionOptions(weights=weights, adapt=AdaptationBudget.of(1)))
 
     after, found = adapt(fuser, small, told)
 

@@ -9,7 +9,7 @@ import torch
 from rasterio.transform import Affine
 from safetensors.torch import save_file
 
-from fusiontrain.arrays import pansharpen
+from fusiontrain.api import pansharpen
 from fusiontrain.cli import main
 from shards.sensors import find_sensor
 

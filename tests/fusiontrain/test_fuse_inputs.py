@@ -16,8 +16,8 @@ from scipy.ndimage import binary_erosion
 
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.geotiff import open_pair
-from fusiontrain.tiles import Box
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.grid_alignment import open_pair
 
 UTM = "EPSG:32633"
 SERVER = """

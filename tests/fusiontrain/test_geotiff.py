@@ -5,9 +5,9 @@ import torch
 from rasterio.transform import Affine
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.geotiff import open_pair
-from fusiontrain.scenes.output import Output, create_fused, to_dtype
-from fusiontrain.tiles import Box
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.grid_alignment import open_pair
+from fusiontrain.scenes.writer import Output, create_fused, to_dtype
 
 PAN_GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 

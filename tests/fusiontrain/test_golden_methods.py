@@ -8,11 +8,16 @@ import pytest
 import rasterio
 import torch
 
-from fusiontrain.batch import PanBatch
 from fusiontrain.classical import PLAIN
-from fusiontrain.classical.frame import Frame, Known
+from fusiontrain.classical.images import MethodInputs, SceneStatistics
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.imaging.reference_toolbox import (
+    imresize_bicubic,
+    mtf_filter,
+    pick,
+    smooth_decimate,
+)
 from fusiontrain.metrics import d_lambda, d_lambda_k, d_s, ergas, q2n, sam, scc, uqi
-from fusiontrain.toolbox import imresize_bicubic, mtf_filter, pick, smooth_decimate
 from shards.sensors import find_sensor
 
 SMALL = [
@@ -66,7 +71,7 @@ def test_the_toolboxs_reduced_resolution(golden_scene, scene, methods):
     side = ms.shape[-1]
 
     for method in (name for name in methods if name in facts["reduced"]):
-        fused = PLAIN[method].on(frame, Known(frame))[0]
+        fused = PLAIN[method].on(frame, SceneStatistics(frame))[0]
         wanted = facts["reduced"][method]
         for part, golden in ((slice(20, side - 21), wanted), (slice(0, side), wanted["nocut"])):
             pair = ms[:, part, part], fused[:, part, part]
@@ -89,7 +94,7 @@ def test_the_toolboxs_full_resolution(golden_scene, scene, methods):
     frame = frame_of(ms, pan, row)
 
     for method in (name for name in methods if name in facts["full"]):
-        fused = PLAIN[method].on(frame, Known(frame))[0]
+        fused = PLAIN[method].on(frame, SceneStatistics(frame))[0]
         spectral = {
             "D_lambda_K": float(d_lambda_k(fused, ms, mtf=row.mtf_ms)),
             "D_lambda": float(d_lambda(fused, ms)),
@@ -138,4 +143,4 @@ def frame_of(ms, pan, row):
         softness=torch.ones_like(mtf),
         phase="toolbox",
     )
-    return Frame(batch, row)
+    return MethodInputs(batch, row)

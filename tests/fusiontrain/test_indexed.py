@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from fusiontrain.crops import Cuts, Layout, pack, unpack
+from fusiontrain.data.crops import BatchLayout, CropTransforms, pack, unpack
+from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.shard_file import ShardRef, read_sample
+from fusiontrain.data.shard_location import find_set
+from fusiontrain.data.stream import read_shard
 from fusiontrain.errors import TrainingError
-from fusiontrain.indexed import IndexedShards, ShardSet, batches
-from fusiontrain.mapped import Listed, read_sample
-from fusiontrain.places import find_set
-from fusiontrain.reader import read_shard
 from shards.manifest import Manifest
 
 NUMBER = 14  # batches: over two passes of the 24 samples
@@ -43,7 +43,7 @@ def test_offsets_lead_to_what_webdataset_reads(small_build):
     """Sample for sample, through two readers that share nothing but the contract."""
     manifest = Manifest.load(small_build)
     for row in manifest.shards:
-        shard = Listed(folder=small_build, manifest=manifest, row=row)
+        shard = ShardRef(folder=small_build, manifest=manifest, row=row)
         for number, theirs in enumerate(read_shard(shard)):
             ours = read_sample(shard, number)
             np.testing.assert_array_equal(theirs.gt, ours.gt)
@@ -127,11 +127,16 @@ def test_a_worker_that_dies_is_one_error(small_build):
 def test_crops_are_turned_as_numpy_turns_them(small_build, turns, mirrored):
     """Each of the eight orientations, GT, MS and PAN alike, from where it was asked."""
     manifest = Manifest.load(small_build)
-    tile = read_sample(Listed(folder=small_build, manifest=manifest, row=manifest.shards[0]), 0)
-    layout = Layout(batch=1, bands=4, side=32, ratio=4)
+    tile = read_sample(ShardRef(folder=small_build, manifest=manifest, row=manifest.shards[0]), 0)
+    layout = BatchLayout(batch=1, bands=4, side=32, ratio=4)
     block = torch.empty(layout.nbytes, dtype=torch.uint8)
     one = {"y": 3, "x": 7, "turns": turns, "mirrored": mirrored}
-    pack([tile], Cuts(**{name: np.array([value]) for name, value in one.items()}), layout, block)
+    pack(
+        [tile],
+        CropTransforms(**{name: np.array([value]) for name, value in one.items()}),
+        layout,
+        block,
+    )
 
     batch = unpack(layout, block)
 
@@ -148,7 +153,7 @@ def test_crops_are_turned_as_numpy_turns_them(small_build, turns, mirrored):
 
 def test_dn_of_sixteen_bits_stay_positive():
     """65535 is no -1."""
-    layout = Layout(batch=1, bands=1, side=4, ratio=2)
+    layout = BatchLayout(batch=1, bands=1, side=4, ratio=2)
     block = torch.zeros(layout.nbytes, dtype=torch.uint8)
     layout.parts(block)["gt"].fill_(65535)
 

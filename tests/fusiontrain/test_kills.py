@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusiontrain.checkpoints import load_checkpoint
-from fusiontrain.resume import FOLDER
+from fusiontrain.models.checkpoints import load_checkpoint
+from fusiontrain.training.training_state import FOLDER
 from fusiontrain.training.watchdog import HUNG
 
 ROOT = Path(__file__).parents[2]

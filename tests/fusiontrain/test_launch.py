@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from fusiontrain.errors import TrainingError
-from fusiontrain.training.launch import hold_folder, refuse_lost_processes, refuse_split_launch
+from fusiontrain.training.launch_checks import (
+    hold_folder,
+    refuse_lost_processes,
+    refuse_split_launch,
+)
 from fusiontrain.training.watchdog import HUNG
 
 ROOT = Path(__file__).parents[2]

@@ -5,11 +5,11 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.filters import blur, gain_to_sigma, upsample
-from fusiontrain.injection import TINY, inject, moments, statistics
-from fusiontrain.models.look import look_at
-from fusiontrain.models.planes import softened, to_image, to_planes, upsampled
+from fusiontrain.imaging.filters import blur, gain_to_sigma, upsample
+from fusiontrain.imaging.injection import TINY, inject, moments, statistics
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.anyband.inputs import make_inputs
+from fusiontrain.models.layers.polyphase import from_polyphase, softened, to_polyphase, upsampled
 from fusiontrain.models.registry import build_model
 
 # (bands, h, w, ratio, samples, phase)
@@ -94,7 +94,7 @@ def test_what_is_seen_is_what_the_definitions_say(shape, told):
         other = replace(batch, ms=batch.ms * 1.3 + 20, pan=batch.pan * 0.8)
         batch = replace(batch, statistics=statistics(moments(inject(other))))
 
-    look = look_at(batch)
+    look = make_inputs(batch)
 
     B, C = batch.mtf.shape
     shown = look.image(look.seen.flatten(1, 2)).reshape(B, C, 9, *batch.pan.shape[2:])
@@ -112,7 +112,7 @@ def test_float32_keeps_its_digits():
         exact, **{k: getattr(exact, k).float() for k in ("ms", "pan", "mtf", "softness")}
     )
 
-    seen, expected = look_at(rounded), look_at(exact)
+    seen, expected = make_inputs(rounded), make_inputs(exact)
 
     for field in fields(expected.stats):
         ours, theirs = (getattr(look.stats, field.name).double() for look in (seen, expected))
@@ -132,7 +132,9 @@ def test_planes_of_a_blur(softness, alike):
 
     soft = softened(batch.pan, sigma).expand(2, 3, -1, -1, -1)
 
-    torch.testing.assert_close(to_image(soft, 24, 20), blur(batch.pan, sigma), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        from_polyphase(soft, 24, 20), blur(batch.pan, sigma), rtol=1e-6, atol=0
+    )
 
 
 @pytest.mark.parametrize("phase", ["aligned", "toolbox"])
@@ -143,20 +145,20 @@ def test_planes_of_an_interpolation(ratio, phase):
 
     planes = upsampled(image, ratio, phase)
 
-    torch.testing.assert_close(planes, to_planes(upsample(image, ratio, phase)))
+    torch.testing.assert_close(planes, to_polyphase(upsample(image, ratio, phase)))
 
 
 @pytest.mark.parametrize("bands", [1, 3])
 def test_bands_in_turns_are_bands_at_once(bands, monkeypatch):
     """Without gradients bands go through the stem one by one."""
-    from fusiontrain.models import frame_anyband
+    from fusiontrain.models.anyband import base
 
     torch.manual_seed(1)
     net, batch = build_model("anyband", width=8, blocks=1).double(), batch_of(bands, size=2)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
-        monkeypatch.setattr(frame_anyband, "IN_CACHE", 1)
+        monkeypatch.setattr(base, "IN_CACHE", 1)
         turns = net(batch)
 
     torch.testing.assert_close(turns, net(batch).detach())

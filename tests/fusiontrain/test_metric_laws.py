@@ -124,7 +124,7 @@ def test_pieces_do_not_show(name, threads, monkeypatch):
     gt, fused = images(3, side=70)
     expected = REFERENCE[name](gt, fused)
 
-    monkeypatch.setattr("fusiontrain.metrics.pieces._CPU", 200 // threads)
+    monkeypatch.setattr("fusiontrain.metrics.cache_chunks._CPU", 200 // threads)
 
     torch.testing.assert_close(expected, REFERENCE[name](gt, fused), rtol=1e-12, atol=0)
 
@@ -159,7 +159,7 @@ def test_sliding_sums_are_numpys():
     """Sums by doubling, of any side, against windows written out."""
     from numpy.lib.stride_tricks import sliding_window_view
 
-    from fusiontrain.metrics.windows import box
+    from fusiontrain.metrics.sliding_windows import box
 
     image = np.random.default_rng(0).normal(size=(2, 37, 45))
     for side in (1, 2, 3, 5, 7, 8, 11, 31, 32, 37):
@@ -189,8 +189,8 @@ def test_local_correlation_is_numpys(window):
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_reprojection_knows_what_the_sensor_saw(convention):
     """An image whose MTF-degraded self is the MS has no spectral distortion left."""
-    from fusiontrain.filters import degrade
-    from fusiontrain.toolbox import mtf_filter, pick
+    from fusiontrain.imaging.filters import degrade
+    from fusiontrain.imaging.reference_toolbox import mtf_filter, pick
 
     fused, _, _ = views(4, side=128)
     mtf = (0.34, 0.32, 0.3, 0.22)

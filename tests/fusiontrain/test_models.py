@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fusiontrain.batch import PanBatch
 from fusiontrain.errors import ShapeError, UnknownModel
-from fusiontrain.injection import inject, moments, statistics
+from fusiontrain.imaging.injection import inject, moments, statistics
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import MODELS, build_model, find_model
 
 

@@ -6,14 +6,14 @@ import pytest
 import rasterio
 import torch
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.cli import main
-from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.injection import inject
-from fusiontrain.losses import relative_l1
-from fusiontrain.models.look import look_at
+from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.imaging.injection import inject
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.anyband.inputs import make_inputs
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
+from fusiontrain.training.losses import relative_l1
 
 MEMBERS = sorted(name for name in MODELS if MODELS[name].any_band)
 # One of each family in every run; the others differ from these in their layers alone.
@@ -46,7 +46,7 @@ def test_it_learns(name):
     torch.manual_seed(0)
     net, batch = build_model(name), batch_of()
     images = inject(batch)
-    stats = look_at(batch).stats
+    stats = make_inputs(batch).stats
     injected = images.up + stats.gain[..., None, None] * images.detail
     truth = injected + 0.5 * (batch.pan - images.pan_soft)
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.errors import ShapeError
-from fusiontrain.fusing import CORE
-from fusiontrain.losses import relative_l1
+from fusiontrain.fusion.window_loop import CORE
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import MODELS, OVERLAP, build_model
+from fusiontrain.training.losses import relative_l1
 
 PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
 

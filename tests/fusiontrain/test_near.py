@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fusiontrain.models import near
-from fusiontrain.models.near import Near
+from fusiontrain.models.layers import replicate_conv
+from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
 LIBRARY = pytest.mark.parametrize("library", [True, False], ids=["gradients of torch", "ours"])
 
@@ -16,9 +16,9 @@ LIBRARY = pytest.mark.parametrize("library", [True, False], ids=["gradients of t
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 def test_near_is_torchs_replicated_convolution(shape, last, library, monkeypatch):
     """Values, and gradients of image, taps and bias."""
-    monkeypatch.setattr(near, "_LIBRARY", library)
+    monkeypatch.setattr(replicate_conv, "_LIBRARY", library)
     torch.manual_seed(0)
-    ours, theirs = Near(3, 5), nn.Conv2d(3, 5, 3, padding=1, padding_mode="replicate")
+    ours, theirs = ReplicateConv2d(3, 5), nn.Conv2d(3, 5, 3, padding=1, padding_mode="replicate")
     theirs.load_state_dict(ours.state_dict())
     drawn = torch.randn(shape, dtype=torch.float64)
     images = [drawn.clone().requires_grad_() for _ in range(2)]
@@ -38,10 +38,10 @@ def test_near_is_torchs_replicated_convolution(shape, last, library, monkeypatch
 @LIBRARY
 def test_near_of_float32_rounds_no_worse(library, monkeypatch):
     """Many pixels: a sum by chunks, against the same in float64."""
-    monkeypatch.setattr(near, "_LIBRARY", library)
+    monkeypatch.setattr(replicate_conv, "_LIBRARY", library)
     torch.manual_seed(0)
-    net, image = Near(4, 6), torch.randn(2, 4, 60, 70)
-    exact = Near(4, 6).double()
+    net, image = ReplicateConv2d(4, 6), torch.randn(2, 4, 60, 70)
+    exact = ReplicateConv2d(4, 6).double()
     exact.load_state_dict({k: v.double() for k, v in net.state_dict().items()})
 
     images = [image.requires_grad_(), image.detach().double().requires_grad_()]
@@ -55,8 +55,8 @@ def test_near_of_float32_rounds_no_worse(library, monkeypatch):
 @LIBRARY
 def test_what_asks_for_no_gradient_gets_none(library, monkeypatch):
     """Frozen taps, an image that is data."""
-    monkeypatch.setattr(near, "_LIBRARY", library)
-    layer, data = Near(3, 2), torch.randn(1, 3, 4, 4)
+    monkeypatch.setattr(replicate_conv, "_LIBRARY", library)
+    layer, data = ReplicateConv2d(3, 2), torch.randn(1, 3, 4, 4)
     layer.weight.requires_grad_(False)
 
     layer(data).sum().backward()
@@ -68,11 +68,13 @@ def test_what_asks_for_no_gradient_gets_none(library, monkeypatch):
     assert through.grad.abs().sum() > 0
 
 
-@pytest.mark.skipif(not near._NATIVE_BF16, reason="the processor does not multiply bfloat16")
+@pytest.mark.skipif(
+    not replicate_conv._NATIVE_BF16, reason="the processor does not multiply bfloat16"
+)
 def test_near_under_autocast_rounds_as_bfloat16_does():
     """Within 2^-7 of float32's values and gradients; the gradients of taps are float32."""
     torch.manual_seed(0)
-    layer, twin = Near(16, 8), nn.Conv2d(16, 8, 3, padding=1, padding_mode="replicate")
+    layer, twin = ReplicateConv2d(16, 8), nn.Conv2d(16, 8, 3, padding=1, padding_mode="replicate")
     twin.load_state_dict(layer.state_dict())
     drawn = torch.randn(2, 16, 12, 20)
     images = [drawn.clone().requires_grad_() for _ in range(2)]

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusiontrain.batch import PanBatch
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError, TrainingError
-from fusiontrain.filters import blur, reduce_pan
-from fusiontrain.leakage import refuse_shared_pixels
-from fusiontrain.loop import train
-from fusiontrain.losses import relative_l1
+from fusiontrain.evaluation.leakage import refuse_shared_pixels
+from fusiontrain.evaluation.protocols import full, reduced
+from fusiontrain.imaging.filters import blur, reduce_pan
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import MODELS, build_model
-from fusiontrain.protocols import full, reduced
-from fusiontrain.recipes.one_shot import ONE_SHOT
-from fusiontrain.scenes.find import Entry, find_scenes
+from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.tuning import OneShot, tune
+from fusiontrain.training.losses import relative_l1
+from fusiontrain.training.one_shot import OneShot, tune
+from fusiontrain.training.recipes.one_shot import ONE_SHOT
+from fusiontrain.training.run import train
 
 QUICK = replace(ONE_SHOT["full"](), max_steps=8, batch_size=2, crop=48)
 QUICK_FREEZE = replace(QUICK, trained="freeze", learning_rate=1e-3)
@@ -156,7 +156,7 @@ def test_real_scenes_that_overlap_are_found(shared):
 def test_each_scene_is_judged_by_a_network_that_saw_one_other(net):
     """The next by name around the circle; a scene alone of its kind is not judged."""
     scenes = [scene("a", 1), scene("b", 2), scene("c", 3)]
-    entries = [Entry(name=s.name, load=lambda s=s: s) for s in scenes]
+    entries = [SceneEntry(name=s.name, load=lambda s=s: s) for s in scenes]
     shot = OneShot(net, MODELS["anyband"], config=QUICK_FREEZE, kin={"generic": entries})
 
     with torch.inference_mode():
@@ -176,7 +176,7 @@ def test_a_teacher_never_shares_pixels_with_what_it_teaches(net):
         scene("b", pan=pan[..., 200:600, 200:600]),
         scene("c", 7),
     ]
-    entries = [Entry(name=s.name, load=lambda s=s: s) for s in scenes]
+    entries = [SceneEntry(name=s.name, load=lambda s=s: s) for s in scenes]
     shot = OneShot(net, MODELS["anyband"], config=QUICK_FREEZE, kin={"generic": entries})
 
     with torch.inference_mode():
@@ -192,7 +192,7 @@ def test_one_shot_needs_a_network(tmp_path, capsys):
 
 def test_turned_crops_stay_aligned():
     """What flips and turns PAN turns MS and truth with it."""
-    from fusiontrain.tuning import _crops
+    from fusiontrain.training.one_shot import _crops
 
     case = reduced(scene(), softness=0.5)
     batch, truth = next(_crops(case, replace(QUICK, batch_size=8)))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fusiontrain.data.sampler import BatchSampler
 from fusiontrain.errors import TrainingError
-from fusiontrain.order import Order
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 
@@ -16,7 +16,7 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 @given(SIZES, st.integers(1, 9), st.integers(0, 3))
 def test_every_pass_holds_every_sample_once(sizes, batch, seed):
     """Whatever the remainders: over whole passes, no sample is dropped and none repeats."""
-    order = Order(sizes, batch=batch, seed=seed)
+    order = BatchSampler(sizes, batch=batch, seed=seed)
     passes: dict[tuple[int, int], list[int]] = {}
     for k in range(order.begin(6 * batch)):
         drawn = order[k]
@@ -34,38 +34,38 @@ def test_every_pass_holds_every_sample_once(sizes, batch, seed):
 @given(SIZES, st.integers(1, 9), st.integers(0, 400))
 def test_any_batch_is_found_without_walking_there(sizes, batch, k):
     """A fresh order asked for batch k alone gives what one that walked gives."""
-    walked = Order(sizes, batch=batch, seed=1)
+    walked = BatchSampler(sizes, batch=batch, seed=1)
     for before in range(max(0, k - 3), k):
         walked[before]
 
-    assert walked[k] == Order(sizes, batch=batch, seed=1)[k]
+    assert walked[k] == BatchSampler(sizes, batch=batch, seed=1)[k]
 
 
 def test_shares_say_how_often_a_set_comes():
     """A set of a tenth of the samples may be half of the batches."""
-    order = Order([900, 100], batch=10, seed=0, shares=[0.5, 0.5])
+    order = BatchSampler([900, 100], batch=10, seed=0, shares=[0.5, 0.5])
 
     seen = Counter(order[k].group for k in range(order.begin(10)))
 
     assert {0: 500, 1: 500} == seen
-    by_size = Order([900, 100], batch=10, seed=0)
+    by_size = BatchSampler([900, 100], batch=10, seed=0)
     assert {0: 900, 1: 100} == Counter(by_size[k].group for k in range(by_size.begin(10)))
 
 
 def test_no_group_is_so_small_that_it_never_comes():
     """One sample beside three million: once a round of its own, however rare."""
-    order = Order([3_000_000, 1], batch=1, seed=0, shares=[1 - 1 / 3_000_001, 1 / 3_000_001])
+    order = BatchSampler([3_000_000, 1], batch=1, seed=0, shares=[1 - 1 / 3_000_001, 1 / 3_000_001])
 
     assert pytest.approx(1.0, rel=1e-6) == float(order.quota[1])
 
 
 def test_passes_and_seeds_differ():
-    order = Order([50], batch=50, seed=0)
+    order = BatchSampler([50], batch=50, seed=0)
 
     first, second = ([one.sample for one in order[k].samples] for k in (0, 1))
 
     assert first != second
-    assert first != [one.sample for one in Order([50], batch=50, seed=1)[0].samples]
+    assert first != [one.sample for one in BatchSampler([50], batch=50, seed=1)[0].samples]
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_passes_and_seeds_differ():
 )
 def test_what_has_no_order_is_refused(sizes, batch, shares):
     with pytest.raises(TrainingError, match="expected"):
-        Order(sizes, batch=batch, seed=0, shares=shares)
+        BatchSampler(sizes, batch=batch, seed=0, shares=shares)

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from fusiontrain.errors import SceneError
-from fusiontrain.page import View
+from fusiontrain.evaluation.page import View
 from tests.fusiontrain.made_pages import NASTY, VIEWS, view, webp, written
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fusiontrain.pictures import colour_webp, error_webp, middle, stretch_of
-from fusiontrain.ramp import ANCHORS, FULL_SCALE, colour_at
-from fusiontrain.tiles import Box
+from fusiontrain.evaluation.colormap import ANCHORS, FULL_SCALE, colour_at
+from fusiontrain.evaluation.rendering import colour_webp, error_webp, middle, stretch_of
+from fusiontrain.imaging.tiling import Box
 
 
 def lightness(colour):

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fusiontrain.errors import SceneError
-from fusiontrain.filters import blur, degrade
+from fusiontrain.evaluation.protocols import classical, full, judge, mean_softness, reduced
+from fusiontrain.imaging.filters import blur, degrade
+from fusiontrain.imaging.shift_estimation import shifted
 from fusiontrain.metrics import ergas
-from fusiontrain.protocols import classical, full, judge, mean_softness, reduced
-from fusiontrain.registration import shifted
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import find_sensor
 

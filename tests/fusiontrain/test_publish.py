@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.cli import main
 from fusiontrain.errors import CheckpointError
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 TRAINING = {

@@ -5,8 +5,8 @@ import csv
 import pytest
 import rasterio
 
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS
 
 # One of each family that trains on a CPU in seconds; a Mamba takes over a minute for 40 steps.
@@ -16,7 +16,7 @@ THROUGH_THE_DOORS = ("pnn", "gppnn", "panformer")
 @pytest.fixture(scope="module")
 def three_bands(photos, tmp_path_factory, small_build_of):
     """Shards of one band count, which is no entry's default."""
-    from simgen.build import run_build
+    from simgen.building.build import run_build
 
     out = tmp_path_factory.mktemp("build") / "shards"
     run_build(small_build_of("folder", photos, out, bands=(3,)), workers=1)

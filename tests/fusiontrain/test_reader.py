@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from fusiontrain.data.shard_file import ShardRef
+from fusiontrain.data.stream import ShardReader, loader, read_shard
 from fusiontrain.errors import TrainingError
-from fusiontrain.mapped import Listed
-from fusiontrain.reader import ShardReader, loader, read_shard
 from shards.errors import ContractError
 from shards.manifest import Manifest
 from shards.schema import decode_sample
@@ -24,9 +24,9 @@ def build(small_build, tmp_path):
     return tmp_path
 
 
-def listed(folder, index=0) -> Listed:
+def listed(folder, index=0) -> ShardRef:
     manifest = Manifest.load(folder)
-    return Listed(folder=folder, manifest=manifest, row=manifest.shards[index])
+    return ShardRef(folder=folder, manifest=manifest, row=manifest.shards[index])
 
 
 def reader_of(folder, **changes) -> ShardReader:
@@ -60,7 +60,7 @@ def test_a_batch_has_one_band_count_and_fits_together(small_build):
 
 def test_crops_stay_aligned(small_build):
     """However cut, turned and mirrored: MS is still the target, blurred and decimated."""
-    from fusiontrain.filters import degrade
+    from fusiontrain.imaging.filters import degrade
 
     for batch in islice(reader_of(small_build, crop=64), 12):
         seen = degrade(batch.gt, batch.seen.mtf, 4)[..., 3:-3, 3:-3]
@@ -164,7 +164,7 @@ def test_a_compressed_tar_is_refused_unread(build):
 def test_samples_must_be_as_the_manifest_lists_them(build):
     """Another tile size than stated is found at the first sample."""
     manifest = replace(Manifest.load(build), tile=128)
-    shard = Listed(folder=build, manifest=manifest, row=manifest.shards[0])
+    shard = ShardRef(folder=build, manifest=manifest, row=manifest.shards[0])
 
     with pytest.raises(ContractError, match=r"must be \(4, 128, 128\)"):
         list(read_shard(shard))

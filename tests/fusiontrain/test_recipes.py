@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
-from fusiontrain.config import TrainConfig
+from fusiontrain.commands.training_options import add_flags, configure
 from fusiontrain.errors import TrainingError
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
-from fusiontrain.options import add_flags, configure
-from fusiontrain.recipes import PRETRAIN, RECIPES, find_recipe
+from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.recipes import PRETRAIN, RECIPES, find_recipe
 
 TINY = ["--crop", "16", "--batch-size", "4", "--tracker", "none", "--log-steps", "1"]
 
@@ -94,7 +94,7 @@ def test_impossible_numbers_are_refused(changes, word):
 @pytest.fixture
 def three_bands(photos, tmp_path, small_build_of):
     """Shards of one band count."""
-    from simgen.build import run_build
+    from simgen.building.build import run_build
 
     run_build(small_build_of("folder", photos, tmp_path / "shards", bands=(3,)), workers=1)
     return tmp_path / "shards"

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fusiontrain.filters import degrade, gain_to_sigma
-from fusiontrain.fusing import fuse_scene
-from fusiontrain.knowledge import learn, measure_pair
+from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.fusion.sensor_model import estimate_sensor_model, measure_pair
+from fusiontrain.fusion.window_loop import fuse_scene
+from fusiontrain.imaging.filters import degrade, gain_to_sigma
+from fusiontrain.imaging.shift_estimation import STILL, estimate_shift, shifted
 from fusiontrain.models.registry import build_model, find_model
-from fusiontrain.protocols import reduced
-from fusiontrain.registration import STILL, estimate_shift, shifted
-from fusiontrain.scenes.find import find_scenes
+from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import find_sensor
 
@@ -121,7 +121,7 @@ def test_a_network_gets_the_registered_pan():
         ms, pan = pair(shift)
         scene = Scene(name="made", ms=ms, pan=pan, bits=11, sensor=find_sensor("generic"))
         for register in (True, False):
-            told = learn(scene, sensor=None, softness=0.3, register=register)
+            told = estimate_sensor_model(scene, sensor=None, softness=0.3, register=register)
             whole = fuse_scene(scene, net, told, halo=entry.halo(4))
             fused[shift, register] = whole[:, 16:-16, 16:-16]
     straight, crooked = fused[(0.0, 0.0), True], fused[(1.0, -0.5), True]
@@ -156,5 +156,5 @@ def test_registration_can_be_left_out(shared):
     entry = next(e for e in find_scenes([shared("data/real")]) if e.name == "GF2_ucgan_train1")
     scene = entry.load()
 
-    assert STILL == learn(scene, sensor=None, softness=None, register=False).shift
-    assert "registered by" in str(replace(learn(scene, sensor=None, softness=None)))
+    assert STILL == estimate_sensor_model(scene, sensor=None, softness=None, register=False).shift
+    assert "registered by" in str(replace(estimate_sensor_model(scene, sensor=None, softness=None)))

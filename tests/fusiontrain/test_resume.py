@@ -16,9 +16,16 @@ import torch
 from fusiontrain.cli import main
 from fusiontrain.errors import TrainingError
 from fusiontrain.pretrain import main as pretrain
-from fusiontrain.resume import FOLDER, KEPT, Progress, drop_states, load_state, save_state
-from fusiontrain.training.average import Average
-from fusiontrain.training.logbook import Table
+from fusiontrain.training.csv_log import Table
+from fusiontrain.training.ema import WeightEma
+from fusiontrain.training.training_state import (
+    FOLDER,
+    KEPT,
+    Progress,
+    drop_states,
+    load_state,
+    save_state,
+)
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--crop", "32", "--batch-size", "4", "--max-steps"]
@@ -89,7 +96,7 @@ def test_a_damaged_state_is_passed_over_and_said(tmp_path):
 def states_of(tmp_path, steps=(10, 20)):
     """Two states of a toy with averaged weights; the newest's folder."""
     net, optimizer = toy()
-    average = Average(net, 0.9)
+    average = WeightEma(net, 0.9)
     for step in steps:
         train_toy(net, optimizer, [step])
         average.update(net)
@@ -226,7 +233,7 @@ def test_averaged_weights_and_the_best_come_back(tmp_path):
     """With the count of updates, on which the next one depends."""
     _, average = states_of(tmp_path)
     net, optimizer = toy()
-    other = Average(net, 0.9)
+    other = WeightEma(net, 0.9)
 
     found = load_state(tmp_path, net, optimizer, {"digest": "d"}, print, other)
 

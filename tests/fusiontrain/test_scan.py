@@ -6,11 +6,11 @@ import sys
 import pytest
 import torch
 
-from fusiontrain.models import scan
-from fusiontrain.models import ssd as ssd_module
-from fusiontrain.models.fourways import FourWays
-from fusiontrain.models.scan import plain_scan, selective_scan
-from fusiontrain.models.ssd import CHUNK, plain_ssd, ssd
+from fusiontrain.models.layers import selective_scan as scan
+from fusiontrain.models.layers import ssd as ssd_module
+from fusiontrain.models.layers.four_direction_ssd import FourWays
+from fusiontrain.models.layers.selective_scan import plain_scan, selective_scan
+from fusiontrain.models.layers.ssd import CHUNK, plain_ssd, ssd
 
 NAMES = ("x", "dt", "A", "B", "C", "D")
 
@@ -204,9 +204,9 @@ class Watch(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name.startswith("mamba_ssm"): asked.append(name)
 sys.meta_path.insert(0, Watch())
-import fusiontrain.cli, fusiontrain.fuse, fusiontrain.loop
+import fusiontrain.cli, fusiontrain.commands.fuse, fusiontrain.training.run
 import torch
-from fusiontrain.batch import PanBatch
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import build_model
 gains = torch.full((1, 4), 0.3)
 batch = PanBatch(ms=torch.rand(1, 4, 4, 4), pan=torch.rand(1, 1, 16, 16), ratio=4,

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from fusiontrain.config import TrainConfig
-from fusiontrain.training.average import Average
+from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.ema import WeightEma
 from fusiontrain.training.schedule import learning_rate
 
 STEPS = 60
@@ -59,7 +59,7 @@ def test_a_time_budget_cools_down_as_steps_do():
 def test_the_average_is_the_weighted_sum_it_stands_for():
     """Every weight's share written out, in double precision."""
     net, rng = torch.nn.Linear(2, 1), np.random.default_rng(0)
-    average, seen, decays = Average(net, 0.8), [], []
+    average, seen, decays = WeightEma(net, 0.8), [], []
     start = np.concatenate([p.detach().numpy().ravel() for p in net.parameters()])
     for n in range(1, 31):
         values = rng.normal(size=3).astype(np.float32)
@@ -79,7 +79,7 @@ def test_the_average_is_the_weighted_sum_it_stands_for():
 
 def test_counters_are_followed_and_not_averaged():
     net = torch.nn.BatchNorm1d(2)
-    average = Average(net, 0.9)
+    average = WeightEma(net, 0.9)
     net.num_batches_tracked.fill_(7)
 
     average.update(net)

@@ -8,13 +8,13 @@ import pytest
 import rasterio
 import torch
 
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
+from fusiontrain.evaluation.protocols import BORDER, classical, judge, network, reduced
 from fusiontrain.metrics import ergas, hqnr, q2n, sam
+from fusiontrain.models.checkpoints import load_checkpoint
+from fusiontrain.models.pretrained_weights import FOLDER, NAMES, find_weights
 from fusiontrain.models.registry import find_model
-from fusiontrain.protocols import RIM, classical, judge, network, reduced
-from fusiontrain.scenes.find import find_scenes
-from fusiontrain.shipped import FOLDER, NAMES, find_weights
+from fusiontrain.scenes.discovery import find_scenes
 from shards.manifest import file_sha256
 from shards.sensors import find_sensor
 
@@ -116,7 +116,7 @@ def test_they_beat_the_field_on_sensors_they_have_never_seen(shared, scene, name
     ours = network(net, find_model(info.model).halo)
 
     def indices(fused):
-        rim = slice(RIM, -RIM)
+        rim = slice(BORDER, -BORDER)
         pair = case.truth[:, rim, rim], fused[:, rim, rim]
         return (
             float(ergas(*pair, ratio=case.scene.ratio)),

@@ -3,10 +3,10 @@ import json
 import pytest
 import torch
 
-from fusiontrain.filters import blur, degrade, gain_to_sigma
-from fusiontrain.knowledge import learn
+from fusiontrain.fusion.sensor_model import estimate_sensor_model
+from fusiontrain.imaging.blur_estimation import LEAST, estimate_band_softness, estimate_softness
+from fusiontrain.imaging.filters import blur, degrade, gain_to_sigma
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.softness import LEAST, estimate_band_softness, estimate_softness
 from shards.sensors import find_sensor
 
 
@@ -48,7 +48,7 @@ def test_each_band_has_its_own_blur():
     assert gains == pytest.approx(estimate_band_softness(ms, pan, 4).tolist(), abs=0.02)
 
     scene = Scene(name="x", ms=ms.float(), pan=pan.float())
-    known = learn(scene, sensor=None, softness="bands", register=False)
+    known = estimate_sensor_model(scene, sensor=None, softness="bands", register=False)
     wanted = [0.3, 0.35, 0.55]  # no softer than a nominal sensor
     assert wanted == pytest.approx(known.softness.tolist(), abs=0.02)
     # Gaussians in series: what the wanted softness leaves to the sensor.
@@ -61,7 +61,7 @@ def test_softer_than_nominal_is_known_but_not_wanted():
     ms, pan = pair(0.1)
     scene = Scene(name="x", ms=ms.float(), pan=pan.float())
 
-    auto, told = (learn(scene, sensor=None, softness=s) for s in (None, 0.1))
+    auto, told = (estimate_sensor_model(scene, sensor=None, softness=s) for s in (None, 0.1))
 
     assert [0.3] * len(ms) == pytest.approx(auto.softness.tolist())
     assert [0.1] * len(ms) == pytest.approx(told.softness.tolist())
@@ -81,9 +81,9 @@ def test_a_flat_scene_has_some_softness():
 @pytest.mark.parametrize("name", ["IKONOS_grip_1", "WV2_grip_1", "QB_dispnet_1", "PLEIADES_jian_3"])
 def test_real_scenes_blur_as_others_measured(shared, name):
     """The scene's json has an independent estimate, in steps of .2 PAN pixels."""
-    from fusiontrain.filters import gain_to_sigma
-    from fusiontrain.knowledge import measure_softness
-    from fusiontrain.scenes.geotiff import open_pair
+    from fusiontrain.fusion.sensor_model import measure_softness
+    from fusiontrain.imaging.filters import gain_to_sigma
+    from fusiontrain.scenes.grid_alignment import open_pair
 
     folder = shared("data/real")
     expected = json.loads((folder / f"{name}.json").read_text())["checks"]
@@ -98,8 +98,8 @@ def test_what_is_told_of_a_scene():
     ms, pan = pair(0.3)
     scene = Scene(name="x", ms=ms[:3].float(), pan=pan.float())
 
-    row = learn(scene, sensor=find_sensor("GeoEye-1"), softness=0.6)
-    measured = learn(scene, sensor=None, softness=None)
+    row = estimate_sensor_model(scene, sensor=find_sensor("GeoEye-1"), softness=0.6)
+    measured = estimate_sensor_model(scene, sensor=None, softness=None)
 
     assert [pytest.approx(0.23)] * 3 == row.mtf.tolist()
     assert [pytest.approx(0.6)] * 3 == row.softness.tolist()

@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from fusiontrain.checkpoints import load_checkpoint
 from fusiontrain.cli import main
-from fusiontrain.config import TrainConfig
+from fusiontrain.data.loader import IndexedShards, ShardSet
 from fusiontrain.errors import TrainingError
-from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.losses import consistent_l1, relative_l1
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
-from fusiontrain.training.guard import MOST_BAD_STEPS, Guard, ranges
+from fusiontrain.training.accelerate_setup import Distributed
+from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.losses import consistent_l1, relative_l1
+from fusiontrain.training.nonfinite import MOST_BAD_STEPS, NonFiniteGuard, ranges
 from fusiontrain.training.optimizer import make_optimizer
-from fusiontrain.training.ranks import Ranks
-from fusiontrain.training.stepping import Stepped, Stepper
+from fusiontrain.training.train_step import StepResult, TrainStep
 from fusiontrain.training.validation import also_trained_on, hold
 from shards.manifest import Manifest
 
@@ -41,7 +41,7 @@ def data(small_build):
 @pytest.mark.parametrize("pieces", [2, 4])
 def test_gradients_of_the_pieces_are_those_of_the_batch(data, tmp_path, pieces):
     """And those of plain torch, without any of our machinery."""
-    ranks = Ranks(precision="no", trackers=(), out=tmp_path)
+    ranks = Distributed(precision="no", trackers=(), out=tmp_path)
     config = TrainConfig(clip_norm=0.0)
     gradients, results = [], []
     for accumulate in (1, pieces):
@@ -49,7 +49,7 @@ def test_gradients_of_the_pieces_are_those_of_the_batch(data, tmp_path, pieces):
         net = build_model("anyband", width=8, blocks=1)
         torch.nn.init.normal_(net.head.weight, std=0.1)
         net, optimizer = ranks.prepare(net, make_optimizer(net, config, ()))
-        step = Stepper(
+        step = TrainStep(
             ranks=ranks, net=net, optimizer=optimizer, config=config, accumulate=accumulate
         )
         results.append(step(data[0], 0, 0.0))
@@ -75,14 +75,14 @@ def test_a_batch_that_does_not_divide_is_refused(small_build, tmp_path, capsys):
 
 def test_a_step_that_is_not_finite_moves_nothing(data, tmp_path):
     """Neither weights nor moments; the loss may be finite and its gradient not."""
-    ranks = Ranks(precision="no", trackers=(), out=tmp_path)
+    ranks = Distributed(precision="no", trackers=(), out=tmp_path)
     net = build_model("anyband", width=8, blocks=1)
     config = TrainConfig()
     net, optimizer = ranks.prepare(net, make_optimizer(net, config, ()))
     before = [p.detach().clone() for p in net.parameters()]
     net.head.bias.register_hook(lambda gradient: gradient * torch.inf)
 
-    done = Stepper(ranks=ranks, net=net, optimizer=optimizer, config=config)(data[0], 0, 1.0)
+    done = TrainStep(ranks=ranks, net=net, optimizer=optimizer, config=config)(data[0], 0, 1.0)
 
     assert not done.finite
     assert np.isfinite(done.loss)
@@ -92,8 +92,8 @@ def test_a_step_that_is_not_finite_moves_nothing(data, tmp_path):
 
 def test_the_guard_counts_and_forgives():
     """Twenty in a row end a run; nineteen, however often, do not."""
-    good, bad = (Stepped(loss=x, norm=1.0, rate=0.1) for x in (1.0, float("nan")))
-    guard, dumps = Guard(skipped=3), []
+    good, bad = (StepResult(loss=x, norm=1.0, rate=0.1) for x in (1.0, float("nan")))
+    guard, dumps = NonFiniteGuard(skipped=3), []
 
     def dump():
         dumps.append(1)
@@ -260,7 +260,7 @@ def test_a_held_build_that_is_also_trained_on_is_said(
     small_build, small_build_of, photos, tmp_path
 ):
     """By the bytes of its shards, under whatever name; one that shares none is not."""
-    from simgen.build import run_build
+    from simgen.building.build import run_build
 
     copy, other = tmp_path / "copy", tmp_path / "other"
     shutil.copytree(small_build, copy)

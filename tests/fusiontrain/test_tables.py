@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from fusiontrain.errors import SceneError
-from fusiontrain.tables import (
+from fusiontrain.evaluation.tables import (
     DASH,
     Row,
     all_as_html,

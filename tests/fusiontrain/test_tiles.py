@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusiontrain.tiles import grid_step, tile_scene
+from fusiontrain.imaging.tiling import grid_step, tile_scene
 
 
 @given(

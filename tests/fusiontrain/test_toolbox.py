@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fusiontrain.errors import ShapeError
+from fusiontrain.imaging.reference_toolbox import imresize_bicubic, interp23, mtf_filter, mtf_kernel
 from fusiontrain.metrics import d_lambda, d_lambda_k, d_s, hqnr, qnr, uqi
-from fusiontrain.toolbox import imresize_bicubic, interp23, mtf_filter, mtf_kernel
 from shards.sensors import find_sensor
 
 
@@ -111,7 +111,7 @@ def test_a_perfect_guess_and_a_flat_one(convention):
     pan = torch.rand(1, 64, 64, generator=rng, dtype=torch.float64) * 500 + 100
     told = {"convention": convention}
 
-    from fusiontrain.filters import upsample
+    from fusiontrain.imaging.filters import upsample
 
     up = interp23(ms, 4) if convention == "toolbox" else upsample(ms[None], 4)[0]
     assert 0 == pytest.approx(float(d_lambda(up, ms, **told)), abs=1e-12)

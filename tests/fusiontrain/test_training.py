@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusiontrain.batch import PanBatch
-from fusiontrain.checkpoints import load_checkpoint
-from fusiontrain.config import TrainConfig
+from fusiontrain.data.loader import IndexedShards, ShardSet
 from fusiontrain.errors import TrainingError
-from fusiontrain.filters import degrade
-from fusiontrain.indexed import IndexedShards, ShardSet
-from fusiontrain.losses import consistent_l1, relative_l1
+from fusiontrain.imaging.filters import degrade
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import build_model
+from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.losses import consistent_l1, relative_l1
 from fusiontrain.training.schedule import learning_rate
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from fusiontrain.errors import SceneError
 
 pytest.importorskip("rio_tiler", reason="needs rio-tiler: pip install 'panprior[view]'")
 
-from fusiontrain.scenes.tiled import open_layers, picture
+from fusiontrain.viewer.layers import open_layers, picture
 from tests.fusiontrain.made_ramps import FUSED, GRID, MS, PAN, RED, H, W, scene, serving, write
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of rio-tiler's own use of affine, in threads
@@ -193,7 +193,7 @@ def test_a_file_that_breaks_off_is_said(tmp_path):
 
 
 def test_a_missing_package_is_said(monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "fusiontrain.scenes.tiled")
+    monkeypatch.delitem(sys.modules, "fusiontrain.viewer.layers")
     monkeypatch.setitem(sys.modules, "rio_tiler", None)
     assert 2 == main(["view", "pan.tif", "ms.tif"])
     assert "pip install 'panprior[view]'" in capsys.readouterr().err

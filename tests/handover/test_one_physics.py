@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusiontrain.filters import degrade
+from fusiontrain.imaging.filters import degrade
 from shards.manifest import Manifest
 from shards.schema import decode_sample
 from shards.tar import read_samples

@@ -62,9 +62,15 @@ def test_nothing_unpickles_or_extracts():
             "import fusiontrain",
             ["torch", "rasterio", "accelerate", "webdataset", "nvidia", "PIL", "mamba_ssm"],
         ),
-        ("import fusiontrain.fuse", ["accelerate", "webdataset", "nvidia", "PIL", "datasets"]),
-        ("import fusiontrain.view", ["torch", "rasterio", "rio_tiler", "PIL"]),
-        ("import fusiontrain.benchmark", ["accelerate", "webdataset", "nvidia", "h5py", "scipy"]),
+        (
+            "import fusiontrain.commands.fuse",
+            ["accelerate", "webdataset", "nvidia", "PIL", "datasets", "fusiontrain.training"],
+        ),
+        ("import fusiontrain.commands.view", ["torch", "rasterio", "rio_tiler", "PIL"]),
+        (
+            "import fusiontrain.commands.benchmark",
+            ["accelerate", "webdataset", "nvidia", "h5py", "scipy"],
+        ),
         ("import simgen.cli", ["torch", "nvidia", "rasterio", "accelerate"]),
         ("import shards.tar, shards.manifest", ["torch", "nvidia", "PIL", "webdataset"]),
         ("import shards.__main__", ["torch", "PIL", "fsspec", "s3fs", "aiohttp", "rich"]),

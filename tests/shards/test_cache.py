@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
+from fusiontrain.data.shard_integrity import find_bad_shards
+from fusiontrain.data.shard_location import find_set, split_share
 from fusiontrain.errors import TrainingError
-from fusiontrain.places import find_set, split_share
-from fusiontrain.vetting import find_bad
-from shards import sharing
+from shards import transfer
 from shards.cache import default_cache, local_copy
 from shards.errors import ContractError, SharingError
 from shards.manifest import NAME, Manifest
@@ -19,7 +19,7 @@ TAR = "shard-000001.tar"
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
-    monkeypatch.setattr(sharing, "PAUSE", 0.001)
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
 
 
 def names(faults) -> list[str]:
@@ -34,7 +34,7 @@ def test_a_url_becomes_a_folder_that_training_takes(small_build, web, tmp_path):
 
     assert 0.25 == found.share
     assert Manifest.load(small_build) == Manifest.load(found.folder)
-    assert {} == find_bad([found], hashes=True, on_bad="fail")
+    assert {} == find_bad_shards([found], hashes=True, on_bad="fail")
     assert 8 == len(names(faults))
     faults.asked.clear()
     assert found.folder == find_set(url, cache=tmp_path).folder
@@ -53,7 +53,7 @@ def test_a_byte_flipped_on_its_way_gets_no_name(web, tmp_path):
     faults.flip = {TAR: 1}
     folder = local_copy(url, tmp_path / "once")
     assert 2 == names(faults).count(TAR)
-    assert {} == find_bad([find_set(str(folder))], hashes=True, on_bad="fail")
+    assert {} == find_bad_shards([find_set(str(folder))], hashes=True, on_bad="fail")
 
     faults.flip = {TAR: 99}
     with pytest.raises(ContractError, match=rf"{TAR}: expected sha256"):

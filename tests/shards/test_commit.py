@@ -1,6 +1,6 @@
 import pytest
 
-from shards.commit import sweep_temporaries, temporary_path, whole_file
+from shards.atomic_write import sweep_temporaries, temporary_path, whole_file
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

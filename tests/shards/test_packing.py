@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusiontrain.mapped import Listed, read_sample
-from fusiontrain.reader import read_shard
+from fusiontrain.data.shard_file import ShardRef, read_sample
+from fusiontrain.data.stream import read_shard
+from shards.compression import pack, unpack
 from shards.errors import ContractError
 from shards.manifest import NAME, Manifest
-from shards.packing import pack, unpack
 from shards.schema import MEMBER_NAMES, PACKED_NAMES, decode_sample, packed_members
 from shards.tar import read_samples, write_samples
-from simgen.build import run_build
+from simgen.building.build import run_build
+from simgen.building.verify import verify
 from simgen.cli import main
-from simgen.verify import verify
 
 blosc2 = pytest.importorskip("blosc2", reason="compressed shards need blosc2 (extra compress)")
 
@@ -88,7 +88,7 @@ def test_training_reads_both_alike(twins):
     read = []
     for folder in twins:
         manifest = Manifest.load(folder)
-        shard = Listed(folder=folder, manifest=manifest, row=manifest.shards[1])
+        shard = ShardRef(folder=folder, manifest=manifest, row=manifest.shards[1])
         read.append([read_sample(shard, 3), list(read_shard(shard))[3]])
 
     for example in (*read[0][1:], *read[1]):
@@ -169,9 +169,9 @@ def test_packed_and_plain_do_not_mix(twins, tmp_path):
 
 def test_without_blosc2_the_message_says_what_to_install(photos, tmp_path, capsys, monkeypatch):
     """To who builds, and to who reads."""
-    from shards import packing
+    from shards import compression
 
-    monkeypatch.setattr(packing, "find_spec", lambda name: None)
+    monkeypatch.setattr(compression, "find_spec", lambda name: None)
     options = ["--dataset", "folder", "--source", str(photos), "--out", str(tmp_path / "s")]
 
     assert 2 == main(["build", *options, "--compress", "blosc2"])

@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 
-from shards import sharing
+from shards import transfer
 from shards.__main__ import main
 from shards.errors import ContractError, SharingError
 from shards.manifest import NAME, Manifest
-from shards.sharing import pull, push, verify
+from shards.transfer import pull, push, verify
 
 TAR = "shard-000001.tar"
 
@@ -18,7 +18,7 @@ TAR = "shard-000001.tar"
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """Tries follow each other at once."""
-    monkeypatch.setattr(sharing, "PAUSE", 0.001)
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
 
 
 def same(small_build, folder):
@@ -210,7 +210,7 @@ def test_through_a_folder_by_its_url(small_build, tmp_path):
     push(small_build, place)
 
     same(small_build, tmp_path / "there")
-    assert not (tmp_path / "there" / sharing.CLAIM).exists()
+    assert not (tmp_path / "there" / transfer.CLAIM).exists()
     assert Manifest.load(small_build) == verify(place) == verify(str(tmp_path / "there"))
     pull(place, tmp_path / "back")
     same(small_build, tmp_path / "back")
@@ -219,7 +219,7 @@ def test_through_a_folder_by_its_url(small_build, tmp_path):
 def test_a_push_goes_on_and_keeps_to_itself(small_build, tmp_path, monkeypatch):
     """Broken off: no manifest. The same build goes on, nothing sent twice; another is refused."""
     place, there = (tmp_path / "there").as_uri(), tmp_path / "there"
-    store = type(sharing.open_store(place))
+    store = type(transfer.open_store(place))
     true_write, written = store.write, []
 
     def write(self, name, path):
@@ -242,7 +242,7 @@ def test_a_push_goes_on_and_keeps_to_itself(small_build, tmp_path, monkeypatch):
     written[:] = [TAR]
     push(small_build, place)
 
-    assert [TAR, sharing.CLAIM, TAR, "wids.json", NAME] == written
+    assert [TAR, transfer.CLAIM, TAR, "wids.json", NAME] == written
     same(small_build, there)
     with pytest.raises(SharingError, match="holds build"):
         push(other, place)
@@ -281,12 +281,12 @@ def test_through_s3(small_build, s3, s3_port, proxy, tmp_path, capsys):
     data = bytearray((small_build / TAR).read_bytes())
     data[5000] ^= 1
     (tmp_path / TAR).write_bytes(data)
-    sharing.open_store(place).write(TAR, tmp_path / TAR)
+    transfer.open_store(place).write(TAR, tmp_path / TAR)
     assert 2 == main(["pull", place, str(tmp_path / "t"), "--quiet"])
     said = capsys.readouterr().err
     assert f"{TAR}: expected sha256" in said
     assert "not-to-be-told" not in said
-    sharing.open_store(place).write(TAR, small_build / TAR)
+    transfer.open_store(place).write(TAR, small_build / TAR)
     pull(place, tmp_path / "t")
     same(small_build, tmp_path / "t")
 
@@ -306,13 +306,13 @@ def test_places_that_cannot_be(small_build, tmp_path, capsys):
 
 def test_the_catalogue(small_build, web, tmp_path, capsys, monkeypatch):
     """The one that ships is well formed; a build is pulled by its name and digest."""
-    from shards import __main__, known
+    from shards import __main__, catalogue
 
     assert 0 == main(["list"])
     url, _ = web
     entry = {"url": url, "manifest": Manifest.load(small_build).digest, "licence": "CC0"}
     (tmp_path / "small.json").write_text(json.dumps(entry))
-    monkeypatch.setattr(__main__, "known_builds", lambda: known.known_builds(tmp_path))
+    monkeypatch.setattr(__main__, "known_builds", lambda: catalogue.published_builds(tmp_path))
     assert 0 == main(["list"])
     assert f"small  {url}  {entry['manifest'][:12]}  CC0" in capsys.readouterr().out
     assert 0 == main(["pull", "small", str(tmp_path / "s")])
@@ -328,4 +328,4 @@ def test_the_catalogue(small_build, web, tmp_path, capsys, monkeypatch):
     ):
         (tmp_path / "small.json").write_text(json.dumps(entry | change))
         with pytest.raises(ContractError):
-            known.known_builds(tmp_path)
+            catalogue.published_builds(tmp_path)

@@ -8,7 +8,7 @@ import sys
 import time
 
 from simgen import cli
-from simgen.build import run_build
+from simgen.building.build import run_build
 
 
 def held(build, *, report, **options):

@@ -11,13 +11,13 @@ from shards.errors import ContractError
 from shards.manifest import NAME, Manifest
 from shards.schema import decode_sample
 from shards.tar import read_samples
-from simgen.build import run_build
+from simgen.building.build import run_build
+from simgen.building.verify import verify
 from simgen.cli import main
 from simgen.config import Build
 from simgen.errors import BuildError, ConfigError, SourceError
-from simgen.graph import can_decode
 from simgen.recipes import find_recipe
-from simgen.verify import verify
+from simgen.simulate.dali_graph import can_decode
 
 
 def build_of(source, out, **changes) -> Build:
@@ -164,7 +164,7 @@ def test_what_dali_alone_refuses_pillow_reads(photos, make_jpeg, tmp_path):
 
 def test_an_image_that_neither_reads_is_left_out(photos, tmp_path, monkeypatch):
     """The culprit is looked for one by one."""
-    from simgen import shard
+    from simgen.building import shard
 
     refused = (photos / "p2.jpg").read_bytes()
     true_run = shard.run
@@ -235,9 +235,9 @@ def test_an_unwritable_folder_is_one_line(photos, tmp_path, capsys, out, monkeyp
 
 def test_a_full_disk_leaves_no_half_shard(photos, tmp_path, monkeypatch):
     """ENOSPC while a tar is written: our error, no tar, and room made later finishes it."""
-    from simgen import writer
+    from simgen.building import shard_writing
 
-    true_write, calls = writer.write_samples, []
+    true_write, calls = shard_writing.write_samples, []
 
     def write(file, samples):
         calls.append(1)
@@ -246,7 +246,7 @@ def test_a_full_disk_leaves_no_half_shard(photos, tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         return true_write(file, samples)
 
-    monkeypatch.setattr(writer, "write_samples", write)
+    monkeypatch.setattr(shard_writing, "write_samples", write)
     out = tmp_path / "s"
     with pytest.raises(BuildError, match="No space left"):
         run_build(build_of(photos, out), workers=1)

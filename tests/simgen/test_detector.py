@@ -6,12 +6,12 @@ from PIL import Image
 from scipy.fft import dctn, idctn
 from scipy.ndimage import convolve1d
 
-from simgen import engine
 from simgen.config import Recipe
-from simgen.draws import draw_noise, draw_sample
 from simgen.physics.noise import correlated, grained, striped
 from simgen.physics.radiometry import compressed, dct_matrix
 from simgen.recipes import find_recipe
+from simgen.sampling import draw_noise, sample_parameters
+from simgen.simulate import numpy_engine
 
 
 def white(*shape):
@@ -144,7 +144,7 @@ def test_a_fine_step_compresses_nothing():
 def test_bits_and_noise_of_sensor():
     """8, 10, 11 and 12 bits are all drawn; PAN's noise is not the MS's."""
     draws = [
-        draw_sample(find_recipe("sensor"), bands=4, seed=0, key=str(k), height=300, width=300)
+        sample_parameters(find_recipe("sensor"), bands=4, seed=0, key=str(k), height=300, width=300)
         for k in range(60)
     ]
 
@@ -169,10 +169,10 @@ def test_highlights_saturate_where_the_bits_end(bits):
         exposure=(2.0, 2.0),
         bits=(bits,),
     )
-    draw = draw_sample(recipe, bands=3, seed=0, key="a", height=300, width=300)
+    draw = sample_parameters(recipe, bands=3, seed=0, key="a", height=300, width=300)
 
     for level in (255, 51):
-        gt, ms, pan = engine.make(np.full((128, 128, 3), level, np.uint8), draw, recipe)
+        gt, ms, pan = numpy_engine.make(np.full((128, 128, 3), level, np.uint8), draw, recipe)
         for image in (gt, ms, pan):
             expected = min(2 * level / 255, 1) * (2**bits - 1)
             assert np.abs(image - expected).max() <= 1

@@ -7,8 +7,8 @@ import pytest
 from shards.manifest import NAME
 from shards.schema import decode_sample
 from shards.tar import read_samples
+from simgen.building.verify import verify
 from simgen.cli import main
-from simgen.verify import verify
 
 
 def test_a_recipe_explains_itself(small_build, tmp_path, capsys):

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.sensors import SENSORS
-from simgen.draws import draw_displacements, draw_noise, draw_sample, draw_texture
 from simgen.recipes import find_recipe
+from simgen.sampling import draw_displacements, draw_noise, draw_texture, sample_parameters
 
 
 def draw(key="a", bands=4, recipe="sensor", seed=0, height=400, width=500):
-    return draw_sample(
+    return sample_parameters(
         find_recipe(recipe), bands=bands, seed=seed, key=key, height=height, width=width
     )
 
@@ -73,7 +73,7 @@ def test_gains_lie_in_the_recipes_ranges():
     """Defocus and halo apart, which are faults on top of what was drawn."""
     recipe = replace(find_recipe("sensor"), defocus_chance=0.0, halo_chance=0.0)
     for key in range(30):
-        d = draw_sample(recipe, bands=4, seed=0, key=str(key), height=400, width=500)
+        d = sample_parameters(recipe, bands=4, seed=0, key=str(key), height=400, width=500)
         for gains, (low, high) in (
             (d.optics.mtf_ms, recipe.mtf_ms),
             (d.optics.softness, recipe.softness),
@@ -94,7 +94,7 @@ def test_a_named_sensor_has_its_own_gains():
     """The row's MTF, whatever the dice."""
     recipe = find_recipe("sensor", like="QuickBird")
 
-    d = draw_sample(recipe, bands=4, seed=0, key="a", height=600, width=600)
+    d = sample_parameters(recipe, bands=4, seed=0, key="a", height=600, width=600)
 
     assert SENSORS["QuickBird"].mtf_ms == pytest.approx(d.optics.mtf_ms, abs=2e-3)
     assert 11 == d.bits
@@ -120,7 +120,7 @@ def test_a_switch_leaves_other_topics_alone(switch, topic):
     """Each topic has its own stream, so recipes that differ in one thing stay comparable."""
     recipe = find_recipe("sensor")
     on, off = (
-        draw_sample(
+        sample_parameters(
             replace(recipe, **{switch: chance}), bands=4, seed=0, key="a", height=400, width=500
         )
         for chance in (1.0, 0.0)
@@ -136,7 +136,7 @@ def test_dice_for_bands_that_are_bands():
     """Thirteen bands in, eight out: kept bands are distinct, no gamma, rows over thirteen."""
     recipe = replace(find_recipe("sensor"), keep_rgb=1.0, haze_chance=0.0, pan_hidden_chance=0.0)
 
-    d = draw_sample(recipe, bands=8, seed=0, key="a", height=400, width=400, channels=13)
+    d = sample_parameters(recipe, bands=8, seed=0, key="a", height=400, width=400, channels=13)
 
     assert (8, 13) == d.rows_DF.shape
     assert 1 == d.gamma

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simgen import engine, twin
 from simgen.config import Recipe
-from simgen.draws import draw_sample
+from simgen.physics.kernels import blur_kernel, defocused, stacked
 from simgen.physics.mtf import observe_kernels, tap_count
-from simgen.physics.optics import blur_kernel, defocused, stacked
 from simgen.recipes import find_recipe
+from simgen.sampling import sample_parameters
+from simgen.simulate import numpy_engine, numpy_reference
 
 PLAIN = Recipe(
     name="plain", tile=64, pan_unexplained_chance=0.0, band_gain=(0.5, 0.5), softness=(0.3, 0.9)
@@ -55,9 +55,12 @@ def photograph(seed, height=110, width=140):
 
 
 def agree(recipe, bands, key):
-    draw = draw_sample(recipe, bands=bands, seed=3, key=key, height=300, width=400)
+    draw = sample_parameters(recipe, bands=bands, seed=3, key=key, height=300, width=400)
     crop = photograph(3, *draw.resized)
-    made, expected = engine.make(crop, draw, recipe), twin.simulate(crop, draw, recipe)
+    made, expected = (
+        numpy_engine.make(crop, draw, recipe),
+        numpy_reference.simulate(crop, draw, recipe),
+    )
     # A block of JPEG may round a coefficient the other way: half a step, not one DN.
     most = max(1, draw.compression * 2**draw.bits)
     for image, other in zip(made, expected, strict=True):
@@ -80,8 +83,8 @@ def test_a_switch_changes_something(name):
     """Off and on differ, so that no switch is for show."""
     made = []
     for recipe in (PLAIN, replace(PLAIN, **SWITCHES[name])):
-        draw = draw_sample(recipe, bands=5, seed=3, key="a", height=300, width=400)
-        made.append(engine.make(photograph(3, *draw.resized), draw, recipe))
+        draw = sample_parameters(recipe, bands=5, seed=3, key="a", height=300, width=400)
+        made.append(numpy_engine.make(photograph(3, *draw.resized), draw, recipe))
 
     assert any(not np.array_equal(on, off) for off, on in zip(*made, strict=True))
 
@@ -106,12 +109,16 @@ def test_every_recipe(name, bands):
 def test_floats_are_measured_or_photographed(channels):
     """Deep RGB goes through jitter and gamma as 8-bit photographs do; bands do not."""
     recipe = replace(find_recipe("sensor"), tile=64, jitter_chance=1.0, gamma=(2.0, 2.0))
-    draw = draw_sample(recipe, bands=5, seed=0, key="a", height=300, width=300, channels=channels)
+    draw = sample_parameters(
+        recipe, bands=5, seed=0, key="a", height=300, width=300, channels=channels
+    )
     crop = np.random.default_rng(0).random((*draw.resized, channels), dtype=np.float32)
 
     assert (2.0 if channels == 3 else 1.0) == draw.gamma
     for image, other in zip(
-        engine.make(crop, draw, recipe), twin.simulate(crop, draw, recipe), strict=True
+        numpy_engine.make(crop, draw, recipe),
+        numpy_reference.simulate(crop, draw, recipe),
+        strict=True,
     ):
         assert np.abs(image.astype(int) - other.astype(int)).max() <= 1
 
@@ -124,6 +131,6 @@ def test_banded_products_are_sliding_windows(step, size):
     kernel = blur_kernel(0.3, step, tap_count(0.1, step, 3), stretch=0.1, shift=(1.7, -2.2))
     kernels = stacked([kernel, defocused(kernel, 2.5)])
 
-    seen = engine.observe_blocks(image, kernels, step=step)
+    seen = numpy_engine.observe_blocks(image, kernels, step=step)
 
     np.testing.assert_allclose(observe_kernels(image, kernels, step=step), seen, atol=2e-6)

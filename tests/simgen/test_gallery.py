@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from simgen.config import Recipe
-from simgen.look import both_halves
-from simgen.panels import PANELS
+from simgen.preview.contact_sheet import both_halves
+from simgen.preview.gallery_panels import PANELS
 from simgen.sources import open_source
 
 DOCS = Path(__file__).parents[2] / "docs/gallery"

@@ -6,11 +6,11 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.draw import ellipse
 from skimage.registration import phase_cross_correlation
 
-from simgen import engine
-from simgen.draws import draw_displacements, draw_sample
 from simgen.errors import DegradationError
 from simgen.physics.geometry import Mover, move_objects, warp
 from simgen.recipes import find_recipe
+from simgen.sampling import draw_displacements, sample_parameters
+from simgen.simulate import numpy_engine
 
 
 def smooth(size=96, sigma=2.0):
@@ -51,7 +51,7 @@ def test_displacements_have_the_drawn_spread():
     recipe = replace(find_recipe("sensor"), tile=64, local_shift_chance=1.0, local_shift=(0.5, 0.5))
     fields = [
         draw_displacements(
-            draw_sample(recipe, bands=4, seed=0, key=str(k), height=300, width=300), 128
+            sample_parameters(recipe, bands=4, seed=0, key=str(k), height=300, width=300), 128
         )
         for k in range(60)
     ]
@@ -65,7 +65,7 @@ def test_displacements_have_the_drawn_spread():
 def test_pan_is_misregistered_by_what_was_drawn(row, column, monkeypatch):
     """skimage's sub-pixel registration finds the shift, to a twentieth of a PAN pixel."""
     monkeypatch.setattr(
-        "simgen.draws.optics.vector",
+        "simgen.sampling.optics.vector",
         lambda rng, length: length * np.array([row, column]) / np.hypot(row, column),
     )
     length = float(np.hypot(row, column))
@@ -79,10 +79,10 @@ def test_pan_is_misregistered_by_what_was_drawn(row, column, monkeypatch):
         mtf_pan=(0.5, 0.5),
         bits=(12,),
     )
-    draw = draw_sample(recipe, bands=1, seed=0, key="a", height=600, width=600)
+    draw = sample_parameters(recipe, bands=1, seed=0, key="a", height=600, width=600)
     crop = ((smooth(512, 3.0) * 40 + 128).clip(0, 255)).astype(np.uint8)
 
-    gt, _, pan = engine.make(np.repeat(crop[..., None], 3, 2), draw, recipe)
+    gt, _, pan = numpy_engine.make(np.repeat(crop[..., None], 3, 2), draw, recipe)
 
     window = np.outer(np.hanning(256), np.hanning(256))
     seen = [(image[0] - image.mean()) * window for image in (gt, pan)]

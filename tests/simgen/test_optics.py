@@ -7,8 +7,7 @@ from scipy.signal import convolve2d
 from scipy.special import j1
 
 from simgen.errors import DegradationError
-from simgen.physics.mtf import observe_kernels, response, tap_count
-from simgen.physics.optics import (
+from simgen.physics.kernels import (
     blur_kernel,
     defocused,
     disk_psf,
@@ -18,6 +17,7 @@ from simgen.physics.optics import (
     sharpened,
     stacked,
 )
+from simgen.physics.mtf import observe_kernels, response, tap_count
 
 RATIOS = (2, 3, 4, 5, 6)
 

@@ -5,7 +5,7 @@ from PIL import Image, ImageEnhance
 from scipy.ndimage import convolve
 
 from simgen.errors import DegradationError
-from simgen.physics.photo import colour_jitter, high_pass, jitter_matrix, to_light
+from simgen.physics.photograph import colour_jitter, high_pass, jitter_matrix, to_light
 
 NEUTRAL = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 

@@ -11,18 +11,20 @@ from nvidia.dali import fn, pipeline_def, types
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from simgen import graph, pipeline, twin
-from simgen.draws import draw_sample
-from simgen.engine import finish
 from simgen.recipes import find_recipe
+from simgen.sampling import sample_parameters
+from simgen.simulate import dali_graph, dispatch, numpy_reference
+from simgen.simulate.numpy_engine import finish
 
 
 def jobs_of(images, recipe, bands):
     jobs = []
     for i, data in enumerate(images):
         width, height = Image.open(io.BytesIO(data)).size
-        draw = draw_sample(recipe, bands=bands, seed=0, key=str(i), height=height, width=width)
-        jobs.append(pipeline.Job(image=data, draw=draw))
+        draw = sample_parameters(
+            recipe, bands=bands, seed=0, key=str(i), height=height, width=width
+        )
+        jobs.append(dispatch.Job(image=data, draw=draw))
     return jobs
 
 
@@ -39,12 +41,14 @@ def test_the_graph_does_what_the_twin_says(images, name, bands, tile, physical):
         find_recipe(name), tile=tile, moving_chance=0, local_shift_chance=0, physical=physical
     )
     jobs = jobs_of(images, recipe, bands)
-    crops = graph.read_crops(jobs, device="cpu")
-    seen = graph.observe_in_graph(jobs, recipe, device="cpu")
+    crops = dali_graph.read_crops(jobs, device="cpu")
+    seen = dali_graph.observe_in_graph(jobs, recipe, device="cpu")
 
     for job, crop, images_ in zip(jobs, crops, seen, strict=True):
         made = finish(*images_, job.draw, recipe)
-        for image, expected in zip(made, twin.simulate(crop, job.draw, recipe), strict=True):
+        for image, expected in zip(
+            made, numpy_reference.simulate(crop, job.draw, recipe), strict=True
+        ):
             assert expected.shape == image.shape
             difference = np.abs(expected.astype(int) - image.astype(int))
             # A block of JPEG may round a coefficient the other way: half a step, not one DN.
@@ -57,7 +61,7 @@ def test_crops_are_pillows(images):
     recipe = replace(find_recipe("sensor"), tile=64)
     jobs = jobs_of(images, recipe, 3)
 
-    for job, crop in zip(jobs, graph.read_crops(jobs, device="cpu"), strict=True):
+    for job, crop in zip(jobs, dali_graph.read_crops(jobs, device="cpu"), strict=True):
         row, column, h, w = job.draw.crop
         photograph = Image.open(io.BytesIO(job.image)).convert("RGB")
         cut = photograph.crop((column, row, column + w, row + h))
@@ -71,16 +75,18 @@ def test_bands_enter_as_they_are(images):
     """Four-band input: resized as floats, mixed over its own bands, no colour jitter."""
     recipe = replace(find_recipe("sensor"), tile=64, jitter_chance=1.0, zoom=(1.0, 1.0))
     image = np.random.default_rng(0).random((200, 210, 4), dtype=np.float32)
-    draw = draw_sample(recipe, bands=6, seed=0, key="a", height=200, width=210, channels=4)
-    job = graph.Job(image=image, draw=draw)
+    draw = sample_parameters(recipe, bands=6, seed=0, key="a", height=200, width=210, channels=4)
+    job = dali_graph.Job(image=image, draw=draw)
 
-    (crop,) = graph.read_crops([job], device="cpu")
-    (gt, ms, pan) = pipeline.run([job, *jobs_of(images, recipe, 6)], recipe, device="cpu")[0]
+    (crop,) = dali_graph.read_crops([job], device="cpu")
+    (gt, ms, pan) = dispatch.run([job, *jobs_of(images, recipe, 6)], recipe, device="cpu")[0]
 
     row, column, h, w = draw.crop
     assert draw.jitter is None
     np.testing.assert_allclose(image[row : row + h, column : column + w], crop, atol=1e-6)
-    for image, expected in zip((gt, ms, pan), twin.simulate(crop, draw, recipe), strict=True):
+    for image, expected in zip(
+        (gt, ms, pan), numpy_reference.simulate(crop, draw, recipe), strict=True
+    ):
         assert np.abs(expected.astype(int) - image.astype(int)).max() <= 1
 
 
@@ -89,9 +95,9 @@ def test_a_sample_does_not_depend_on_its_company(images):
     recipe = replace(find_recipe("sensor"), tile=64)
     jobs = jobs_of([*images, *images, *images, images[0]], recipe, 4)
 
-    together = pipeline.run(jobs, recipe, device="cpu", threads=2)
-    alone = pipeline.run(jobs[4:5], recipe, device="cpu")
-    backwards = pipeline.run(jobs[::-1], recipe, device="cpu")
+    together = dispatch.run(jobs, recipe, device="cpu", threads=2)
+    alone = dispatch.run(jobs[4:5], recipe, device="cpu")
+    backwards = dispatch.run(jobs[::-1], recipe, device="cpu")
 
     for image, other, third in zip(together[4], alone[0], backwards[-5], strict=True):
         np.testing.assert_array_equal(image, other)
@@ -106,7 +112,7 @@ def test_a_sample_does_not_depend_on_blas_threads(images):
     made = []
     for threads in (1, 2):
         with threadpool_limits(limits=threads, user_api="blas"):
-            made.append(pipeline.run(jobs, recipe, device="cpu"))
+            made.append(dispatch.run(jobs, recipe, device="cpu"))
 
     for one, two in zip(*made, strict=True):
         for image, other in zip(one, two, strict=True):
@@ -119,10 +125,10 @@ def test_a_bad_image_ends_the_pipeline_with_our_error(images):
     jobs = jobs_of(images, recipe, 3)
     cut = replace(jobs[1], image=jobs[1].image[:2000])
 
-    with pytest.raises(pipeline.DecodeError):
-        pipeline.run([jobs[0], cut], recipe, device="cpu")
-    assert pipeline.can_decode(jobs[0].image, jobs[0].draw.crop)
-    assert not pipeline.can_decode(cut.image, cut.draw.crop)
+    with pytest.raises(dispatch.DecodeError):
+        dispatch.run([jobs[0], cut], recipe, device="cpu")
+    assert dispatch.can_decode(jobs[0].image, jobs[0].draw.crop)
+    assert not dispatch.can_decode(cut.image, cut.draw.crop)
 
 
 def test_a_pipeline_lets_go_of_what_it_was_fed(images):
@@ -132,7 +138,7 @@ def test_a_pipeline_lets_go_of_what_it_was_fed(images):
     gc.disable()
     try:
         before = [sys.getrefcount(job) for job in jobs]
-        pipeline.run(jobs, recipe, device="cpu")
+        dispatch.run(jobs, recipe, device="cpu")
         after = [sys.getrefcount(job) for job in jobs]
     finally:
         gc.enable()
@@ -149,7 +155,7 @@ def test_dali_still_slices_wrongly_with_a_step():
         data = fn.external_source(source=lambda: [image], dtype=types.FLOAT)
         return data[:, ::2], fn.reinterpret(data, shape=[4, 256, 2, 512])[:, :, 0]
 
-    pipe = graph()
+    pipe = dali_graph()
     pipe.build()
     sliced, reshaped = (np.array(o.at(0)) for o in pipe.run())
 
@@ -166,7 +172,7 @@ def test_the_gpu_makes_what_the_cpu_makes(images):
     recipe = replace(find_recipe("sensor"), tile=64)
     jobs = jobs_of(images, recipe, 4)
 
-    made = [pipeline.run(jobs, recipe, device=device) for device in ("cpu", "gpu")]
+    made = [dispatch.run(jobs, recipe, device=device) for device in ("cpu", "gpu")]
 
     for cpu, gpu in zip(*made, strict=True):
         for image, other in zip(cpu, gpu, strict=True):

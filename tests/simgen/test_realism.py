@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.stats import skew, wasserstein_distance
 
-from simgen.build import run_build
+from simgen.building.build import run_build
 from simgen.cli import main
 from simgen.config import Build
 from simgen.realism.blur import best_sigmas, seen_by_ms

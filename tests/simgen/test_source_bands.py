@@ -11,10 +11,10 @@ from PIL import Image
 from shards.manifest import Manifest
 from shards.schema import decode_sample
 from shards.tar import read_samples
-from simgen import shard
-from simgen.build import run_build
+from simgen.building import shard
+from simgen.building.build import run_build
+from simgen.building.image_check import Encoded, Measured, examine
 from simgen.errors import SourceError
-from simgen.guard import Encoded, Measured, examine
 from simgen.sources import open_source
 from simgen.sources.raster import inspect, measure, read_window
 

@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from shards.errors import PanpriorError
-from simgen.guard import Measured, examine
+from simgen.building.image_check import Measured, examine
 from simgen.sources import open_source
 
 TRIES = 40

@@ -11,7 +11,7 @@ import pytest
 
 from shards.manifest import Manifest
 from shards.schema import KEY_GRAMMAR
-from simgen.build import run_build
+from simgen.building.build import run_build
 from simgen.cli import main
 from simgen.errors import BuildError, SourceError
 from simgen.sources import open_source
@@ -222,7 +222,7 @@ def test_a_plan_of_a_million_samples_is_small(tmp_path, small_build_of):
     import pickle
     import tracemalloc
 
-    from simgen.plan import Plan
+    from simgen.building.plan import Plan
     from simgen.sources.source import Source
     from simgen.sources.table import Table
 

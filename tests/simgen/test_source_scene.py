@@ -11,13 +11,13 @@ from shards.manifest import Manifest
 from shards.schema import decode_sample
 from shards.sensors import SENSORS
 from shards.tar import read_samples
-from simgen.build import run_build
+from simgen.building.build import run_build
+from simgen.building.verify import verify
 from simgen.cli import main
 from simgen.errors import BuildError, SourceError
 from simgen.recipes import find_recipe
+from simgen.simulate.wald import reduce_pair
 from simgen.sources import open_source
-from simgen.verify import verify
-from simgen.wald import reduce_pair
 
 SMALL = {"tile": 32, "ratio": 4, "bands": (4, 8)}
 

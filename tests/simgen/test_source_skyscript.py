@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from shards.manifest import Manifest
-from simgen.build import run_build
+from simgen.building.build import run_build
 from simgen.cli import main
 from simgen.errors import SourceError
 from simgen.sources import open_source

@@ -10,7 +10,7 @@ import webdataset
 from shards.manifest import Manifest
 from shards.schema import KEY_GRAMMAR, decode_sample
 from shards.tar import read_samples
-from simgen.build import run_build
+from simgen.building.build import run_build
 from simgen.errors import SourceError
 from simgen.sources import open_source
 
@@ -159,10 +159,10 @@ def test_a_lying_size_costs_no_memory(tmp_path, make_jpeg):
 
 def test_a_large_tar_is_walked_once(tars, tmp_path, monkeypatch):
     """The next listing is the same without a walk; a changed tar or a damaged note is walked."""
-    from simgen.sources import recall
+    from simgen.sources import tar_listing_cache
     from simgen.sources import tars as module
 
-    monkeypatch.setattr(recall, "LEAST", 0)
+    monkeypatch.setattr(tar_listing_cache, "LEAST", 0)
     monkeypatch.setenv("PANPRIOR_CACHE", str(tmp_path / "cache"))
     true_walk, walked = module.walk, []
 
@@ -193,11 +193,11 @@ def test_a_large_tar_is_walked_once(tars, tmp_path, monkeypatch):
 
 def test_a_small_or_broken_tar_is_not_noted(tars, tmp_path, monkeypatch):
     """Nothing is left behind where it is not worth it, or not whole."""
-    from simgen.sources import recall
+    from simgen.sources import tar_listing_cache
 
     monkeypatch.setenv("PANPRIOR_CACHE", str(tmp_path / "cache"))
     open_source("tar", tars)
-    monkeypatch.setattr(recall, "LEAST", 0)
+    monkeypatch.setattr(tar_listing_cache, "LEAST", 0)
     path = tars / "train-000000.tar"
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     open_source("tar", path)

@@ -1,7 +1,7 @@
 import pytest
 
+from simgen.building.image_check import judge
 from simgen.errors import SourceError
-from simgen.guard import judge
 from simgen.sources import open_source
 from simgen.sources.demo import HELD_OUT, TRAINING
 

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from shards.errors import PanpriorError
-from simgen.draws import draw_sample
-from simgen.draws.bands import draw_materials
 from simgen.physics.spectral import (
     features,
     haze,
@@ -19,6 +17,8 @@ from simgen.physics.spectral import (
     response_rows,
 )
 from simgen.recipes import find_recipe
+from simgen.sampling import sample_parameters
+from simgen.sampling.bands import draw_materials
 
 # Reflectances, USGS spectral library version 7 (Kokaly et al. 2017), to a percent or two, at
 # 650, 550, 470 nm and at 850 nm: lawn grass, clear water, dry soil.
@@ -171,10 +171,12 @@ def test_bands_are_shuffled_unless_told_not_to():
     """With all of RGB kept and no gain, unshuffled rows are blue, green, red."""
     recipe = replace(find_recipe("paper"), shuffle=0.0)
     rows = [
-        draw_sample(recipe, bands=3, seed=0, key=str(k), height=300, width=300).rows_DF[:, :3]
+        sample_parameters(recipe, bands=3, seed=0, key=str(k), height=300, width=300).rows_DF[:, :3]
         for k in range(8)
     ]
-    shuffled = draw_sample(find_recipe("paper"), bands=3, seed=0, key="1", height=300, width=300)
+    shuffled = sample_parameters(
+        find_recipe("paper"), bands=3, seed=0, key="1", height=300, width=300
+    )
 
     assert all(np.array_equal(np.eye(3)[::-1], r) for r in rows)
     assert {0, 1, 2} == set(shuffled.rows_DF[:, :3].argmax(1).tolist())
@@ -185,7 +187,7 @@ def test_pan_may_see_a_band_outside_the_ms():
     recipe = replace(
         find_recipe("sensor"), pan_hidden_chance=1.0, pan_hidden=(0.2, 0.2), pan_gain=(0.9, 0.9)
     )
-    draw = draw_sample(recipe, bands=4, seed=0, key="a", height=300, width=300)
+    draw = sample_parameters(recipe, bands=4, seed=0, key="a", height=300, width=300)
 
     assert (5, 5) == draw.rows_DF.shape
     assert 0.9 == pytest.approx(draw.pan_rows_1D.sum(), abs=1e-6)

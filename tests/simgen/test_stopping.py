@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from shards.manifest import NAME, Manifest
-from simgen import engine, pipeline
-from simgen.budget import Budget
-from simgen.build import run_build
+from simgen.building.bad_image_budget import BadImageBudget
+from simgen.building.build import run_build
+from simgen.building.verify import verify
 from simgen.cli import main
 from simgen.errors import BudgetSpent, ConfigError
-from simgen.stopping import Stopped, stoppable
-from simgen.verify import verify
+from simgen.signals import Stopped, stoppable
+from simgen.simulate import dispatch, numpy_engine
 
 SIMGEN = [sys.executable, "-m", "simgen"]
 HELD = [sys.executable, str(Path(__file__).with_name("held.py")), "-m", "simgen"]
@@ -70,7 +70,7 @@ _SHOOTER = f"""
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-import simgen.shard
+import simgen.building.shard
 from held import cli
 rng, hit, out = random.Random(0), 0, Path(sys.argv[2])
 for i in range(int(sys.argv[1])):
@@ -193,9 +193,9 @@ def test_a_signal_in_a_finalizer_is_not_lost_within_a_shard(
     def make(*arguments):
         made.append(arguments)
         Swallows()
-        return engine.make(*arguments)
+        return numpy_engine.make(*arguments)
 
-    monkeypatch.setattr(pipeline, "make", make)
+    monkeypatch.setattr(dispatch, "make", make)
     with pytest.raises(Stopped, match="SIGTERM"), stoppable():
         run_build(small_build_of("folder", photos, tmp_path / "s"), workers=1)
 
@@ -315,15 +315,15 @@ def test_a_spent_budget_stops_the_build(worm_eaten, tmp_path, capsys, limit):
 
 def test_a_count_is_judged_at_once_and_a_share_after_two_hundred():
     """3 bad of the first 10 say nothing about a million."""
-    assert Budget.parse("2").exceeded(seen=3, bad=3, finished=False)
-    assert not Budget.parse("1%").exceeded(seen=10, bad=3, finished=False)
-    assert Budget.parse("1%").exceeded(seen=10, bad=3, finished=True)
-    assert Budget.parse("1%").exceeded(seen=200, bad=3, finished=False)
-    assert not Budget.parse("1%").exceeded(seen=200, bad=2, finished=False)
-    assert not Budget().exceeded(seen=200, bad=200, finished=True)
+    assert BadImageBudget.parse("2").exceeded(seen=3, bad=3, finished=False)
+    assert not BadImageBudget.parse("1%").exceeded(seen=10, bad=3, finished=False)
+    assert BadImageBudget.parse("1%").exceeded(seen=10, bad=3, finished=True)
+    assert BadImageBudget.parse("1%").exceeded(seen=200, bad=3, finished=False)
+    assert not BadImageBudget.parse("1%").exceeded(seen=200, bad=2, finished=False)
+    assert not BadImageBudget().exceeded(seen=200, bad=200, finished=True)
     for text in ("", "x", "-1", "1.5", "%", "1%%", "nan%"):
         with pytest.raises(ConfigError, match="percentage"):
-            Budget.parse(text)
+            BadImageBudget.parse(text)
     assert issubclass(BudgetSpent, Exception)
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from shards.errors import ContractError
 from shards.manifest import NAME, Manifest
-from simgen.build import run_build
+from simgen.building.array_task import TaskShare, find_share
+from simgen.building.build import run_build
+from simgen.building.merge import merge
+from simgen.building.verify import verify
 from simgen.cli import main
 from simgen.config import Build
 from simgen.errors import BuildError, ConfigError
-from simgen.parts import merge
 from simgen.recipes import find_recipe
-from simgen.share import Share, find_share
-from simgen.verify import verify
 
 
 def build_of(source, out, **changes) -> Build:
@@ -56,7 +56,7 @@ def array(mixed, tmp_path_factory):
     """The same by three tasks in one folder, not yet merged."""
     out = tmp_path_factory.mktemp("array") / "s"
     for index in (2, 0, 1):
-        run_build(build_of(mixed, out), workers=1, share=Share(index=index, count=3))
+        run_build(build_of(mixed, out), workers=1, share=TaskShare(index=index, count=3))
     return out
 
 
@@ -90,17 +90,17 @@ def test_three_tasks_in_one_folder_are_one_build(whole, parts, capsys):
 def test_three_tasks_in_their_own_folders_are_one_build(mixed, whole, tmp_path):
     """Shards are linked into the new folder; the parts keep theirs."""
     folders = [tmp_path / f"task{i}" for i in range(3)]
-    for index, folder in enumerate(folders):
+    for index, folder_lock in enumerate(folders):
         options = ["--tile", "32", "--bands", "3", "5", "--draws", "4", "--shard-size", "3"]
         task = ["--task-index", str(index), "--task-count", "3", "--seed", "3", "--quiet"]
-        where = ["--dataset", "folder", "--source", str(mixed), "--out", str(folder)]
+        where = ["--dataset", "folder", "--source", str(mixed), "--out", str(folder_lock)]
         assert 0 == main(["build", *where, *options, *task])
 
     merge(tmp_path / "all", folders[::-1])
 
     assert (whole / NAME).read_bytes() == (tmp_path / "all" / NAME).read_bytes()
     verify(tmp_path / "all")
-    assert 12 == sum(len(list(folder.glob("*.tar"))) for folder in folders)
+    assert 12 == sum(len(list(folder_lock.glob("*.tar"))) for folder_lock in folders)
     (tmp_path / "all" / "shard-000001.tar").unlink()
     (tmp_path / "all" / "shard-000001.tar").write_bytes(b"something else")
     with pytest.raises(BuildError, match=r"shard-000001.tar is there already"):
@@ -110,7 +110,9 @@ def test_three_tasks_in_their_own_folders_are_one_build(mixed, whole, tmp_path):
 def test_more_tasks_than_shards(mixed, whole, tmp_path):
     """Some have nothing to do, and say so in their parts."""
     for index in range(14):
-        run_build(build_of(mixed, tmp_path / "s"), workers=1, share=Share(index=index, count=14))
+        run_build(
+            build_of(mixed, tmp_path / "s"), workers=1, share=TaskShare(index=index, count=14)
+        )
 
     assert Manifest.load(whole) == merge(tmp_path / "s")
 
@@ -139,7 +141,7 @@ def test_gaps_are_named(parts, capsys):
 
 def test_overlaps_are_named(mixed, parts):
     """Parts of an earlier array of another size."""
-    run_build(build_of(mixed, parts), workers=1, share=Share(index=1, count=4))
+    run_build(build_of(mixed, parts), workers=1, share=TaskShare(index=1, count=4))
 
     with pytest.raises(BuildError, match=r"shard 3 is in .*part-0-of-3.json and in .*part-1-of-4"):
         merge(parts)
@@ -157,7 +159,7 @@ def test_overlaps_are_named(mixed, parts):
 )
 def test_parts_of_different_builds_do_not_mix(mixed, array, tmp_path, changes, word):
     """Both files and what differs are named."""
-    run_build(build_of(mixed, tmp_path, **changes), workers=1, share=Share(index=2, count=3))
+    run_build(build_of(mixed, tmp_path, **changes), workers=1, share=TaskShare(index=2, count=3))
     some = [array / "part-0-of-3.json", array / "part-1-of-3.json", tmp_path]
 
     with pytest.raises(BuildError, match=f"(?s)different builds.*{word}"):
@@ -207,7 +209,7 @@ def test_a_task_leaves_its_siblings_alone(mixed, parts):
     mine = parts / ".part-00000000-7-shard-000002.tar"
     for path in (theirs, mine):
         path.write_bytes(b"half")
-    task = Share(index=0, count=3)
+    task = TaskShare(index=0, count=3)
     with (parts / ".lock").open("ab") as siblings:
         fcntl.flock(siblings, fcntl.LOCK_SH)
         run_build(build_of(mixed, parts), workers=1, share=task)
@@ -225,14 +227,14 @@ def test_a_task_leaves_its_siblings_alone(mixed, parts):
 
 def test_file_systems_without_locks_are_borne(mixed, whole, tmp_path, monkeypatch):
     """Some cluster file systems have none."""
-    from simgen import folder
+    from simgen.building import folder_lock
 
     def flock(_, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folder.fcntl, "flock", flock)
+    monkeypatch.setattr(folder_lock.fcntl, "flock", flock)
     for index in range(3):
-        run_build(build_of(mixed, tmp_path / "s"), workers=1, share=Share(index=index, count=3))
+        run_build(build_of(mixed, tmp_path / "s"), workers=1, share=TaskShare(index=index, count=3))
 
     assert Manifest.load(whole) == merge(tmp_path / "s")
 
@@ -242,9 +244,9 @@ def test_the_task_comes_from_slurm():
     array = {"ID": "7", "MIN": "3", "COUNT": "4", "STEP": "2", "MAX": "9"}
     environ = {f"SLURM_ARRAY_TASK_{k}": v for k, v in array.items()}
 
-    assert Share(index=2, count=4) == find_share(None, None, environ)
-    assert Share(index=1, count=9) == find_share(1, 9, environ)
-    assert Share() == find_share(None, None, {"SLURM_JOB_ID": "3"})
+    assert TaskShare(index=2, count=4) == find_share(None, None, environ)
+    assert TaskShare(index=1, count=9) == find_share(1, 9, environ)
+    assert TaskShare() == find_share(None, None, {"SLURM_JOB_ID": "3"})
     with pytest.raises(ConfigError, match="go together"):
         find_share(1, None, environ)
     with pytest.raises(ConfigError, match=r"0\.\.2"):
@@ -257,7 +259,7 @@ def test_shares_are_runs_that_cover_everything():
     """Every shard once, in order, sizes within one of each other."""
     for total in (0, 1, 7, 12):
         for count in (1, 2, 5, 14):
-            runs = [Share(index=i, count=count).of(list(range(total))) for i in range(count)]
+            runs = [TaskShare(index=i, count=count).of(list(range(total))) for i in range(count)]
             assert list(range(total)) == [n for run in runs for n in run]
             assert max(map(len, runs)) - min(map(len, runs)) <= 1
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shards.manifest import NAME
+from simgen.building.verify import verify
 from simgen.cli import main
-from simgen.verify import verify
 
 ROOT = Path(__file__).parents[2]
 HELD = ROOT / "tests/simgen/held.py"

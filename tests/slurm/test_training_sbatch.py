@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fusiontrain.checkpoints import load_checkpoint
+from fusiontrain.models.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 # Only what this machine lacks is said otherwise than in the files.

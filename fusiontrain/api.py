@@ -1,0 +1,233 @@
+"""Fusing from Python: arrays, rasterio's datasets, files, xarray. The pixels are the command's.
+
+from fusiontrain import pansharpen
+fused = pansharpen(pan, ms, weights="model.safetensors")        # numpy in, numpy out
+pansharpen(rasterio.open("pan.tif"), rasterio.open("ms.tif"), "out.tif", method="glp-fs-soft")
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusiontrain.errors import SceneError
+from fusiontrain.fusion.fuse_scene import (
+    FusionJob,
+    InputFiles,
+    fuse_to_array,
+    fuse_to_file,
+    open_job,
+    read_fused,
+    use_threads,
+)
+from fusiontrain.fusion.make_fuser import (
+    MEMORY,
+    NETWORK,
+    AdaptationBudget,
+    Fuser,
+    FusionOptions,
+    make_fuser,
+)
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.raster import spread
+from fusiontrain.scenes.scene import Scene
+from fusiontrain.scenes.writer import Output, fits
+
+_OFF = 0.25  # PAN pixels by which labelled grids may miss each other
+
+
+def pansharpen(
+    pan: Any,
+    ms: Any,
+    out: str | Path | None = None,
+    *,
+    method: str = NETWORK,
+    weights: str | Path | None = None,
+    sensor: str = "auto",
+    softness: float | Literal["bands"] | None = None,
+    bands: Sequence[int] = (),
+    bbox: tuple[float, float, float, float] | None = None,
+    dtype: Any = None,
+    nodata: float | None = None,
+    assume_aligned: bool = False,
+    match: bool = False,
+    register: bool = True,
+    adapt: float | str | None = None,
+    format: str = "COG",  # noqa: A002 - the command's own word
+    creation_options: Mapping[str, str] | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    memory: float = MEMORY,
+    window: int | None = None,
+) -> Any:
+    """The MS's bands on the PAN's grid, in the MS's dtype.
+
+    Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
+    Arrays (numpy, masked or not, or tensors) give an array. Labelled arrays (xarray) give one
+    with the PAN's coordinates. Paths, URLs and rasterio's datasets are opened anew by name: they
+    give an array, or with `out` a file, whose path is returned. `nodata`: what says "missing"
+    in arrays, and in the output. `bbox`, `assume_aligned`, `match` are for files.
+    `register`: PAN is moved to where the MS is measured to lie. `adapt`: seconds (or "40steps")
+    for which the network learns from the scene itself, kept only if that helps there.
+    Raises: PanpriorError, as the command does, with its one line.
+    """
+    choice = FusionOptions(
+        method=method.lower(),
+        weights=None if weights is None else Path(weights),
+        sensor=sensor,
+        softness=softness,
+        register=register,
+        adapt=AdaptationBudget.of(adapt),
+        device=device,
+        memory=memory,
+        core=window,
+    )
+    count = use_threads(threads)
+    fuser = make_fuser(choice)
+    kind = None if dtype is None else np.dtype(dtype)
+    if _is_file(pan) and all(map(_is_file, _listed(ms))):
+        inputs = InputFiles(
+            pan=_named(pan),
+            ms=tuple(map(_named, _listed(ms))),
+            bands=tuple(bands),
+            bbox=bbox,
+            assume_aligned=assume_aligned,
+            match=match,
+        )
+        with open_job(inputs, fuser, threads=count) as opened:
+            ready = _adapted(opened)
+            if out is None:
+                return read_fused(ready, dtype=kind, nodata=nodata)
+            output = Output(
+                path=Path(out),
+                format=format,
+                dtype=kind,
+                nodata=nodata,
+                options=dict(creation_options or {}),
+                threads=count,
+            )
+            fuse_to_file(ready, output)
+            return Path(out)
+    if out is not None or bbox is not None or match:
+        raise SceneError("out, bbox and match are for files; arrays have no place on the ground")
+    if hasattr(pan, "dims") and hasattr(ms, "dims"):
+        return _labelled(pan, ms, fuser, bands, kind, nodata)
+    return _fused(pan, ms, fuser, bands, kind, nodata)
+
+
+def _adapted(job: FusionJob) -> FusionJob:
+    if job.fuser.choice.adapt is None:
+        return job
+    from fusiontrain.training.adaptation import adapted  # fusing needs nothing of training
+
+    return adapted(job)
+
+
+def _fused(
+    pan: Any, ms: Any, fuser: Fuser, bands: Sequence[int], dtype: Any, nodata: float | None
+) -> np.ndarray:
+    images = np.ma.asanyarray(pan), np.ma.asanyarray(ms)
+    pan, ms = (image[None] if image.ndim == 2 else image for image in images)
+    for name, image in (("PAN", pan), ("MS", ms)):
+        if image.ndim != 3 or image.dtype.kind not in "uif" or 0 in image.shape:
+            raise SceneError(
+                f"{name} must be numbers (C, H, W), of an integer or float dtype; "
+                f"got {image.dtype} {image.shape}"
+            )
+    if bands:
+        if not all(1 <= band <= len(ms) for band in bands):
+            raise SceneError(f"bands go from 1 to {len(ms)}; got {[*bands]}")
+        ms = ms[[band - 1 for band in bands]]
+    kind = np.dtype(dtype or ms.dtype)
+    if nodata is not None and not fits(nodata, kind):
+        raise SceneError(f"nodata {nodata:g} is no value of {kind}; give one that is")
+    pan_data, pan_valid = _known(pan, nodata)
+    ms_data, ms_valid = _known(ms, nodata)
+    ratio = max(1, pan_data.shape[-1] // ms_data.shape[-1])
+    valid = None
+    if pan_valid.shape == tuple(side * ratio for side in ms_valid.shape):
+        valid = pan_valid & ms_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
+        valid = None if bool(valid.all()) else valid
+    scene = Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
+    knowledge, _ = fuser.estimate_sensor_model(scene, told={}, name="", picked=tuple(bands))
+    if fuser.choice.adapt is not None:
+        from fusiontrain.training.adaptation import adapt
+
+        fuser, _ = adapt(fuser, scene, knowledge)
+    missing = nodata
+    if missing is None and kind.kind == "f":
+        missing = math.nan
+    return fuse_to_array(scene, fuser, knowledge, fuser.plan(scene), dtype=kind, nodata=missing)
+
+
+def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
+    """(C, h, w) float32, missing pixels at their band's typical value; (h, w) bool."""
+    data = torch.from_numpy(np.ascontiguousarray(np.ma.getdata(image), dtype=np.float32))
+    valid = torch.isfinite(data)
+    if nodata is not None and not math.isnan(nodata):
+        valid &= data != torch.tensor(nodata, dtype=data.dtype)
+    valid &= torch.from_numpy(~np.ma.getmaskarray(image))
+    valid = valid.all(0)
+
+    def read(box: Box) -> tuple[Tensor, Tensor]:
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        return data[:, rows, columns], valid[rows, columns]
+
+    seen, there = spread(data.shape[1], data.shape[2], read)
+    total = torch.where(there, seen, 0.0).double().sum((-2, -1))
+    fill = total.div(max(1, int(there.sum()))).float()
+    return torch.where(valid, data, fill[:, None, None]), valid
+
+
+def _labelled(
+    pan: Any, ms: Any, fuser: Fuser, bands: Sequence[int], dtype: Any, nodata: float | None
+) -> Any:
+    """DataArrays with y and x: (y, x) or (band, y, x) in that order."""
+    y, x = pan.dims[-2:]
+    if ms.dims[-2:] != (y, x) or ms.ndim != 3:
+        raise SceneError(f"MS must have dims (band, {y}, {x}) beside PAN's; got {ms.dims}")
+    for axis in (y, x):
+        if axis in pan.coords and axis in ms.coords:
+            _check_labels(str(axis), np.asarray(pan[axis]), np.asarray(ms[axis]))
+    if nodata is None:
+        for place in (ms.attrs, ms.encoding):
+            nodata = place.get("_FillValue", place.get("nodata", nodata))
+    fused = _fused(pan.values, ms.values, fuser, bands, dtype, nodata)
+    picked = ms.isel({ms.dims[0]: [band - 1 for band in bands]}) if bands else ms
+    coords = {key: pan.coords[key] for key in (y, x, "spatial_ref") if key in pan.coords}
+    if ms.dims[0] in picked.coords:
+        coords[ms.dims[0]] = picked.coords[ms.dims[0]]
+    return type(ms)(fused, dims=ms.dims, coords=coords, attrs=ms.attrs, name=ms.name)
+
+
+def _check_labels(axis: str, fine: np.ndarray, coarse: np.ndarray) -> None:
+    """Raises: SceneError unless both begin at one edge and end at one."""
+    if min(len(fine), len(coarse)) < 2:
+        return
+    a, b = (float(v[-1] - v[0]) / (len(v) - 1) for v in (fine, coarse))
+    starts = (float(fine[0]) - a / 2, float(coarse[0]) - b / 2)
+    ends = (float(fine[-1]) + a / 2, float(coarse[-1]) + b / 2)
+    off = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
+    if not off <= _OFF:
+        raise SceneError(
+            f"PAN and MS do not cover the same {axis}: they differ by {off:.2f} PAN pixels; "
+            "cut them to the same ground, or give files, which are aligned"
+        )
+
+
+def _is_file(source: Any) -> bool:
+    return isinstance(source, (str, Path)) or (
+        hasattr(source, "profile") and hasattr(source, "name")
+    )
+
+
+def _named(source: Any) -> str | Path:
+    return source if isinstance(source, (str, Path)) else str(source.name)
+
+
+def _listed(ms: Any) -> Sequence[Any]:
+    return ms if isinstance(ms, (list, tuple)) else [ms]

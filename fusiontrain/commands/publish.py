@@ -1,0 +1,44 @@
+"""Weights of a run as a package: one .safetensors that `fuse` reads, and a model card."""
+
+import argparse
+import re
+from pathlib import Path
+
+from fusiontrain.errors import CheckpointError
+from fusiontrain.evaluation.model_card import CARD, WEIGHTS, on_scenes, write_package
+from fusiontrain.evaluation.results import read_rows
+from fusiontrain.models.checkpoints import load_checkpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="of pretrain or finetune")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument("--best", action="store_true", help="the best of validation, not the last")
+    parser.add_argument("--license", default="", help="of the weights, as the hub names it: mit")
+    parser.add_argument(
+        "--results", type=Path, help="results.json of a benchmark of these weights: into the card"
+    )
+    parser.add_argument("--about", type=Path, help="Markdown to end the card with")
+
+
+def run(args: argparse.Namespace) -> int:
+    if not re.fullmatch(r"[a-z0-9.+-]*", args.license):
+        raise CheckpointError(f"--license is a word like mit or cc-by-4.0; got {args.license!r}")
+    source = args.run_folder / ("best.safetensors" if args.best else WEIGHTS)
+    if args.best and not source.is_file():
+        raise CheckpointError(
+            f"no {source.name} in {args.run_folder}: the run had nothing to validate on\n"
+            "  do: leave out --best, or train with --validate"
+        )
+    net, info = load_checkpoint(source)
+    if args.out.is_dir() and any(args.out.iterdir()):
+        raise CheckpointError(f"{args.out} is not empty; give a new folder")
+    sections = [] if args.results is None else [on_scenes(read_rows(args.results))]
+    if args.about is not None:
+        try:
+            sections.append(args.about.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"cannot read {args.about}: {error}") from error
+    write_package(args.out, net, info, args.license, *sections)
+    print(f"fusiontrain: wrote {args.out / WEIGHTS} and {args.out / CARD}")
+    return 0

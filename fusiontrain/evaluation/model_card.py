@@ -1,0 +1,124 @@
+"""Weights to give away: one safetensors file, and a model card that says what is in it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fusiontrain.errors import CheckpointError, SceneError
+from fusiontrain.evaluation.best_classical import (
+    as_markdown,
+    best_classical_baseline,
+    scene_by_scene,
+)
+from fusiontrain.evaluation.protocols import NETWORK
+from fusiontrain.evaluation.tables import Row, kind_of
+from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
+from fusiontrain.models.registry import find_model
+from shards.atomic_write import whole_file
+from shards.manifest import file_sha256
+
+ON_SCENES = (
+    "Scene by scene: the network, and the best of all classical methods, plain or soft; bold where "
+    "the network is better. HQNR at full resolution, the others by Wald's protocol."
+)
+WEIGHTS, CARD, CONFIG = "model.safetensors", "README.md", "config.json"
+
+
+def write_package(
+    folder: Path, net: nn.Module, info: CheckpointInfo, license_name: str, *sections: str
+) -> None:
+    """The three files of a model on a hub. `license_name` is the hub's word; empty: not said.
+
+    `sections` go below what the checkpoint itself says.
+
+    Raises: CheckpointError if the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(folder / WEIGHTS, net, info)
+        config = {"library": "panprior", "model": info.model, "sizes": info.sizes}
+        with whole_file(folder / CONFIG) as file:
+            file.write(json.dumps(config, indent=1, sort_keys=True).encode() + b"\n")
+        parameters = sum(p.numel() for p in net.parameters())
+        card = card_of(info, parameters, file_sha256(folder / WEIGHTS), license_name)
+        card = "\n\n".join([card.rstrip(), *(text.strip() for text in sections)]) + "\n"
+        with whole_file(folder / CARD) as file:
+            file.write(card.encode())
+    except OSError as error:
+        raise CheckpointError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def card_of(info: CheckpointInfo, parameters: int, digest: str, license_name: str) -> str:
+    """Markdown with the hub's heading. Facts only: what the checkpoint itself says."""
+    entry, training = find_model(info.model), info.training
+    head = ["library_name: panprior", "pipeline_tag: image-to-image"]
+    head += [f"license: {license_name}"] if license_name else []
+    head += ["tags:", "- pansharpening", "- remote-sensing", "- image-fusion"]
+    bands = "any number and order of bands" if entry.any_band else f"{info.sizes['bands']} bands"
+    recipe = training.get("recipe") or {}
+    rows = {
+        "model": f"{info.model}: {entry.paper}",
+        "sizes": ", ".join(f"{k} {v}" for k, v in info.sizes.items()),
+        "parameters": f"{parameters:,}",
+        "weights": training.get("weights", "last"),
+        "recipe": f"{recipe.get('name') or 'not said'}, sha256 {recipe.get('sha256', 'not said')}",
+        "training manifests": ", ".join(training.get("manifests", [])) or "not said",
+        "steps": training.get("steps", "not said"),
+        "seconds": training.get("seconds", "not said"),
+        "loss at the end": training.get("loss", "not said"),
+        "sha256 of model.safetensors": digest,
+    }
+    return "\n".join(
+        [
+            "---",
+            *head,
+            "---",
+            f"# panprior {info.model}",
+            "",
+            f"Fuses a PAN and an MS image of a satellite, {bands}, by panprior.",
+            "",
+            "```sh",
+            "fusiontrain fuse PAN.tif MS.tif OUT.tif --weights model.safetensors",
+            "```",
+            "",
+            *_table(rows),
+            *_measured(training),
+            "",
+        ]
+    )
+
+
+def on_scenes(rows: Sequence[Row], network: str = NETWORK) -> str:
+    """A card's section: what a benchmark measured, beside the best classical method.
+
+    Raises: SceneError if the rows are not of one network.
+    """
+    own = {row.method for row in rows if not row.origin and kind_of(row.method) == "network"}
+    if own != {network}:
+        raise SceneError(f"expected the rows of one network, {network!r}; got {sorted(own)}")
+    bar = [one for one in best_classical_baseline(rows) if one.network == network]
+    return "\n\n".join(
+        [
+            "## On scenes it has never seen",
+            as_markdown(bar),
+            ON_SCENES,
+            scene_by_scene(rows, network),
+        ]
+    )
+
+
+def _measured(training: dict[str, Any]) -> list[str]:
+    figures = training.get("validation")
+    if not figures:
+        return ["", "No figure was measured while training."]
+    what = ["", "## Measured while training", ""]
+    if best := training.get("best"):
+        what += [f"The best weights go by {best['by']}, at step {best['step']}.", ""]
+    return [*what, *_table({name: f"{value:.6g}" for name, value in figures.items()})]
+
+
+def _table(rows: dict[str, Any]) -> list[str]:
+    return ["| what | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]

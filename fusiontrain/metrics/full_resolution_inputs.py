@@ -1,0 +1,70 @@
+"""What the indices of full resolution are given: fused, MS and PAN that fit, nodata filled."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fusiontrain.errors import ShapeError
+from fusiontrain.metrics.input_checks import as_images, as_valid, refuse_empty, refuse_nan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Views:
+    """One ground, seen three ways; batches, float32 or float64."""
+
+    fused: Tensor  # (N, C, H, W)
+    ms: Tensor  # (N, C, h, w)
+    pan: Tensor | None  # (N, 1, H, W)
+    valid: Tensor | None  # (N, H, W)
+    valid_ms: Tensor | None  # (N, h, w)
+    single: bool
+
+    def give(self, value: Tensor) -> Tensor:
+        return value[0] if self.single else value
+
+
+def as_views(
+    fused: Tensor, ms: Tensor, pan: Tensor | None, ratio: int, valid: Tensor | None
+) -> Views:
+    """Raises: ShapeError, naming what is expected; MetricError as in pair.py."""
+    *N, C, h, w = ms.shape if ms.ndim in (3, 4) else (0, 0, 0)
+    expected = (*N, C, h * ratio, w * ratio)
+    if tuple(fused.shape) != expected or not fused.numel():
+        raise ShapeError(
+            f"fused must be {expected} for MS {tuple(ms.shape)} at ratio {ratio}, both (C, H, W) "
+            f"or (N, C, H, W); got {tuple(fused.shape)}"
+        )
+    if pan is not None:
+        check_pan(pan, fused)
+    known = as_valid(valid, fused)
+    known_ms = None
+    if known is not None:
+        under = known.unfold(1, ratio, ratio).unfold(2, ratio, ratio)
+        known_ms = under.all(-1).all(-1)
+        refuse_empty(known_ms.sum((-2, -1)), "MS pixel without nodata")
+    return Views(
+        fused=_filled(fused, known, "fused"),
+        ms=_filled(ms, known_ms, "MS"),
+        pan=None if pan is None else _filled(pan, known, "PAN"),
+        valid=known,
+        valid_ms=known_ms,
+        single=fused.ndim == 3,
+    )
+
+
+def check_pan(pan: Tensor, fused: Tensor) -> None:
+    expected = (*fused.shape[:-3], 1, *fused.shape[-2:])
+    if tuple(pan.shape) != expected:
+        raise ShapeError(f"PAN must be {expected}; got {tuple(pan.shape)}")
+
+
+def _filled(image: Tensor, valid: Tensor | None, name: str) -> Tensor:
+    """As a batch, each band's invalid pixels at the mean of its valid ones."""
+    batch = as_images(image, valid)
+    refuse_nan(batch, name)
+    if valid is None:
+        return batch
+    count = valid.sum((-2, -1))[:, None]
+    mean = batch.sum((-2, -1), dtype=torch.float64) / count
+    return torch.where(valid[:, None], batch, mean[..., None, None].to(batch.dtype))

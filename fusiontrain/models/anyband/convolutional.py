@@ -1,0 +1,56 @@
+"""AnyBand: one set of weights for any number and order of bands, and any ratio.
+
+Bands are a set. Each is predicted by shared weights from its own interpolated MS and the
+PAN detail made at its own MTF; features averaged over the bands are mixed in at every
+block, so permuting the bands permutes the output. It corrects the blur-matched MTF-GLP-FS
+injection and starts as exactly that: the last layer begins at zero. All convolutions run on
+a grid four times coarser than the PAN's (pixel-unshuffle in, pixel-shuffle out), in the
+scene's own statistics. Two gains a band tell it the MS's MTF and the wanted softness.
+
+This network is panprior's own; no paper describes it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusiontrain.models.anyband.base import (
+    CONDITION_WIDTH,
+    AnyBandBase,
+    add_to_bands,
+    last_layer,
+    over_bands,
+)
+from fusiontrain.models.anyband.inputs import AnyBandInputs
+from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
+
+
+class AnyBand(AnyBandBase):
+    """forward(PanBatch) -> (B, C, H, W) DN, of any size and ratio."""
+
+    def __init__(self, *, width: int = 32, blocks: int = 4) -> None:
+        super().__init__(width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.head = last_layer(width)
+
+    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+        C = look.batch.ms.shape[1]
+        for block in self.blocks:
+            x = block(x, conditions, C)
+        return x
+
+
+class Block(nn.Module):
+    """Two convolutions a band, scaled by its conditions, and one look at all bands' mean."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = ReplicateConv2d(width, width), ReplicateConv2d(width, width)
+        self.shared = nn.Conv2d(width, width, 1)
+        self.film = nn.Linear(CONDITION_WIDTH, 2 * width)
+
+    def forward(self, x: Tensor, conditions: Tensor, C: int) -> Tensor:
+        scale, shift = self.film(conditions)[..., None, None].chunk(2, dim=1)
+        y = F.gelu(self.first(x))
+        y = add_to_bands(y, self.shared(over_bands(y, C)), C)
+        return self.second(torch.addcmul(shift, y, 1 + scale)).add_(x)

@@ -1,0 +1,74 @@
+"""Pan-Mamba for any bands: streams that scan, swap half of their features and then cross.
+
+After He et al. 2025 (Information Fusion, doi:10.1016/j.inffus.2024.102779; arXiv:2402.12192).
+One stream for the PAN and one a band. Blocks in which each scans alone; one in which they swap
+half of their features, the PAN getting the mean of the bands'; then blocks in which the PAN's
+stream decides what a band's scan takes in and gives out. The scans are fourways.py's, which
+forget: print scans the whole image in one line.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fusiontrain.models.anyband.base import AnyBandBase, Film, last_layer, over_bands, to_bands
+from fusiontrain.models.anyband.inputs import AnyBandInputs
+from fusiontrain.models.layers.four_direction_ssd import FourWays
+from fusiontrain.models.layers.polyphase import SHUFFLE
+from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
+
+
+class AnyBandPanMamba(AnyBandBase):
+    def __init__(
+        self, *, width: int = 32, alone: int = 1, swaps: int = 1, crossings: int = 2
+    ) -> None:
+        super().__init__(width)
+        self.stem_pan = nn.Conv2d(SHUFFLE**2, width, 1)
+        self.alone = nn.ModuleList(Pair(width, swapped=False) for _ in range(alone))
+        self.swaps = nn.ModuleList(Pair(width, swapped=True) for _ in range(swaps))
+        self.shallow = ReplicateConv2d(2 * width, width)
+        self.crossings = nn.ModuleList(Crossing(width) for _ in range(crossings))
+        self.head = last_layer(width)
+
+    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+        pan = self.stem_pan(look.pan)
+        for pair in (*self.alone, *self.swaps):
+            x, pan = pair(x, pan, conditions, look.bands)
+        x = x + self.shallow(torch.cat([x, to_bands(pan, look.bands)], 1))
+        for crossing in self.crossings:
+            x = crossing(x, pan, conditions, look.bands)
+        return x
+
+
+class Pair(nn.Module):
+    """A scan for each stream; `swapped`, on half of the other's features."""
+
+    def __init__(self, width: int, *, swapped: bool) -> None:
+        super().__init__()
+        self.swapped = width // 2 if swapped else 0  # features
+        self.of_bands, self.of_pan = FourWays(width), FourWays(width)
+        self.film = Film(width)
+
+    def forward(
+        self, x: Tensor, pan: Tensor, conditions: Tensor, bands: int
+    ) -> tuple[Tensor, Tensor]:
+        told, told_pan = x, pan
+        if half := self.swapped:
+            told = torch.cat([to_bands(pan[:, :half], bands), x[:, half:]], 1)
+            told_pan = torch.cat([over_bands(x[:, :half], bands), pan[:, half:]], 1)
+        return x + self.film(self.of_bands(told), conditions), pan + self.of_pan(told_pan)
+
+
+class Crossing(nn.Module):
+    """A scan of the bands that PAN and their mean steer, and a look at the neighbours."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scan = FourWays(width, context=True)
+        self.shared = nn.Conv2d(width, width, 1)
+        self.near = ReplicateConv2d(width, width)
+        self.film = Film(width)
+
+    def forward(self, x: Tensor, pan: Tensor, conditions: Tensor, bands: int) -> Tensor:
+        context = pan + self.shared(over_bands(x, bands))
+        news = self.film(self.scan(x, to_bands(context, bands)), conditions)
+        return x + news + self.near(news)

@@ -1,0 +1,141 @@
+"""Weights on disk: one safetensors file that says which model it is. Never a pickle."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from fusiontrain.errors import CheckpointError, UnknownModel
+from fusiontrain.models.registry import build_model
+from shards.atomic_write import whole_file
+
+FORMAT = "panprior-checkpoint"
+VERSION = 1
+SUFFIX = ".safetensors"
+_MAX_BYTES = 2**32
+_MAX_SIZE = 4096  # of any width or depth a checkpoint may name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself."""
+
+    model: str  # a name of models/registry.py
+    sizes: dict[str, int]  # keyword arguments of its builder
+    training: dict[str, Any]  # recipe, manifest digest, steps, ...
+
+
+def save_checkpoint(path: Path, net: nn.Module, info: CheckpointInfo) -> None:
+    """Write a whole file or none."""
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "model": info.model,
+        "sizes": json.dumps(info.sizes, sort_keys=True),
+        "training": json.dumps(info.training, sort_keys=True),
+    }
+    tensors = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    with whole_file(path) as file:
+        file.write(_ordered(save(tensors, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its header sorted, so that equal weights are equal bytes.
+
+    safetensors writes metadata in an order of chance. Offsets count from the header's end.
+    """
+    size = int.from_bytes(data[:8], "little")
+    told = json.loads(data[8 : 8 + size])
+    header = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
+
+
+def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module, CheckpointInfo]:
+    """The network in evaluation mode, and what the file says of it.
+
+    Raises: CheckpointError if the file is absent, a pickle, damaged, of another model than
+            `expect`, or its tensors are not those of the model it names.
+    """
+    _refuse_what_is_no_safetensors(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            info = _read_info(path, metadata)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}; copy it again") from error
+    if expect is not None and info.model != expect:
+        raise CheckpointError(
+            f"{path} holds weights of {info.model!r}; expected {expect!r}: "
+            "drop --model or give that model's checkpoint"
+        )
+    try:
+        with torch.device("meta"):  # shapes without memory: the sizes are the file's word
+            shapes = build_model(info.model, **info.sizes)
+    except (UnknownModel, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} names model {info.model!r} with sizes {info.sizes}: {error}"
+        ) from error
+    _check_tensors(path, info, shapes, {name: tuple(t.shape) for name, t in state.items()})
+    net = build_model(info.model, **info.sizes)
+    net.load_state_dict(state)
+    return net.eval(), info
+
+
+def _refuse_what_is_no_safetensors(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"no weights at {path}; expected a {SUFFIX} file")
+    if path.stat().st_size > _MAX_BYTES:
+        raise CheckpointError(f"{path} is over {_MAX_BYTES} bytes; our models are far smaller")
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[8:9] == b"{":  # after eight bytes of length, the header of every safetensors file
+        return
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        raise CheckpointError(
+            f"{path} is a pickle (.pt, .pth): loading one can run any code, so it is refused; "
+            f"expected a {SUFFIX} file written by fusiontrain"
+        )
+    raise CheckpointError(f"{path} is no safetensors file; expected one written by fusiontrain")
+
+
+def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file of someone else's; expected one written by "
+            f"fusiontrain (metadata format={FORMAT!r})"
+        )
+    if metadata.get("version") != str(VERSION):
+        raise CheckpointError(
+            f"{path} has checkpoint version {metadata.get('version')}; expected {VERSION}"
+        )
+    try:
+        sizes = {str(k): int(v) for k, v in json.loads(metadata["sizes"]).items()}
+        if not all(1 <= size <= _MAX_SIZE for size in sizes.values()):
+            raise ValueError(f"sizes outside 1..{_MAX_SIZE}: {sizes}")
+        training = dict(json.loads(metadata["training"]))
+        return CheckpointInfo(model=metadata["model"], sizes=sizes, training=training)
+    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{path} has broken metadata: {error!r}") from error
+
+
+def _check_tensors(
+    path: Path, info: CheckpointInfo, net: nn.Module, found: dict[str, tuple[int, ...]]
+) -> None:
+    expected = {name: tuple(t.shape) for name, t in net.state_dict().items()}
+    if found != expected:
+        wrong = sorted({*found, *expected} - {k for k in found if found[k] == expected.get(k)})
+        raise CheckpointError(
+            f"{path} does not hold the tensors of {info.model!r} {info.sizes}; "
+            f"{len(wrong)} differ, first {wrong[0]!r}: "
+            f"expected {expected.get(wrong[0])}, got {found.get(wrong[0])}\n"
+            "  do: if another version of panprior wrote it, use that one, or train anew "
+            "(--out another folder)"
+        )

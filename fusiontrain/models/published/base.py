@@ -1,0 +1,97 @@
+"""What published forms share: a fixed band count, DN over full scale, sizes made to fit.
+
+The field trains on DN divided by the sensor's full scale (2047 at 11 bits, 1023 at 10). The
+scale is a size of the network, `full_scale`, and so travels in its checkpoint: a batch comes
+and goes in DN as everywhere else. Weights of one scale stay right for a sensor of another:
+what changes is how much of the range its pictures fill.
+
+Interpolated MS comes from filters.upsample (Lanczos, in the batch's phase), where the papers
+used a polynomial of 23 taps.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusiontrain.errors import ShapeError
+from fusiontrain.imaging.filters import upsample
+from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
+
+FULL_SCALE = 2047  # DN, 11 bits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a published form sees, over full scale. Axes as in batch.py."""
+
+    ms: Tensor  # (B, C, h, w)
+    up: Tensor  # (B, C, H, W), interpolated
+    pan: Tensor  # (B, 1, H, W)
+    ratio: int
+    phase: GridPhase
+
+
+class Published(nn.Module):
+    """forward(PanBatch) -> (B, C, H, W) DN, for the bands it was built for."""
+
+    only_ratio: ClassVar[int | None] = None  # None: the paper's form takes any
+    multiple_of: ClassVar[int] = 1  # PAN pixels; sizes are continued to one and cut again
+
+    def __init__(self, *, bands: int, full_scale: int) -> None:
+        super().__init__()
+        self.bands, self.full_scale = bands, full_scale
+
+    def forward(self, batch: PanBatch) -> Tensor:
+        self._refuse_misfits(batch)
+        H, W = batch.pan.shape[-2:]
+        # Physics in full precision: bf16 would round DN.
+        with torch.autocast(batch.pan.device.type, enabled=False):
+            seen = self._seen(batch)
+        return self.fuse(seen)[..., :H, :W].to(batch.ms.dtype) * self.full_scale
+
+    def fuse(self, seen: Seen) -> Tensor:
+        """The paper's network: (B, C, H, W) over full scale."""
+        raise NotImplementedError
+
+    def _seen(self, batch: PanBatch) -> Seen:
+        H, W = batch.pan.shape[-2:]
+        down, right = -H % self.multiple_of, -W % self.multiple_of
+        ms, pan = batch.ms / self.full_scale, batch.pan / self.full_scale
+        if down or right:
+            pan = F.pad(pan, (0, right, 0, down), mode="replicate")
+            coarse = (0, right // batch.ratio, 0, down // batch.ratio)
+            ms = F.pad(ms, coarse, mode="replicate")
+        up = upsample(ms, batch.ratio, batch.phase)
+        return Seen(ms=ms, up=up, pan=pan, ratio=batch.ratio, phase=batch.phase)
+
+    def _refuse_misfits(self, batch: PanBatch) -> None:
+        name, bands = type(self).__name__, batch.ms.shape[1]
+        if bands != self.bands:
+            raise ShapeError(
+                f"this {name} was built for {self.bands} bands; got {bands}: "
+                "use weights trained on as many, or an any-band model"
+            )
+        if self.only_ratio not in (None, batch.ratio):
+            raise ShapeError(
+                f"{name} is built for ratio {self.only_ratio}; got {batch.ratio}: "
+                "use an any-band model"
+            )
+
+
+def conv(inputs: int, outputs: int, side: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """Zeros around the image and the size kept, as the papers do."""
+    return nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=bias)
+
+
+class Residual(nn.Module):
+    """x + conv(relu(conv(x))): the block of PanNet and FusionNet."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = conv(width, width), conv(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(x)))

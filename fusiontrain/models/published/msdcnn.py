@@ -1,0 +1,48 @@
+"""MSDCNN: a deep branch that looks at three scales at once beside a shallow one.
+
+Source: Yuan, Wei, Meng, Shen and Zhang 2018, IEEE JSTARS 11(3):978-989. The sum of both
+branches is the fused image. The reference toolbox's form ends in a ReLU; this one does not,
+since a band that starts below zero there could never learn. Any ratio.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+
+_SIDES = (3, 5, 7)
+
+
+class MSDCNN(Published):
+    def __init__(self, *, bands: int, full_scale: int = FULL_SCALE) -> None:
+        super().__init__(bands=bands, full_scale=full_scale)
+        self.deep = nn.Sequential(
+            conv(bands + 1, 60, 7),
+            nn.ReLU(),
+            ManyScales(60),
+            conv(60, 30, 3),
+            nn.ReLU(),
+            ManyScales(30),
+        )
+        self.deep_head = conv(30, bands, 5)
+        self.shallow = nn.Sequential(
+            conv(bands + 1, 64, 9), nn.ReLU(), nn.Conv2d(64, 32, 1), nn.ReLU()
+        )
+        self.shallow_head = conv(32, bands, 5)
+
+    def fuse(self, seen: Seen) -> Tensor:
+        x = torch.cat([seen.up, seen.pan], 1)
+        return self.deep_head(self.deep(x)) + self.shallow_head(self.shallow(x))
+
+
+class ManyScales(nn.Module):
+    """A third of the features from each kernel, around a skip."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        share = width // len(_SIDES)
+        self.scales = nn.ModuleList(conv(width, share, side) for side in _SIDES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + torch.cat([scale(x) for scale in self.scales], 1))

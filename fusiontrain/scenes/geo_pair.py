@@ -1,0 +1,159 @@
+"""An aligned PAN and MS in files, read by windows."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from affine import Affine
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusiontrain.errors import SceneError
+from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.imaging.phase_correlation import Shift
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.raster import Raster
+from fusiontrain.scenes.resampling import WarpedRaster
+from fusiontrain.scenes.scene import Window, check_side
+from fusiontrain.scenes.subpixel import AFTER, BEFORE, sample_between
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeoPair:
+    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies Windows."""
+
+    ratio: int
+    shape: tuple[int, int]  # h, w of the overlap, MS pixels
+    ms_origin: tuple[int, int]  # row, column of the overlap in the MS file
+    pan_origin: tuple[int, int]  # row, column of the overlap in the PAN file
+    ms_shift: tuple[float, float] = (0.0, 0.0)  # MS pixels beyond ms_origin at which MS is sampled
+    ms_fill: Tensor = field(repr=False)  # (C,) stands in for missing pixels, in every window
+    pan_fill: Tensor = field(repr=False)  # (1,)
+    ms_file: Raster = field(repr=False)
+    pan_file: Raster = field(repr=False)
+    ms_warped: WarpedRaster | None = field(default=None, repr=False)  # MS on the PAN's grid
+    note: str = ""  # what was assumed about the alignment, and done
+    match: Shift | None = None
+
+    @property
+    def bands(self) -> int:
+        return self.ms_file.count
+
+    @property
+    def phase(self) -> GridPhase:
+        return "aligned"
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.ms_file.dtype
+
+    @property
+    def nodata(self) -> float | None:
+        """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
+        own, pans = self.ms_file.nodata, self.pan_file.nodata
+        if own is not None:
+            return own
+        if self.dtype.kind == "f":
+            return math.nan
+        if pans is None and self.pan_file.dtype.kind != "f":
+            return None  # every pixel is data, or a mask says which
+        info = np.iinfo(self.dtype)
+        fits = pans is not None and pans.is_integer() and info.min <= pans <= info.max
+        return pans if fits else 0.0
+
+    @property
+    def masked(self) -> bool:
+        """Whether pixels may be missing though no value says so."""
+        files = (self.ms_file, self.pan_file)
+        has_mask = any(file.masked or file.alpha is not None for file in files)
+        return has_mask or self.ms_warped is not None
+
+    @property
+    def placed(self) -> bool:
+        return self.pan_file.placed
+
+    @property
+    def transform(self) -> Affine:
+        """Of the overlap, on the PAN's grid."""
+        row, column = self.pan_origin
+        return self.pan_file.transform @ Affine.translation(column, row)
+
+    def read(self, box: Box) -> Window:
+        fine = _moved(box.scaled(self.ratio), self.pan_origin)
+        pan, pan_valid = self.pan_file.read_valid(fine)
+        ms, ms_valid = self._read_ms(_moved(box, self.ms_origin))
+        spread = ms_valid.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
+        return Window(
+            ms=torch.where(ms_valid, ms, self.ms_fill[:, None, None]),
+            pan=torch.where(pan_valid, pan, self.pan_fill[:, None, None]),
+            valid=spread & pan_valid,
+        )
+
+    def cropped(self, bbox: tuple[float, float, float, float]) -> "GeoPair":
+        """The part in (left, bottom, right, top) of the PAN's CRS, to whole MS pixels outwards.
+
+        Raises: SceneError if the box is empty, or misses the overlap.
+        """
+        left, bottom, right, top = bbox
+        if not (left < right and bottom < top):
+            raise SceneError(f"--bbox is LEFT BOTTOM RIGHT TOP, in that order; got {bbox}")
+        inside = ~(self.transform @ Affine.scale(self.ratio))
+        corners = [inside @ (x, y) for x in (left, right) for y in (bottom, top)]
+        (h, w), near = self.shape, 1e-6
+        columns, rows = ([corner[i] for corner in corners] for i in (0, 1))
+        y0, y1 = max(0, math.floor(min(rows) + near)), min(h, math.ceil(max(rows) - near))
+        x0, x1 = max(0, math.floor(min(columns) + near)), min(w, math.ceil(max(columns) - near))
+        if y0 >= y1 or x0 >= x1:
+            raise SceneError(
+                f"--bbox {bbox} does not overlap PAN and MS, which cover {self.pan_file.bounds}"
+            )
+        check_side((y1 - y0, x1 - x0))
+        return replace(
+            self,
+            shape=(y1 - y0, x1 - x0),
+            ms_origin=(self.ms_origin[0] + y0, self.ms_origin[1] + x0),
+            pan_origin=(
+                self.pan_origin[0] + y0 * self.ratio,
+                self.pan_origin[1] + x0 * self.ratio,
+            ),
+        )
+
+    def _read_ms(self, box: Box) -> tuple[Tensor, Tensor]:
+        """(C, h, w) and (h, w) validity of `box` in the MS file, sampled at ms_shift beyond it."""
+        source = self.ms_warped or self.ms_file
+        if self.ms_shift == (0.0, 0.0):
+            return source.read_valid(box)
+        wanted = Box(
+            top=box.top - BEFORE,
+            left=box.left - BEFORE,
+            bottom=box.bottom + AFTER,
+            right=box.right + AFTER,
+        )
+        there = Box(
+            top=max(0, wanted.top),
+            left=max(0, wanted.left),
+            bottom=min(self.ms_file.height, wanted.bottom),
+            right=min(self.ms_file.width, wanted.right),
+        )
+        ms, valid = source.read_valid(there)
+        ms = torch.where(valid, ms, self.ms_fill[:, None, None])
+        pad = (
+            there.left - wanted.left,
+            wanted.right - there.right,
+            there.top - wanted.top,
+            wanted.bottom - there.bottom,
+        )
+        ms = F.pad(ms[None], pad, mode="replicate")[0]
+        valid = F.pad(valid[None, None].float(), pad, mode="replicate")[0, 0].bool()
+        return sample_between(ms, valid, self.ms_shift)
+
+
+def _moved(box: Box, origin: tuple[int, int]) -> Box:
+    row, column = origin
+    return Box(
+        top=box.top + row,
+        left=box.left + column,
+        bottom=box.bottom + row,
+        right=box.right + column,
+    )

@@ -1,0 +1,293 @@
+"""Fused files: a COG or a GeoTIFF on the PAN's grid, whole or absent."""
+
+import math
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from torch import Tensor
+
+from fusiontrain.errors import SceneError
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.raster import WriteError, check_whole, copy_as, create, is_local
+from shards.atomic_write import publish, temporary_path
+
+BLOCK = 512
+FORMATS = ("COG", "GTiff")
+_STALE = ("STATISTICS_", "AREA_OR_POINT", "OVR_RESAMPLING", "TIFFTAG_DOCUMENTNAME")  # not carried
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """How the fused file is to be written. None: as the inputs have it."""
+
+    path: Path
+    format: str = "COG"
+    dtype: np.dtype | None = None
+    nodata: float | None = None
+    options: dict[str, str] = field(default_factory=dict)  # GDAL's creation options
+    threads: int = 1
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FusedFile:
+    """A file being written, on the PAN's grid with the MS's bands."""
+
+    file: Any
+    ratio: int
+    dtype: np.dtype
+    nodata: float | None
+    masked: bool
+
+    def write(self, box: Box, fused: Tensor, valid: Tensor) -> None:
+        """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata."""
+        missing = ~valid.cpu().numpy()
+        fine = box.scaled(self.ratio)
+        window = ((fine.top, fine.bottom), (fine.left, fine.right))
+        nothing = 0 if self.nodata is None else self.nodata
+        if missing.all():
+            data = np.full(fused.shape, nothing, self.dtype)
+        else:
+            data = to_dtype(fused.cpu().numpy(), self.dtype, self.nodata)
+            if missing.any():
+                data[:, missing] = nothing
+        try:
+            self.file.write(data, window=window)
+            if self.masked:
+                self.file.write_mask(~missing, window=window)
+        except WriteError as error:
+            raise _cannot(self.file.name, error) from error
+
+
+def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.ndarray:
+    """Rounded and saturated to an integer dtype; data never takes the value of nodata."""
+    if dtype.kind not in "ui":
+        return image.astype(dtype)
+    info = np.iinfo(dtype)
+    exact = np.float32 if info.bits <= 16 else np.float64
+    whole = np.rint(image.astype(exact, copy=False))
+    data = np.clip(whole, info.min, info.max, out=whole).astype(dtype)
+    if nodata is not None and info.min <= nodata <= info.max:
+        neighbour = nodata + 1 if nodata < info.max else nodata - 1
+        data[data == nodata] = neighbour
+    return data
+
+
+def output_nodata(pair: GeoPair, dtype: np.dtype, asked: float | None) -> tuple[float | None, str]:
+    """The value that says "no data" in a file of `dtype`, and what was chosen anew.
+
+    Raises: SceneError if the value asked for is none of that dtype.
+    """
+    if asked is not None:
+        if not fits(asked, dtype):
+            raise SceneError(f"--nodata {asked:g} is no value of {dtype}; give one that is")
+        return asked, ""
+    own = pair.nodata
+    if own is None or fits(own, dtype):
+        return own, ""
+    return 0.0, f"nodata {own:g} is no value of {dtype}: 0 in the output"
+
+
+def fits(value: float, dtype: np.dtype) -> bool:
+    if dtype.kind == "f":
+        return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    info = np.iinfo(dtype)
+    return math.isfinite(value) and value == int(value) and info.min <= value <= info.max
+
+
+def check_output(path: Path, pair: GeoPair) -> None:
+    """Raises: SceneError if the output is an input, or its folder is not there."""
+    for source in (*pair.pan_file.paths, *pair.ms_file.paths):
+        there = is_local(source) and path.exists() and Path(source).exists()
+        if there and path.samefile(Path(source)):
+            raise SceneError(f"the output {path} is one of the inputs; give another name")
+    if not path.absolute().parent.is_dir():
+        raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise SceneError(f"cannot write {path}: it is a folder; give the name of a file")
+
+
+@contextmanager
+def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
+    """The output appears under its path only when the block ends without an error.
+
+    It is made in a folder beside it, which is gone afterwards, whatever happens.
+    Raises: SceneError if it cannot be written.
+    """
+    path = output.path
+    check_output(path, pair)
+    dtype = output.dtype or pair.dtype
+    nodata, _ = output_nodata(pair, dtype, output.nodata)
+    masked = nodata is None and pair.masked
+    room = temporary_path(path)
+    try:
+        try:
+            room.mkdir()
+            first, last = room / "fused.tif", room / "cog.tif"
+            with create(first, _profile(output, pair, dtype, nodata)) as file:
+                _describe(file, output, pair)
+                yield FusedFile(
+                    file=file, ratio=pair.ratio, dtype=dtype, nodata=nodata, masked=masked
+                )
+            if output.format == "COG":
+                check_whole(first)
+                options = _cog(output, dtype)
+                _stoppably(lambda: copy_as(first, last, "COG", options), reads=first)
+                first = last
+            check_whole(first)
+            with first.open("rb+") as file:
+                os.fsync(file.fileno())
+            publish(first, path)
+        except WriteError as error:
+            raise _cannot(path, error) from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _cannot(path: Any, error: Exception) -> SceneError:
+    reason = getattr(error, "strerror", None) or error.__cause__ or error
+    return SceneError(f"cannot write {path}: {reason}: is the disk full, or the folder closed?")
+
+
+def _profile(
+    output: Output, pair: GeoPair, dtype: np.dtype, nodata: float | None
+) -> dict[str, Any]:
+    h, w = (side * pair.ratio for side in pair.shape)
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "count": pair.bands,
+        "height": h,
+        "width": w,
+        "dtype": dtype,
+        "crs": pair.pan_file.crs,
+        "transform": pair.transform,
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": BLOCK,
+        "blockysize": BLOCK,
+        "bigtiff": "IF_SAFER",
+        "num_threads": output.threads,
+    }
+    if output.format == "COG":  # this one is soon read and thrown away
+        # Not sparse: a block that a full disk kept out would then pass for an empty one.
+        return profile | {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
+    chosen: dict[str, Any] = {"compress": "zstd", "predictor": _predictor(dtype)} | {
+        key.lower(): value for key, value in output.options.items()
+    }
+    if chosen["compress"].upper() not in ("ZSTD", "DEFLATE", "LZW"):
+        chosen.pop("predictor", None)
+    return profile | chosen
+
+
+def _predictor(dtype: np.dtype) -> int:
+    return 3 if dtype.kind == "f" else 2
+
+
+def _cog(output: Output, dtype: np.dtype) -> dict[str, str]:
+    options = {
+        "BLOCKSIZE": str(BLOCK),
+        "COMPRESS": "ZSTD",
+        "BIGTIFF": "IF_SAFER",
+        "OVERVIEWS": "AUTO",
+        "RESAMPLING": "AVERAGE",
+        "NUM_THREADS": str(output.threads),
+    } | {key.upper(): value for key, value in output.options.items()}
+    if options["COMPRESS"].upper() in ("ZSTD", "DEFLATE", "LZW"):
+        options.setdefault("PREDICTOR", "FLOATING_POINT" if dtype.kind == "f" else "STANDARD")
+    return options
+
+
+def _describe(file: Any, output: Output, pair: GeoPair) -> None:
+    """What the MS's file says of itself and its bands, and how this one was made."""
+    ms, facts = pair.ms_file, pair.ms_file.facts()
+    file.colorinterp = ms.meanings
+    file.descriptions = ms.descriptions
+    file.update_tags(**_kept(facts["tags"]), **output.tags)
+    for band, tags in enumerate(facts["band_tags"], 1):
+        file.update_tags(band, **_kept(tags))
+    if any(scale != 1 for scale in facts["scales"]) or any(facts["offsets"]):
+        file.scales, file.offsets = facts["scales"], facts["offsets"]
+    if any(facts["units"]):
+        file.units = [unit or "" for unit in facts["units"]]
+    rpcs = pair.pan_file.rpcs
+    if not pair.placed and rpcs is not None:  # PAN's pixels: its own coefficients, moved
+        row, column = pair.pan_origin
+        rpcs.line_off -= row
+        rpcs.samp_off -= column
+        file.rpcs = rpcs
+
+
+def _kept(tags: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if not key.startswith(_STALE)}
+
+
+def _stoppably(work: Callable[[], None], *, reads: Path) -> None:
+    """Do it in a thread, so that a signal is answered meanwhile: GDAL does not look up.
+
+    Then the file that it reads is cut to nothing, at which GDAL gives up, and the thread is waited
+    for: one still in GDAL while the interpreter takes GDAL down has crashed the process.
+    """
+    caught: list[BaseException] = []
+    # Not thread.join: Python 3.11's takes a thread for ended if a signal's exception falls into it.
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            caught.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, daemon=True, name="writing COG")
+    try:
+        # A signal amid a thread's start has come out as a traceback: it waits until that is over.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        while not ended.wait(0.1):
+            pass
+    except BaseException:
+        os.truncate(reads, 0)
+        if thread.ident is not None:
+            ended.wait()
+        raise
+    if caught:
+        raise caught[0]
+
+
+def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:
+    """A (C, H, W) array as a GeoTIFF at a made-up place, `pixel` metres a pixel."""
+    count, height, width = image.shape
+    temporary = temporary_path(path)
+    profile = {
+        "driver": "GTiff",
+        "count": count,
+        "height": height,
+        "width": width,
+        "dtype": image.dtype,
+        "crs": "EPSG:32631",
+        "transform": Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000),
+        "compress": "deflate",
+        "predictor": _predictor(image.dtype),
+    }
+    try:
+        with create(temporary, profile) as file:
+            file.write(image)
+        publish(temporary, path)
+    except WriteError as error:
+        raise _cannot(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)

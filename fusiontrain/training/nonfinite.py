@@ -1,0 +1,104 @@
+"""Steps that are not finite: left out, counted, and after too many in a row a dump and the end."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from fusiontrain.data.crops import TrainingBatch
+from fusiontrain.data.loader import IndexedShards
+from fusiontrain.errors import TrainingError
+from fusiontrain.training.train_step import StepResult
+from shards.atomic_write import whole_file
+
+MOST_BAD_STEPS = 20  # in a row
+
+
+class NonFiniteGuard:
+    """Counts; `skipped` goes into states and into the weights' facts."""
+
+    def __init__(self, skipped: int = 0) -> None:
+        self.skipped, self.in_a_row = skipped, 0
+
+    def see(self, done: StepResult, step: int, dump: Callable[[], Path]) -> None:
+        """Raises: TrainingError after MOST_BAD_STEPS in a row, once `dump` has written its folder.
+
+        `step` counts steps begun, this one too.
+        """
+        if done.finite:
+            self.in_a_row = 0
+            return
+        self.skipped += 1
+        self.in_a_row += 1
+        if self.in_a_row < MOST_BAD_STEPS:
+            return
+        what = "loss" if not math.isfinite(done.loss) else "gradient"
+        raise TrainingError(
+            f"the {what} was not finite for {self.in_a_row} steps in a row, last at step {step}; "
+            f"the batch, its samples' names and the weights are in {dump()}\n"
+            "  do: lower --learning-rate, or look at the shards (simgen look)"
+        )
+
+
+def dump_batch(
+    folder: Path,
+    batch: TrainingBatch,
+    data: IndexedShards,
+    k: int,
+    net: nn.Module,
+    done: StepResult,
+) -> Path:
+    """A step that was not finite, to look at: this rank's batch, its samples and all ranges."""
+    folder.mkdir(parents=True, exist_ok=True)
+    seen = batch.seen
+    tensors = {
+        "gt": batch.gt,
+        "ms": seen.ms,
+        "pan": seen.pan,
+        "mtf": seen.mtf,
+        "softness": seen.softness,
+    }
+    facts = {
+        "step": k,
+        "loss": done.loss,
+        "gradient_norm": done.norm,
+        "learning_rate": done.rate,
+        "ratio": seen.ratio,
+        "samples": sample_names(data, k),
+        "batch": {name: ranges(tensor) for name, tensor in tensors.items()},
+        "weights": {name: ranges(tensor) for name, tensor in net.state_dict().items()},
+    }
+    with whole_file(folder / "batch.safetensors") as file:
+        file.write(save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
+    with whole_file(folder / "facts.json") as file:
+        file.write(json.dumps(facts, indent=1).encode() + b"\n")
+    return folder
+
+
+def sample_names(data: IndexedShards, k: int) -> list[str]:
+    """Shard and number of every sample of global batch k, in its order."""
+    drawn = data.order[k]
+    group = data.groups[drawn.group]
+    names = []
+    for one in drawn.samples:
+        shard, number = group.locate(one.sample)
+        names.append(f"{shard.path}: sample {number}")
+    return names
+
+
+def ranges(tensor: Tensor) -> dict[str, Any]:
+    values = tensor.detach().double().cpu()
+    finite = values[torch.isfinite(values)]
+    told = {"shape": list(tensor.shape), "not_finite": values.numel() - finite.numel()}
+    if not finite.numel():
+        return told
+    return (
+        told
+        | {"min": float(finite.min()), "max": float(finite.max())}
+        | {"mean": float(finite.mean())}
+    )

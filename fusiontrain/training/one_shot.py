@@ -1,0 +1,140 @@
+"""One-shot: a network tuned on exactly one pair of the target sensor, by Wald's protocol.
+
+The steps are fixed beforehand and nothing is looked at while tuning: no validation, no early
+stop, no other scene. Freeze-tuning trains only what the model's entry says.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.leakage import refuse_shared_pixels
+from fusiontrain.evaluation.protocols import Case, reduced
+from fusiontrain.fusion.window_loop import fuse_scene
+from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
+from fusiontrain.models.registry import ModelEntry
+from fusiontrain.scenes.discovery import SceneEntry
+from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.losses import LOSSES
+from fusiontrain.training.optimizer import make_optimizer
+from fusiontrain.training.schedule import learning_rate
+
+
+def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> nn.Module:
+    """A tuned copy of `net`; `net` itself is not touched. `case` must have a truth.
+
+    `config`: recipes.one_shot or one_shot_freeze, or as they are but for their numbers.
+    Raises: SceneError without a truth, or where a crop does not fit.
+    """
+    if case.truth is None:
+        raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
+    tuned = copy.deepcopy(net).train()
+    optimizer = make_optimizer(tuned, config, entry.tuned_when_frozen)
+    chosen = [p for p in tuned.parameters() if p.requires_grad]
+    for step, (batch, truth) in enumerate(_crops(case, config)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step, step / config.max_steps)
+        loss = LOSSES[config.loss](tuned(batch), truth, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(chosen, config.clip_norm or math.inf)
+        optimizer.step()
+    with torch.no_grad():
+        for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
+            end.lerp_(start.to(end), 1 - config.blend)
+    return tuned.eval()
+
+
+class OneShot:
+    """A contender that is tuned anew for each scene, on one other scene of its sensor."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        entry: ModelEntry,
+        *,
+        config: TrainConfig,
+        kin: Mapping[str, Sequence[SceneEntry]],
+        convention: GridPhase | None = None,
+    ) -> None:
+        """`kin`: known sensor's name -> its scenes, what is to be judged among them too."""
+        self.net, self.entry, self.config = net, entry, config
+        self.convention: GridPhase | None = convention
+        self.kin = kin
+        self.tuned: dict[str, nn.Module] = {}  # by the teacher's name
+        self.teachers: dict[str, str] = {}  # judged scene -> teacher
+
+    def __call__(self, case: Case) -> Tensor | None:
+        """None where no other scene of the sensor can teach: then there is nothing to judge."""
+        # Judging runs in inference mode; learning cannot.
+        with torch.inference_mode(False), torch.enable_grad():
+            net = self._taught(case)
+        if net is None:
+            return None
+        halo = self.entry.halo(case.scene.ratio)
+        return fuse_scene(case.scene, net, case.knowledge, halo=halo)
+
+    def _taught(self, case: Case) -> nn.Module | None:
+        kin = sorted(self.kin.get(case.scene.sensor.name, ()), key=lambda entry: entry.name)
+        judged = next((entry.load() for entry in kin if entry.name == case.name), None)
+        if judged is None:
+            return None
+        # The next by name, around the circle: each scene teaches one other.
+        names = [entry.name for entry in kin]
+        start = names.index(case.name)
+        for entry in kin[start + 1 :] + kin[:start]:
+            teacher = entry.load()
+            if (teacher.bands, teacher.ratio) != (judged.bands, judged.ratio):
+                continue
+            try:
+                refuse_shared_pixels(teacher, judged)
+                lesson = reduced(teacher, convention=self.convention)
+            except SceneError:
+                continue
+            self.teachers[case.name] = teacher.name
+            if teacher.name not in self.tuned:
+                self.tuned[teacher.name] = tune(self.net, self.entry, lesson, self.config)
+            return self.tuned[teacher.name]
+        return None
+
+
+def _crops(case: Case, config: TrainConfig) -> Iterator[tuple[PanBatch, Tensor]]:
+    """Random crops, flipped and turned; the whole pair where it is smaller."""
+    whole_truth = case.truth
+    scene, ratio = case.scene, case.scene.ratio
+    h, w = scene.shape
+    side = min(config.crop // ratio, h, w)
+    if whole_truth is None or side < 8:
+        raise SceneError(f"{case.name}: too small to tune on, {h}x{w} MS pixels")
+    dice = torch.Generator().manual_seed(config.seed)
+    whole = case.registered
+    for _ in range(config.max_steps):
+        parts: list[list[Tensor]] = []
+        for _ in range(config.batch_size):
+            top, left = (int(torch.randint(n - side + 1, (), generator=dice)) for n in (h, w))
+            turns, mirrored = torch.randint(4, (2,), generator=dice).tolist()
+            low = (slice(top, top + side), slice(left, left + side))
+            fine = tuple(slice(s.start * ratio, s.stop * ratio) for s in low)
+            images = [whole.ms[0][:, *low], whole.pan[0][:, *fine], whole_truth[:, *fine]]
+            # The toolbox's phase is no phase at all once an image is turned.
+            if scene.phase == "aligned":
+                images = [torch.rot90(image, turns, (-2, -1)) for image in images]
+                images = [image.flip(-1) if mirrored % 2 else image for image in images]
+            parts.append(images)
+        ms, pan, truth = (torch.stack(images) for images in zip(*parts, strict=True))
+        count = len(parts)
+        yield (
+            replace(
+                whole,
+                ms=ms,
+                pan=pan,
+                mtf=whole.mtf.expand(count, -1),
+                softness=whole.softness.expand(count, -1),
+            ),
+            truth,
+        )

@@ -1,0 +1,279 @@
+"""A whole build: source -> pipeline -> writer, shard by shard, resumable.
+
+A shard is a pure function of the plan and its number, so workers share nothing and the
+bytes are the same for any number of them.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from shards.compression import check_installed
+from shards.manifest import Manifest
+from simgen.building.array_task import TaskShare
+from simgen.building.bad_image_budget import BadImageBudget
+from simgen.building.folder_lock import claimed
+from simgen.building.merge import TaskPart, finish, manifest_of
+from simgen.building.plan import Plan, Task
+from simgen.building.shard_writing import Sidecar, committed
+from simgen.config import Build
+from simgen.errors import BudgetSpent, BuildError, ConfigError
+from simgen.recipes.wald import WALD
+from simgen.signals import heed, ignore_signals
+from simgen.sources import Source, open_source
+
+WHOLE, BOUNDLESS = TaskShare(), BadImageBudget()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far this process's share is; sent before its first shard and after each."""
+
+    shards_done: int
+    shards_total: int
+    samples: int
+    bytes: int
+    reused: int  # of shards_done
+    seen: int  # images
+    rejected: int  # of seen
+    seconds: float  # since this call began to build
+    samples_made: int  # in these seconds
+    bytes_made: int
+
+    @property
+    def samples_per_second(self) -> float:
+        return self.samples_made / self.seconds if self.seconds else 0.0
+
+    @property
+    def mb_per_second(self) -> float:
+        return self.bytes_made / 1e6 / self.seconds if self.seconds else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds; None until a shard was made."""
+        made = self.shards_done - self.reused
+        return self.seconds / made * (self.shards_total - self.shards_done) if made else None
+
+
+def run_build(
+    build: Build,
+    *,
+    workers: int,
+    report: Callable[[Progress], None] = lambda _: None,
+    share: TaskShare = WHOLE,
+    budget: BadImageBudget = BOUNDLESS,
+) -> Manifest:
+    """Build what is missing of this share in build.out; write its manifest, or its part.
+
+    Raises: SourceError, BuildError, BudgetSpent. What was committed stays; the same call
+    resumes.
+    """
+    source = _open(build)
+    plan = Plan(build=build, source=source)
+    every = plan.tasks()
+    tasks = share.of(every)
+    task_name = None if share.is_whole else share.name
+    names = {f"{task.stem}{ending}" for task in tasks for ending in (".tar", ".idx", ".json")}
+    names.add(f"{share.name}.json")
+    with claimed(build.out, plan.data, task=task_name, names=names):
+        bench = _Bench(tasks=tasks, plan=plan, budget=budget, report=report)
+        bench.find_committed()
+        if workers == 1 or len(bench.missing) <= 1:
+            _build_here(bench)
+        else:
+            _build_in_processes(bench, workers)
+        bench.judge(finished=True)
+        found = {number: bench.found[number] for number in sorted(bench.found)}
+        rejected = {*source.rejected, *(r for s in found.values() for r in s.rejected)}
+        rows = {number: sidecar.row for number, sidecar in found.items()}
+        manifest = manifest_of(plan.data, source.licence, rows.values(), rejected)
+        if share.is_whole:
+            return finish(build.out, manifest)
+        TaskPart(
+            share=share,
+            plan=plan.data,
+            licence=source.licence,
+            planned=len(every),
+            built=rows,
+            rejected=manifest.rejected,
+        ).dump(build.out)
+    return manifest
+
+
+def _open(build: Build) -> Source:
+    """Raises: ConfigError if scenes are to be simulated, or photographs to be reduced."""
+    if (build.dataset == "scene") != (build.recipe.name == WALD):
+        raise ConfigError(
+            f"--dataset scene goes with --recipe {WALD}, and only it; "
+            f"got --dataset {build.dataset} --recipe {build.recipe.name}"
+        )
+    if build.compression:
+        check_installed()
+    if build.recipe.name == WALD and build.draws != 1:
+        raise ConfigError(f"a scene's tile is one sample, without dice; got --draws {build.draws}")
+    return open_source(
+        build.dataset,
+        build.source,
+        split=build.split,
+        filters=build.filters,
+        tile=build.recipe.tile,
+        ratio=build.recipe.ratio,
+        bands=build.bands,
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Bench:
+    """The shards of one call: what is done, what is not, and what it met."""
+
+    tasks: list[Task]
+    plan: Plan
+    budget: BadImageBudget
+    report: Callable[[Progress], None]
+    found: dict[int, Sidecar] = field(default_factory=dict)
+    met: np.ndarray = field(init=False)  # by image: a byte each, for there may be millions
+    seen: int = 0
+    bad: dict[str, str] = field(default_factory=dict)  # first reasons first
+    reused: int = 0
+    samples: int = 0
+    bytes: int = 0
+    samples_reused: int = 0
+    bytes_reused: int = 0
+    began: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.met = np.zeros(len(self.plan.source.photos), bool)
+
+    @property
+    def missing(self) -> list[Task]:
+        return [task for task in self.tasks if task.shard not in self.found]
+
+    def find_committed(self) -> None:
+        """What an earlier call left whole is not made again, but counts against the budget."""
+        refused = self.plan.source.rejected
+        self.seen = len({rejected.source for rejected in refused})
+        for rejected in refused:
+            self.bad.setdefault(rejected.source, rejected.reason)
+        for task in self.tasks:
+            sidecar = committed(task)
+            if sidecar is not None:
+                self._count(task, sidecar)
+        self.reused = len(self.found)
+        self.samples_reused, self.bytes_reused = self.samples, self.bytes
+        self.began = time.monotonic()
+        self._tell()
+        self.judge()
+
+    def add(self, task: Task, sidecar: Sidecar) -> None:
+        self._count(task, sidecar)
+        self._tell()
+        self.judge()
+        heed()
+
+    def _count(self, task: Task, sidecar: Sidecar) -> None:
+        self.found[task.shard] = sidecar
+        images = np.unique(task.samples.photos)
+        self.seen += int((~self.met[images]).sum())
+        self.met[images] = True
+        for rejected in sidecar.rejected:
+            self.bad.setdefault(rejected.source, rejected.reason)
+        if sidecar.row is not None:
+            self.samples += sidecar.row.samples
+            self.bytes += sidecar.row.bytes
+
+    def _tell(self) -> None:
+        self.report(
+            Progress(
+                shards_done=len(self.found),
+                shards_total=len(self.tasks),
+                samples=self.samples,
+                bytes=self.bytes,
+                reused=self.reused,
+                seen=self.seen,
+                rejected=len(self.bad),
+                seconds=time.monotonic() - self.began,
+                samples_made=self.samples - self.samples_reused,
+                bytes_made=self.bytes - self.bytes_reused,
+            )
+        )
+
+    def judge(self, *, finished: bool = False) -> None:
+        """Raises: BudgetSpent if too many images were unusable."""
+        seen, bad = self.seen, len(self.bad)
+        if self.budget.exceeded(seen=seen, bad=bad, finished=finished):
+            shown = "\n  ".join(f"{key}: {why}" for key, why in [*self.bad.items()][:5])
+            raise BudgetSpent(
+                f"{bad} of the {seen} images seen are unusable; --max-bad allows {self.budget}. "
+                f"First reasons:\n  {shown}\n"
+                "  do: look at those images, or run again with a larger --max-bad: "
+                f"{len(self.found)} finished shards are kept"
+            )
+
+
+def _build_here(bench: _Bench) -> None:
+    for task in bench.missing:
+        from simgen.building.shard import build_shard  # DALI loads only where there is work for it
+
+        bench.add(task, build_shard(task))
+
+
+def _build_in_processes(bench: _Bench, workers: int) -> None:
+    from simgen.building.shard import build_shard
+
+    others = set(multiprocessing.active_children())
+    # spawn: DALI's threads do not survive a fork.
+    pool = ProcessPoolExecutor(
+        min(workers, len(bench.missing)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+    )
+    waiting = iter(bench.missing)
+    running: dict[Future[Sidecar], Task] = {}
+
+    def feed(count: int) -> None:
+        for task in islice(waiting, count):
+            running[pool.submit(build_shard, task)] = task
+
+    try:
+        feed(workers)  # no more than can run: what waits in the pool's own queue cannot be dropped
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                sidecar = future.result()
+                feed(1)
+                bench.add(task, sidecar)
+    except BaseException as error:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+            child.join()
+        if isinstance(error, BrokenProcessPool):
+            raise BuildError(
+                "a worker process died (out of memory?); run the same command again with fewer "
+                "--workers: finished shards are kept"
+            ) from error
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(parent: int) -> None:
+    ignore_signals()
+    _die_with_parent(parent)
+
+
+def _die_with_parent(parent: int) -> None:
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

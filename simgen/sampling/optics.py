@@ -1,0 +1,141 @@
+"""How sharply the sensor sees, in each band and on each axis, and where it looks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simgen.config import Range, Recipe
+from simgen.physics.kernels import (
+    blur_kernel,
+    defocused,
+    kernel_gain,
+    resampled,
+    sharpened,
+    stacked,
+)
+from simgen.physics.mtf import paper_taps, tap_count
+from simgen.sampling.streams import maybe, uniform, vector
+
+_LEAST_FACT = 1e-6  # a disk may pass nothing at Nyquist; a fact must be positive
+_CRISPEST = 0.97
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optics:
+    """Kernels (bands, R, 2, K) as in physics/optics.py, and the facts that they make true."""
+
+    gt: np.ndarray  # scene -> gt
+    ms: np.ndarray  # gt -> ms, or scene -> ms where physical
+    pan: np.ndarray  # scene -> PAN
+    physical: bool
+    mtf_ms: tuple[float, ...]  # what the kernels do, not what was drawn
+    mtf_pan: float
+    softness: tuple[float, ...]
+
+
+def draw_optics(recipe: Recipe, rng: np.random.Generator, C: int) -> Optics:
+    """Gains, shifts and faults of one sensor, as kernels."""
+    if recipe.kernel == "paper":
+        identity = np.ones((C, 1, 2, 1), np.float32)
+        paper = np.tile(paper_taps(), (C, 1, 2, 1))
+        return _with_facts(recipe, identity, paper, identity[:1], physical=False)
+    fine, ratio = recipe.oversample, recipe.ratio
+    softness = _band_gains(recipe, rng, C, recipe.softness)
+    mtf_pan = uniform(rng, recipe.mtf_pan)
+    mtf_ms = _band_gains(recipe, rng, C, recipe.mtf_ms)
+    if recipe.like_sensor is not None:
+        mtf_ms = np.array(recipe.like_sensor.gains(C))
+    stretch_gt, stretch_ms, stretch_pan = (
+        uniform(rng, recipe.anisotropy) * rng.choice([-1, 1]) for _ in range(3)
+    )
+    shift = vector(rng, maybe(rng, recipe.shift_chance, recipe.shift, power=3.0)) * fine
+    parallax = vector(rng, maybe(rng, recipe.parallax_chance, recipe.parallax)) * fine
+    looks_C2 = rng.permutation(np.linspace(-1, 1, C) if C > 1 else np.zeros(1))[:, None] * parallax
+    defocus = maybe(rng, recipe.defocus_chance, recipe.defocus) * fine
+    halos = [maybe(rng, recipe.halo_chance, recipe.halo) for _ in range(2)]
+    decimation = recipe.decimation[rng.integers(len(recipe.decimation))]
+    physical = bool(rng.random() < recipe.physical)
+
+    gt = [
+        _faulty(
+            _blur(recipe, gain, fine, recipe.softness, stretch_gt, look, recipe.parallax),
+            defocus, halos[0], fine,
+        )
+        for gain, look in zip(softness, looks_C2, strict=True)
+    ]  # fmt: skip
+    pan = _faulty(
+        _blur(recipe, mtf_pan, fine, recipe.mtf_pan, stretch_pan, shift, recipe.shift),
+        defocus, halos[1], fine,
+    )  # fmt: skip
+    ms = []
+    for gain, kernel, look in zip(mtf_ms, gt, looks_C2, strict=True):
+        if physical:
+            # The same gain between gt and ms as Wald's protocol would have had.
+            step, seen = fine * ratio, gain * kernel_gain(kernel, fine * ratio)
+            least = (0.5 * recipe.mtf_ms[0], 1.0)
+            blur = _blur(
+                recipe, min(seen, _CRISPEST), step, least, stretch_ms, look, recipe.parallax
+            )
+        else:
+            step = ratio
+            blur = _blur(recipe, gain, step, recipe.mtf_ms, stretch_ms, np.zeros(2), (0.0, 0.0))
+        ms.append(resampled(blur, step, decimation))
+    return _with_facts(recipe, stacked(gt), stacked(ms), stacked([pan]), physical=physical)
+
+
+def _with_facts(
+    recipe: Recipe, gt: np.ndarray, ms: np.ndarray, pan: np.ndarray, *, physical: bool
+) -> Optics:
+    fine, step = recipe.oversample, recipe.ratio * (recipe.oversample if physical else 1)
+    mtf_ms = [kernel_gain(kernel, step) for kernel in ms]
+    if physical:
+        mtf_ms = [gain / kernel_gain(kernel, step) for gain, kernel in zip(mtf_ms, gt, strict=True)]
+    return Optics(
+        gt=gt,
+        ms=ms,
+        pan=pan,
+        physical=physical,
+        mtf_ms=tuple(map(_fact, mtf_ms)),
+        mtf_pan=_fact(kernel_gain(pan[0], fine)),
+        softness=tuple(_fact(kernel_gain(kernel, fine)) for kernel in gt),
+    )
+
+
+def _fact(gain: float) -> float:
+    return round(min(max(gain, _LEAST_FACT), 1.0), 6)
+
+
+def _band_gains(recipe: Recipe, rng: np.random.Generator, C: int, between: Range) -> np.ndarray:
+    spread = rng.uniform(-recipe.band_jitter, recipe.band_jitter, size=C)
+    return np.clip(uniform(rng, between) * (1 + spread), *between)
+
+
+def _blur(
+    recipe: Recipe,
+    gain: float,
+    step: int,
+    between: Range,
+    stretch: float,
+    look: np.ndarray,
+    farthest: Range,
+) -> np.ndarray:
+    least = between[0] ** (1 + recipe.anisotropy[1])
+    # Only samples that look elsewhere pay for the taps it takes.
+    reach = farthest[1] * recipe.oversample if look.any() else 0.0
+    return blur_kernel(
+        min(float(gain), _CRISPEST) if look.any() else float(gain),
+        step,
+        tap_count(least, step, reach),
+        stretch=stretch,
+        shift=(float(look[0]), float(look[1])),
+    )
+
+
+def _faulty(kernel: np.ndarray, defocus: float, halo: float, step: int) -> np.ndarray:
+    if defocus:
+        kernel = defocused(kernel, defocus)
+    if halo:
+        # No more than lifts Nyquist to the gain of light itself: there the rims are widest.
+        most = max(0.0, (1 / max(kernel_gain(kernel, step), _LEAST_FACT) - 1) / 4)
+        kernel = sharpened(kernel, min(halo, most), step)
+    return kernel

@@ -1,0 +1,90 @@
+"""The whole simulation of one sample, slow and clear: what engine.py and pipeline.py must match.
+
+Its own way wherever they are clever: images extended by copies, powers for tables, sliding
+windows for banded matrices. What it shares with them (the warp, cosines, random fields) is held
+to scipy, Pillow or an identity in tests of its own.
+"""
+
+import numpy as np
+
+from simgen.config import Recipe
+from simgen.physics.geometry import move_objects, place, warp
+from simgen.physics.mtf import observe_kernels
+from simgen.physics.noise import add_noise
+from simgen.physics.photograph import colour_jitter, high_pass, to_light
+from simgen.physics.radiometry import compressed, quantise
+from simgen.physics.spectral import features, mix, reflectances
+from simgen.sampling import SampleParameters, draw_displacements, draw_noise, draw_texture
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def simulate(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Arrays:
+    """(gt, ms, pan), uint16, of a photograph's crop already on the scene grid.
+
+    Shapes: (h, w, 3) uint8, or (h, w, channels) float32 in 0..1
+            -> (C, H, W), (C, H/ratio, W/ratio), (1, H, W) with H = W = tile.
+    """
+    light = to_light(_encoded(crop_HWF, draw), draw.gamma)
+    scene = place(light, draw.corner, recipe.tile * recipe.oversample, draw.flip)
+    gt, ms, pan = _optics(scene.transpose(2, 0, 1), draw, recipe)
+    ms, pan = _detector(ms, pan, draw, recipe)
+    numbers = [quantise(image, draw.bits) for image in (gt, ms, pan)]
+    if draw.compression:
+        step = max(1.0, draw.compression * 2**draw.bits)
+        numbers[1:] = [compressed(image, step, draw.bits) for image in numbers[1:]]
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _encoded(crop_HWF: np.ndarray, draw: SampleParameters) -> np.ndarray:
+    eight_bit = crop_HWF.dtype == np.uint8
+    image = crop_HWF.astype(np.float32) / 255 if eight_bit else crop_HWF
+    if draw.jitter is not None:
+        image = colour_jitter(image, *draw.jitter)
+    if draw.high_pass:
+        image = high_pass(image, draw.high_pass)
+    touched = draw.jitter is not None or draw.high_pass > 0
+    return np.rint(image * 255).astype(np.float32) / 255 if eight_bit and touched else image
+
+
+def _optics(light_FHW: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Arrays:
+    size, optics = recipe.tile * recipe.oversample, draw.optics
+    seen = features(light_FHW)
+    mixed = mix(seen, draw.rows_DF, draw.offset_D)
+    if draw.materials is not None:
+        mixed = mixed * reflectances(light_FHW, *draw.materials)
+    pan_scene = mix(mixed, draw.pan_rows_1D, np.array([draw.pan_offset]))
+    bands = mixed[: draw.bands]
+    later = move_objects(bands, draw.movers)
+    bands = np.where(draw.moved_C[:, None, None], later, bands)
+    pan_scene = move_objects(pan_scene, draw.movers)
+    pan_scene = pan_scene + draw_texture(draw, size) * pan_scene.std()
+    if draw.local_shift:
+        pan_scene = warp(pan_scene[0], *draw_displacements(draw, size))[None]
+    gt = observe_kernels(bands, optics.gt, step=recipe.oversample)
+    if optics.physical:
+        ms = observe_kernels(bands, optics.ms, step=recipe.oversample * recipe.ratio)
+    else:
+        ms = observe_kernels(gt, optics.ms, step=recipe.ratio)
+    return gt, ms, observe_kernels(pan_scene, optics.pan, step=recipe.oversample)
+
+
+def _detector(
+    ms: np.ndarray, pan: np.ndarray, draw: SampleParameters, recipe: Recipe
+) -> tuple[np.ndarray, np.ndarray]:
+    noise = draw_noise(draw, tile=recipe.tile, ratio=recipe.ratio)
+    made = []
+    for image, lines, normal, read in (
+        (ms, noise.stripes_ms, noise.normal_ms, draw.read_C),
+        (pan, noise.stripes_pan, noise.normal_pan, np.array([draw.read_pan])),
+    ):
+        noisy = np.empty_like(image)
+        for c, band in enumerate(image):
+            gain, offset = lines[0][c], lines[1][c]
+            if not draw.stripes_down:
+                gain, offset = gain[:, None], offset[:, None]
+            noisy[c] = add_noise(
+                band * (1 + gain) + offset, normal[c], read=float(read[c]), shot=draw.shot_noise
+            )
+        made.append(noisy)
+    return made[0], made[1]
