@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-SHARED = Path(__file__).parents[2] / "shared"
+from tests.support.paths import SHARED
 
 # The same examples in each run, however slow the machine: what fails, fails for its code.
 # To look for others: pytest --hypothesis-profile=default

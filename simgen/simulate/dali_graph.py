@@ -370,7 +370,7 @@ def _observe_term(frames: Any, down: Any, along: Any, num_taps: int, size: int, 
     """Separable blur, then every step-th pixel.
 
     Decimation reshapes instead of slicing with a step: DALI 2.4.0 returns wrong pixels for
-    x[:, ::2] of large arrays (tests/simgen/test_pipeline.py shows it).
+    x[:, ::2] of large arrays (tests/simgen/simulate/test_dispatch.py shows it).
     """
     taps_vertical = fn.reinterpret(fn.expand_dims(down, axes=2), layout="FHW")
     taps_horizontal = fn.reinterpret(fn.expand_dims(along, axes=1), layout="FHW")

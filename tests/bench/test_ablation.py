@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +9,9 @@ import torch
 from fusiontrain.imaging.filters import upsample
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.convolutional import AnyBand
+from tests.support.paths import ROOT
 
-BENCH = Path(__file__).parents[2] / "bench"
+BENCH = ROOT / "bench"
 
 
 @pytest.fixture

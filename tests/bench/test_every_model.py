@@ -3,14 +3,14 @@
 import json
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import rasterio
 
 from fusiontrain.models.checkpoints import load_checkpoint
+from tests.support.paths import ROOT
 
-BENCH = Path(__file__).parents[2] / "bench"
+BENCH = ROOT / "bench"
 TWO = ("pnn", "anyband-small")
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,9 @@ import pytest
 from simgen.recipes import find_recipe
 from simgen.sampling import sample_parameters
 from simgen.simulate import dispatch
+from tests.support.paths import ROOT
 
-BENCH = Path(__file__).parents[2] / "bench"
+BENCH = ROOT / "bench"
 
 
 @pytest.fixture

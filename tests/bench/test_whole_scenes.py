@@ -1,12 +1,13 @@
 """The bench of whole scenes in small: what it writes, and a run."""
 
 import sys
-from pathlib import Path
 
 import pytest
 import rasterio
 
-BENCH = Path(__file__).parents[2] / "bench"
+from tests.support.paths import ROOT
+
+BENCH = ROOT / "bench"
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from shards.manifest import NAME
 from simgen.building.verify import verify
 from simgen.cli import main
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
-HELD = ROOT / "tests/simgen/held.py"
+HELD = ROOT / "tests/support/held_images.py"
 OPTIONS = ("--tile", "32", "--bands", "3", "5", "--shard-size", "4")
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fusiontrain.models.checkpoints import load_checkpoint
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 # Only what this machine lacks is said otherwise than in the files.
 HERE = ["--gres=none", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=1G"]
 SMALL = ["--crop", "32", "--batch-size", "4", "--log-steps", "1", "--tracker", "none"]

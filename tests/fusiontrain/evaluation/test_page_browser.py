@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fusiontrain.made_pages import NASTY, VIEWS, view, written
+from tests.support.pages import NASTY, VIEWS, view, written
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from fusiontrain import cli
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import ContractError
+from tests.support.paths import ROOT
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 
@@ -300,6 +300,6 @@ def test_a_missing_package_is_answered_with_its_extra(capsys, monkeypatch, packa
     said = capsys.readouterr().err
     assert f"needs the package {package.partition('.')[0]}, which is not installed" in said
     assert f"pip install 'panprior[{extra}]'" in said
-    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    text = (ROOT / "pyproject.toml").read_text()
     listed = next(line for line in text.splitlines() if line.startswith(f"{extra} = "))
     assert package.partition(".")[0] in listed

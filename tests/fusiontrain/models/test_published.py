@@ -1,7 +1,6 @@
 """Published forms: their sizes against print, and what every network here must do."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import MODELS, OVERLAP, build_model
 from fusiontrain.training.losses import relative_l1
+from tests.support.paths import ROOT
 
 PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
 
@@ -273,7 +273,7 @@ def test_swinirs_count_is_the_papers_but_for_what_the_pan_adds():
 @pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
 def test_the_documentation_says_what_the_table_says(entry):
     """Paper, counts, reach and FLOPs of docs/MODELS.md."""
-    text = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text()
+    text = (ROOT / "docs" / "MODELS.md").read_text()
 
     row = next(line for line in text.splitlines() if line.startswith(f"| {entry.name} | "))
 

@@ -11,7 +11,7 @@ import pytest
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.page import View
-from tests.fusiontrain.made_pages import NASTY, VIEWS, view, webp, written
+from tests.support.pages import NASTY, VIEWS, view, webp, written
 
 
 class Page(HTMLParser):

@@ -5,7 +5,7 @@ import torch
 
 from fusiontrain import metrics as m
 from fusiontrain.errors import MetricError, ShapeError
-from tests.fusiontrain.made_pairs import CONVENTIONS, FULL, REFERENCE, images, views
+from tests.support.pairs import CONVENTIONS, FULL, REFERENCE, images, views
 
 
 def hole(side=40, top=0, left=32):

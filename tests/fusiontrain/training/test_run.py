@@ -19,8 +19,8 @@ from fusiontrain.models.registry import build_model
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.losses import consistent_l1, relative_l1
 from fusiontrain.training.schedule import learning_rate
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 K = range(6)  # batches that make one pass
 SMALL = ["--crop", "64", "--batch-size", "4", "--max-steps"]

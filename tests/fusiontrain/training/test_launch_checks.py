@@ -15,8 +15,8 @@ from fusiontrain.training.launch_checks import (
     refuse_split_launch,
 )
 from fusiontrain.training.watchdog import HUNG
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ACCELERATE = {"ACCELERATE_MIXED_PRECISION": "no"}
 

@@ -19,7 +19,7 @@ from fusiontrain.errors import SceneError
 pytest.importorskip("rio_tiler", reason="needs rio-tiler: pip install 'panprior[view]'")
 
 from fusiontrain.viewer.layers import open_layers, picture
-from tests.fusiontrain.made_ramps import FUSED, GRID, MS, PAN, RED, H, W, scene, serving, write
+from tests.support.ramps import FUSED, GRID, MS, PAN, RED, H, W, scene, serving, write
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of rio-tiler's own use of affine, in threads
 

@@ -1,7 +1,7 @@
 """Kill -9 at any step, twice in a row, between passes, one process or two: the same run.
 
 Kills come from outside, when log.csv shows that a step is done. The runs are forks of one
-process that has imported everything (starter.py), which is all that makes it affordable.
+process that has imported everything (tests/support/training_script.py), which is all that makes it affordable.
 """
 
 import itertools
@@ -23,8 +23,8 @@ import torch
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.training.training_state import FOLDER
 from fusiontrain.training.watchdog import HUNG
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 STEPS, EPOCH = 36, 6  # steps of the run, and of one pass over the build's 24 samples
 SAVED = 4  # steps between states: some lie on the end of a pass (12, 24), others within one
 KILLS = 10  # for each number of processes
@@ -34,7 +34,7 @@ WAIT = 300  # seconds: for what takes some, on a crowded machine
 class Starter:
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "starter.py")],
+            [sys.executable, str(ROOT / "tests/support/training_script.py")],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

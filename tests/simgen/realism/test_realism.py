@@ -1,7 +1,6 @@
 """Every statistic of simgen/realism against a number from outside, and the door's refusals."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ from simgen.realism.shift import phase_shift
 from simgen.realism.spectra import slope_and_fine_share
 from simgen.realism.statistics import STATISTICS, measure
 from simgen.recipes import find_recipe
+from tests.support.paths import SHARED
 
-SHARED = Path(__file__).parents[3] / "shared"
 REAL, PHOTOS = SHARED / "data" / "real", SHARED / "data" / "photos"
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -26,8 +25,8 @@ from fusiontrain.training.training_state import (
     load_state,
     save_state,
 )
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMALL = ["--crop", "32", "--batch-size", "4", "--max-steps"]
 
 

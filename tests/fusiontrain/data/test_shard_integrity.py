@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +19,8 @@ from shards.errors import ContractError
 from shards.index import dali_index
 from shards.manifest import NAME, Manifest, file_sha256
 from shards.tar import read_samples
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 TAR, INDEX = "shard-000001.tar", "shard-000001.idx"
 
 

@@ -1,6 +1,6 @@
 """Any pair there may be: fused as it should look, or refused in a line; nothing else.
 
-PANPRIOR_FUZZ_CASES=2000 .venv/bin/python -m pytest tests/fusiontrain/test_fuse_fuzz.py
+PANPRIOR_FUZZ_CASES=2000 .venv/bin/python -m pytest tests/fusiontrain/commands/test_fuse_fuzz.py
 """
 
 import contextlib

@@ -17,8 +17,8 @@ from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.discovery import find_scenes
 from shards.manifest import file_sha256
 from shards.sensors import find_sensor
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ALIGNED = ["--assume-aligned", "-q"]  # scenes of benchmarks have no geotransform
 CARD = (FOLDER / "default.md").read_text()
 MOST = {"default": 4_000_000, "small": 500_000}  # bytes

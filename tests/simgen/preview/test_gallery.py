@@ -1,7 +1,6 @@
 """The gallery shows every switch, and what lies in docs is what the table says."""
 
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from simgen.config import Recipe
 from simgen.preview.contact_sheet import both_halves
 from simgen.preview.gallery_panels import PANELS
 from simgen.sources import open_source
+from tests.support.paths import ROOT
 
-DOCS = Path(__file__).parents[2] / "docs/gallery"
+DOCS = ROOT / "docs/gallery"
 # What a picture cannot show by itself, or shows in every panel.
 NOT_EFFECTS = {"name", "tile", "oversample", "zoom", "like_sensor", "kernel", "band_jitter"}
 

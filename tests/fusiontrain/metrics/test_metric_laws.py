@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusiontrain import metrics as m
-from tests.fusiontrain.made_pairs import (
+from tests.support.pairs import (
     CONVENTIONS,
     FULL,
     LOPSIDED,

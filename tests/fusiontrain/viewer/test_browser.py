@@ -8,7 +8,7 @@ from PIL import Image
 
 pytest.importorskip("rio_tiler", reason="needs rio-tiler: pip install 'panprior[view]'")
 
-from tests.fusiontrain.made_ramps import FUSED, MS, PAN, H, W, scene, serving
+from tests.support.ramps import FUSED, MS, PAN, H, W, scene, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of rio-tiler's own use of affine, in threads
 

@@ -9,8 +9,7 @@ import pytest
 
 from simgen import cli
 from simgen.sources import SOURCES
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def command(*variables) -> list[str]:

@@ -20,9 +20,10 @@ from simgen.cli import main
 from simgen.errors import BudgetSpent, ConfigError
 from simgen.signals import Stopped, stoppable
 from simgen.simulate import dispatch, numpy_engine
+from tests.support.paths import ROOT
 
 SIMGEN = [sys.executable, "-m", "simgen"]
-HELD = [sys.executable, str(Path(__file__).with_name("held.py")), "-m", "simgen"]
+HELD = [sys.executable, str(ROOT / "tests/support/held_images.py"), "-m", "simgen"]
 
 
 def command(source, out, *more, draws=4):
@@ -69,9 +70,9 @@ def wait_for_shards(out, count, process, seconds=120):
 _SHOOTER = f"""
 import os, random, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(ROOT / "tests/support")!r})
 import simgen.building.shard
-from held import cli
+from held_images import cli
 rng, hit, out = random.Random(0), 0, Path(sys.argv[2])
 for i in range(int(sys.argv[1])):
     before = set(out.glob("*")) | set(out.glob(".part-*"))
