@@ -174,7 +174,11 @@ def figures(
 ) -> Figures:
     found = {}
     for case in cases:
-        told = case if registered else replace(case, knowledge=replace(case.knowledge, shift=STILL))
+        told = (
+            case
+            if registered
+            else replace(case, sensor_model=replace(case.sensor_model, shift=STILL))
+        )
         found[case.name] = indices(net, told.registered, case.truth, case.scene.valid)
     for name, seen, gt in tiles:
         found[f"held {name}"] = indices(net, seen, gt[0], None)

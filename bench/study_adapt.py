@@ -57,7 +57,7 @@ def _one_level_down(fuser: Fuser, scene: Scene) -> dict[str, Any]:
     """What the gate said there, and ERGAS of what `fuse` would have used, before and after."""
     try:
         case = reduced(scene)
-        tuned, found = adapt(fuser, replace(case.scene, gt=None), case.knowledge)
+        tuned, found = adapt(fuser, replace(case.scene, gt=None), case.sensor_model)
     except SceneError as error:
         found = Adaptation(kept=False, reason=str(error).splitlines()[0])
     told: dict[str, Any] = dict(found.as_data())

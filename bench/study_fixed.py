@@ -76,12 +76,12 @@ def _taught(
     steps: int | None,
 ) -> dict[str, object] | None:
     """What the first scene teaches; None where it has no other to teach."""
-    teacher = scenes[0].load()
+    training_scene = scenes[0].load()
     pupils = []
     for one in scenes[1:]:
         scene = one.load()
         try:
-            refuse_shared_pixels(teacher, scene)
+            refuse_shared_pixels(training_scene, scene)
         except SceneError:
             continue
         pupils.append(cases(one))
@@ -103,7 +103,7 @@ def _taught(
         runs[name] = (tune(start, entry, lesson, recipe), time.process_time() - begun)
     elsewhere = [cases(one) for one in others]
     return {
-        "teacher": teacher.name,
+        "teacher": training_scene.name,
         "runs": {
             name: {
                 "seconds": seconds,
@@ -166,8 +166,8 @@ def softness(args: argparse.Namespace) -> str:
 
 
 def _told(case: Case, value: Tensor | float) -> Case:
-    gains = torch.full_like(case.knowledge.softness, float(value))
-    return replace(case, knowledge=replace(case.knowledge, softness=gains))
+    gains = torch.full_like(case.sensor_model.softness, float(value))
+    return replace(case, sensor_model=replace(case.sensor_model, softness=gains))
 
 
 def _nominal(case: Case) -> float:
@@ -187,8 +187,8 @@ def _dial(entries: Sequence[SceneEntry], contender: object) -> dict[str, Figures
         nominal = _nominal(case)
         settings = {"auto, the sensor's MTF": case, "nominal": _told(case, nominal)}
         settings["measured, the sensor's MTF"] = _told(case, measured.of_ms or nominal)
-        told = replace(case.knowledge, mtf=measured.mtf, softness=measured.softness)
-        settings["auto, the MTF too (fuse)"] = replace(case, knowledge=told)
+        told = replace(case.sensor_model, mtf=measured.mtf, softness=measured.softness)
+        settings["auto, the MTF too (fuse)"] = replace(case, sensor_model=told)
         settings |= {f"{value:.1f}": _told(case, value) for value in DIAL}
         for name, chosen in settings.items():
             (result,) = judge(chosen, [contender])

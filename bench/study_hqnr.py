@@ -58,7 +58,7 @@ def hqnr(args: argparse.Namespace) -> str:
 def _ways(entry: SceneEntry, contender: Contender) -> Figures:
     """Indices of full resolution by what the network is told."""
     case = full(entry.load())
-    known = case.knowledge
+    known = case.sensor_model
     assert known.of_ms is not None
     soft = replace(known, softness=torch.full_like(known.softness, known.of_ms))
     told = {
@@ -69,7 +69,7 @@ def _ways(entry: SceneEntry, contender: Contender) -> Figures:
     }
     # Judged beside the same registered PAN, however the network saw it.
     with torch.inference_mode():
-        fused = {way: contender.fuse(replace(case, knowledge=one)) for way, one in told.items()}
+        fused = {way: contender.fuse(replace(case, sensor_model=one)) for way, one in told.items()}
     return {way: _indices(case, image) for way, image in fused.items() if image is not None}
 
 

@@ -75,7 +75,7 @@ def pansharpen(
     for which the network learns from the scene itself, kept only if that helps there.
     Raises: PanpriorError, as the command does, with its one line.
     """
-    choice = FusionOptions(
+    options = FusionOptions(
         method=method.lower(),
         weights=None if weights is None else Path(weights),
         sensor=sensor,
@@ -87,7 +87,7 @@ def pansharpen(
         core=window,
     )
     count = use_threads(threads)
-    fuser = make_fuser(choice)
+    fuser = make_fuser(options)
     kind = None if dtype is None else np.dtype(dtype)
     if _is_file(pan) and all(map(_is_file, _listed(ms))):
         inputs = InputFiles(
@@ -120,7 +120,7 @@ def pansharpen(
 
 
 def _adapted(job: FusionJob) -> FusionJob:
-    if job.fuser.choice.adapt is None:
+    if job.fuser.options.adapt is None:
         return job
     from fusiontrain.training.adaptation import adapted  # fusing needs nothing of training
 
@@ -153,15 +153,15 @@ def _fused(
         valid = pan_valid & ms_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
         valid = None if bool(valid.all()) else valid
     scene = Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
-    knowledge, _ = fuser.estimate_sensor_model(scene, told={}, name="", picked=tuple(bands))
-    if fuser.choice.adapt is not None:
+    sensor_model, _ = fuser.estimate_sensor_model(scene, told={}, name="", picked=tuple(bands))
+    if fuser.options.adapt is not None:
         from fusiontrain.training.adaptation import adapt
 
-        fuser, _ = adapt(fuser, scene, knowledge)
+        fuser, _ = adapt(fuser, scene, sensor_model)
     missing = nodata
     if missing is None and kind.kind == "f":
         missing = math.nan
-    return fuse_to_array(scene, fuser, knowledge, fuser.plan(scene), dtype=kind, nodata=missing)
+    return fuse_to_array(scene, fuser, sensor_model, fuser.plan(scene), dtype=kind, nodata=missing)
 
 
 def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:

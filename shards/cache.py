@@ -1,4 +1,4 @@
-"""Builds at URLs, copied once to this machine and checked on the way: see sharing.py.
+"""Builds at URLs, copied once to this machine and checked on the way: see transfer.py.
 
 All of a build is there before anything is read: training takes its samples in an order mixed
 over all shards, so that its first few hundred batches want every one of them.

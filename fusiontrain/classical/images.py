@@ -1,4 +1,4 @@
-"""What every classical method is made of, in either convention of phase. Axes as in batch.py.
+"""What every classical method is made of, in either convention of phase. Axes as in pan_batch.py.
 
 "toolbox" reproduces the reference toolbox (Vivone et al. 2015 and 2021); "aligned" is right
 for GeoTIFFs. A method is written once, on a Frame. Images are made when

@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check_options(args)
-    kin: dict[str, list[SceneEntry]] = {}  # filled while looking
-    contenders, facts = _contenders(args, kin)
+    same_sensor_scenes: dict[str, list[SceneEntry]] = {}  # filled while looking
+    contenders, facts = _contenders(args, same_sensor_scenes)
     published = [] if args.published is None else read_published(args.published)
     entries = _entries(args.scenes, args.pan, args.ms, args.sensor)
     args.out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             looked = _look(entry, board, bar.console)
             # Unknown sensors are not one sensor.
             if looked is not None and looked[0] is not GENERIC:
-                kin.setdefault(looked[0].name, []).append(entry)
+                same_sensor_scenes.setdefault(looked[0].name, []).append(entry)
                 seen += [(looked[0], looked[1])] if looked[1] is not None else []
             bar.advance(task)
         softness = mean_softness(seen)
@@ -204,7 +204,7 @@ def _judge(
 
 
 def _contenders(
-    args: argparse.Namespace, kin: dict[str, list[SceneEntry]]
+    args: argparse.Namespace, same_sensor_scenes: dict[str, list[SceneEntry]]
 ) -> tuple[list[Contender], dict[str, str]]:
     names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(args.methods)
     if names is None:
@@ -224,7 +224,13 @@ def _contenders(
             tuned = f"{one.name} one-shot {mode}"
             phase = _phase(args.convention)
             config = replace(ONE_SHOT[mode](), model=one.entry.name, max_steps=args.tune_steps)
-            shot = OneShot(one.net, one.entry, config=config, kin=kin, convention=phase)
+            shot = OneShot(
+                one.net,
+                one.entry,
+                config=config,
+                same_sensor_scenes=same_sensor_scenes,
+                convention=phase,
+            )
             contenders.append(Contender(name=tuned, fuse=shot))
             facts[tuned] = (
                 f"the same, {mode}-tuned for {config.max_steps} steps on one other scene of the "

@@ -123,9 +123,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     with stoppable():
-        inputs, choice, threads = read_arguments(args)
+        inputs, options, threads = read_arguments(args)
         output = _output(args, threads)
-        fuser = make_fuser(choice)
+        fuser = make_fuser(options)
         with open_job(inputs, fuser, threads=threads) as opened:
             ready = opened
             for line in ready.says:
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
                 _print_plan(ready, output, dtype)
                 return 0
             learned = time.monotonic()
-            if choice.adapt is not None:
+            if options.adapt is not None:
                 from fusiontrain.training.adaptation import adapted  # fusing needs no training
 
                 ready = adapted(ready)
@@ -179,7 +179,7 @@ def read_arguments(args: argparse.Namespace) -> tuple[InputFiles, FusionOptions,
         match=args.match,
         match_limit=args.match_limit,
     )
-    choice = FusionOptions(
+    options = FusionOptions(
         method=args.method.lower(),
         weights=args.weights,
         model=args.model,
@@ -192,7 +192,7 @@ def read_arguments(args: argparse.Namespace) -> tuple[InputFiles, FusionOptions,
         memory=args.memory,
         core=args.window,
     )
-    return inputs, choice, use_threads(_threads(args.threads))
+    return inputs, options, use_threads(_threads(args.threads))
 
 
 def parse_softness(text: str) -> float | Literal["bands"] | None:
@@ -313,21 +313,21 @@ def _report(
             "note": pair.note,
             "warped": pair.ms_warped is not None,
             "ms_shift": list(pair.ms_shift),
-            "register": "auto" if ready.fuser.choice.register else "off",
-            "pan_shift": list(ready.knowledge.shift),
+            "register": "auto" if ready.fuser.options.register else "off",
+            "pan_shift": list(ready.sensor_model.shift),
             "match": None if match is None else {"rows": match.rows, "columns": match.columns},
         },
         "knowledge": {
-            "mtf": ready.knowledge.mtf.tolist(),
-            "softness": ready.knowledge.softness.tolist(),
-            "sensor": ready.knowledge.sensor.name,
+            "mtf": ready.sensor_model.mtf.tolist(),
+            "softness": ready.sensor_model.softness.tolist(),
+            "sensor": ready.sensor_model.sensor.name,
         },
         "adaptation": None if ready.adaptation is None else ready.adaptation.as_data(),
         "windows": plan.windows,
         "window": plan.core,
         "seconds": {key: round(value, 3) for key, value in seconds.items()},
         "mpix_per_second": plan.megapixels / max(seconds["fusing"], 1e-9),
-        "quality": spots.judge(ready.knowledge),
+        "quality": spots.judge(ready.sensor_model),
     }
     with whole_file(args.json) as file:
         file.write(json.dumps(found, indent=2).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Tiles to training crops and batches. Axes as in batch.py.
+"""Tiles to training crops and batches. Axes as in pan_batch.py.
 
 A batch is packed as uint16 into one block of bytes, so that it crosses from a worker as one
 piece and half its size, and becomes float where it is used.

@@ -1,7 +1,7 @@
 """Shards by their indexes: any batch of the global order, for any rank, worker or start.
 
-The order is order.py's, a sample is read by mapped.py; a batch is crops copied once, from the
-page cache to where they lie in it. reader.py reads the same shards through webdataset.
+The order is sampler.py's, a sample is read by shard_file.py; a batch is crops copied once, from the
+page cache to where they lie in it. stream.py reads the same shards through webdataset.
 """
 
 import multiprocessing
@@ -29,7 +29,7 @@ from shards.manifest import Manifest
 
 __all__ = ["Batches", "IndexedShards", "OnBad", "ShardSet", "batches", "find_bad_shards"]
 
-_CROP = 2  # what a dice is for; order.py has the others
+_CROP = 2  # what a dice is for; sampler.py has the others
 _PREFETCH = 4  # batches a worker is ahead
 
 

@@ -1,4 +1,4 @@
-"""Shards -> training batches through webdataset; indexed.py is the way that training takes.
+"""Shards -> training batches through webdataset; loader.py is the way that training takes.
 
 The only webdataset import. Order follows from (seed, epoch, manifest, rank, workers). Only the
 contract's members are decoded, by shards.schema: nothing is unpickled, whatever a tar holds.

@@ -64,7 +64,7 @@ class Case:
 
     name: str
     scene: Scene
-    knowledge: SensorModel
+    sensor_model: SensorModel
     truth: Tensor | None  # (C, H, W) DN; None at full resolution
     note: str = ""
 
@@ -79,15 +79,17 @@ class Case:
             ms=self.scene.ms[None].float(),
             pan=self.scene.pan[None].float(),
             ratio=self.scene.ratio,
-            mtf=self.knowledge.mtf[None],
-            softness=self.knowledge.softness[None],
+            mtf=self.sensor_model.mtf[None],
+            softness=self.sensor_model.softness[None],
             phase=self.scene.phase,
         )
 
     @cached_property  # judged once a contender
     def registered(self) -> PanBatch:
         """PAN moved to where the MS lies, as networks get it."""
-        return replace(self.batch, pan=shifted(self.scene.pan.float(), self.knowledge.shift)[None])
+        return replace(
+            self.batch, pan=shifted(self.scene.pan.float(), self.sensor_model.shift)[None]
+        )
 
     # Images and moments that classical methods share, made when first asked for.
     @cached_property
@@ -175,7 +177,7 @@ def reduced(
             phase=phase,
             geo=None,
         ),
-        knowledge=SensorModel(
+        sensor_model=SensorModel(
             mtf=mtf, softness=torch.full_like(mtf, told), sensor=scene.sensor, shift=shift
         ),
         truth=ms.float(),
@@ -206,7 +208,7 @@ def full(scene: Scene, *, convention: GridPhase | None = None) -> Case:
             valid=None if scene.valid is None else scene.valid[:H, :W],
             phase=convention or scene.phase,
         ),
-        knowledge=told,
+        sensor_model=told,
         truth=None,
         note=_sentences(scene.note, "The scene at its own resolution; no truth is known"),
     )
@@ -230,7 +232,7 @@ def network(net: nn.Module, halo: Callable[[int], int], name: str = NETWORK) -> 
     """`halo`: ratio -> PAN pixels to read around a window."""
 
     def fuse(case: Case) -> Tensor:
-        return fuse_scene(case.scene, net, case.knowledge, halo=halo(case.scene.ratio))
+        return fuse_scene(case.scene, net, case.sensor_model, halo=halo(case.scene.ratio))
 
     return Contender(name=name, fuse=fuse)
 
@@ -255,7 +257,7 @@ def judge(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
 def _classical(method: Method, registered: bool, case: Case) -> Tensor:
     scene = case.scene
     if method.window and scene.phase == "aligned" and max(scene.shape) > 2 * method.window:
-        told = case.knowledge if registered else replace(case.knowledge, shift=STILL)
+        told = case.sensor_model if registered else replace(case.sensor_model, shift=STILL)
         return fuse_classical(scene, method, told)
     known = case.tell(soft=method.soft, registered=registered)
     return method.on(known.frame, known)[0].float()
@@ -272,7 +274,7 @@ def _with_truth(scene: Scene, softness: float | None, convention: GridPhase | No
     gains = torch.tensor(scene.sensor.gains(scene.bands))
     told = float(gains.mean()) if softness is None else softness
     if scene.phase == "toolbox":
-        knowledge = SensorModel(
+        sensor_model = SensorModel(
             mtf=gains,
             softness=torch.full_like(gains, told),
             sensor=scene.sensor,
@@ -281,14 +283,14 @@ def _with_truth(scene: Scene, softness: float | None, convention: GridPhase | No
         how = "the sensor's MTF"
     else:
         # What only classical methods ask of the sensor, PAN's own gain, is known all the same.
-        knowledge = replace(
+        sensor_model = replace(
             estimate_sensor_model(scene, sensor=None, softness=told), sensor=scene.sensor
         )
         how = "an MTF measured on the pair"
     return Case(
         name=scene.name,
         scene=replace(scene, gt=None),
-        knowledge=knowledge,
+        sensor_model=sensor_model,
         truth=scene.gt,
         note=_sentences(scene.note, f"The data's own truth, {scene.phase} phase, {how}"),
     )
@@ -354,7 +356,7 @@ def _full_indices(case: Case, fused: Tensor) -> dict[str, float]:
         "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
         "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
     }
-    if case.knowledge.shift != STILL:
+    if case.sensor_model.shift != STILL:
         # Beside a PAN that lies elsewhere than the MS, D_s blames whoever keeps the MS's place.
         moved = case.registered.pan[0].to(pan.dtype)
         indices["D_s_reg"] = lambda: d_s(

@@ -82,8 +82,8 @@ class BenchmarkResults:
                 scene.pan[0].numel() if scene.valid is None else int(scene.valid.sum())
             ),
             "phase": scene.phase,
-            "mtf": case.knowledge.mtf.tolist(),
-            "softness": case.knowledge.softness.tolist(),
+            "mtf": case.sensor_model.mtf.tolist(),
+            "softness": case.sensor_model.softness.tolist(),
             "note": case.note,
         }
         return CaseRecorder(self, case, note)
@@ -184,7 +184,7 @@ class CaseRecorder:
                 scene=case.name,
                 sensor=case.scene.sensor.name,
                 protocol=case.protocol,
-                note=f"{self.note} {case.note} Told to every method: {case.knowledge}.".strip(),
+                note=f"{self.note} {case.note} Told to every method: {case.sensor_model}.".strip(),
                 pictures=self.pictures,
                 errors=self.errors,
                 indices=self.indices,

@@ -21,7 +21,7 @@ def case_of_sample(sample: Sample, name: str) -> Case:
     return Case(
         name=name,
         scene=scene,
-        knowledge=SensorModel(
+        sensor_model=SensorModel(
             mtf=mtf,
             softness=torch.tensor(facts.softness),
             sensor=sensor,

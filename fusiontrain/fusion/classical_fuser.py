@@ -36,13 +36,13 @@ DARK_SAMPLE = 2**22  # pixels whose darkest percentile stands for a large scene'
 
 @torch.inference_mode()
 def collect_statistics(
-    scene: WindowedScene, method: Method, knowledge: SensorModel
+    scene: WindowedScene, method: Method, sensor_model: SensorModel
 ) -> StatisticsAccumulator:
     """What `method` must know of the whole scene: a pass for each of its stacks of images."""
     collected = StatisticsAccumulator()
     for stack in method.stacks:
         found = StatisticsAccumulator()
-        for window in _windows(scene, method, knowledge, collected, core=CORE):
+        for window in _windows(scene, method, sensor_model, collected, core=CORE):
             if window.empty:
                 continue
             channels = STACKS[stack](window.known.frame, window.known)
@@ -55,7 +55,7 @@ def collect_statistics(
         height, width = (side * scene.ratio for side in scene.shape)
         every = max(1, height * width // DARK_SAMPLE)
         kept = []
-        for window in _windows(scene, method, knowledge, collected, core=CORE):
+        for window in _windows(scene, method, sensor_model, collected, core=CORE):
             if window.empty:
                 continue
             up = window.known.frame.up[..., window.rows, window.columns]
@@ -70,7 +70,7 @@ def collect_statistics(
 
 @torch.inference_mode()
 def fuse_windows_classical(
-    scene: WindowedScene, method: Method, knowledge: SensorModel, *, core: int = CORE
+    scene: WindowedScene, method: Method, sensor_model: SensorModel, *, core: int = CORE
 ) -> Iterator[FusedWindow]:
     """Every window of the scene, fused by a classical method that knows the whole scene.
 
@@ -79,9 +79,9 @@ def fuse_windows_classical(
     """
     if scene.phase != "aligned":
         raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
-    collected = collect_statistics(scene, method, knowledge)
+    collected = collect_statistics(scene, method, sensor_model)
     core = core if method.window is None else method.window * scene.ratio
-    for window in _windows(scene, method, knowledge, collected, core=core):
+    for window in _windows(scene, method, sensor_model, collected, core=core):
         if window.empty:
             yield empty_window(window.core, scene.bands, window.valid)
             continue
@@ -91,9 +91,9 @@ def fuse_windows_classical(
         )
 
 
-def fuse_classical(scene: WindowedScene, method: Method, knowledge: SensorModel) -> Tensor:
+def fuse_classical(scene: WindowedScene, method: Method, sensor_model: SensorModel) -> Tensor:
     """A scene small enough for memory: (C, H, W) DN."""
-    return assemble(scene, fuse_windows_classical(scene, method, knowledge))
+    return assemble(scene, fuse_windows_classical(scene, method, sensor_model))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,15 +132,15 @@ class _Window:
 def _windows(
     scene: WindowedScene,
     method: Method,
-    knowledge: SensorModel,
+    sensor_model: SensorModel,
     collected: StatisticsAccumulator,
     *,
     core: int,
 ) -> Iterator[_Window]:
     tiles = scene_tiles(scene, halo=method.reach * scene.ratio, core=core)
     for tile, part in read_ahead(scene, tiles):
-        batch = window_batch(scene, part, knowledge)
-        frame = MethodInputs(softened(batch) if method.soft else batch, knowledge.sensor)
+        batch = window_batch(scene, part, sensor_model)
+        frame = MethodInputs(softened(batch) if method.soft else batch, sensor_model.sensor)
         yield _Window(
             core=tile.core,
             seen=tile.seen,

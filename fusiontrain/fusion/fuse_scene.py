@@ -42,7 +42,7 @@ class FusionJob:
 
     pair: GeoPair
     fuser: Fuser
-    knowledge: SensorModel
+    sensor_model: SensorModel
     plan: Plan
     says: tuple[str, ...] = field(default=())  # lines for whoever asked
     adaptation: Adaptation | None = None  # what --adapt came to
@@ -65,19 +65,19 @@ def open_job(inputs: InputFiles, fuser: Fuser, *, threads: int = 1) -> Iterator[
     ):
         pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
         told = pair.pan_file.all_tags() | pair.ms_file.all_tags()
-        knowledge, why = fuser.estimate_sensor_model(
+        sensor_model, why = fuser.estimate_sensor_model(
             pair, told=told, name=Path(str(inputs.ms[0])).stem, picked=inputs.bands
         )
         h, w = (side * pair.ratio for side in pair.shape)
         says = (
             *filter(None, [pair.note]),
-            f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {why}: {knowledge}",
-            registration(knowledge, asked=fuser.choice.register),
+            f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {why}: {sensor_model}",
+            registration(sensor_model, asked=fuser.options.register),
         )
         yield FusionJob(
             pair=pair,
             fuser=fuser,
-            knowledge=knowledge,
+            sensor_model=sensor_model,
             plan=fuser.plan(pair, threads),
             says=says,
         )
@@ -97,8 +97,10 @@ def fuse_to_file(
     """
     pair = ready.pair
     tags = ready.fuser.tags | {
-        "PANPRIOR_KNOWLEDGE": str(ready.knowledge),
-        "PANPRIOR_REGISTRATION": registration(ready.knowledge, asked=ready.fuser.choice.register),
+        "PANPRIOR_KNOWLEDGE": str(ready.sensor_model),
+        "PANPRIOR_REGISTRATION": registration(
+            ready.sensor_model, asked=ready.fuser.options.register
+        ),
         "PANPRIOR_VERSION": own_version(),
     }
     if pair.note:
@@ -110,7 +112,7 @@ def fuse_to_file(
         pending: list[Future[None]] = []
         seen = False
         try:
-            parts = ready.fuser.parts(pair, ready.knowledge, ready.plan, advance=statistics)
+            parts = ready.fuser.parts(pair, ready.sensor_model, ready.plan, advance=statistics)
             for part in parts:
                 if pending:
                     pending.pop().result()  # one window may wait, not more: memory is bounded
@@ -131,7 +133,7 @@ def fuse_to_file(
 def fuse_to_array(
     scene: WindowedScene,
     fuser: Fuser,
-    knowledge: SensorModel,
+    sensor_model: SensorModel,
     plan: Plan,
     *,
     dtype: np.dtype,
@@ -141,7 +143,7 @@ def fuse_to_array(
     h, w = (side * scene.ratio for side in scene.shape)
     out = np.empty((scene.bands, h, w), dtype)
     seen = False
-    for part in fuser.parts(scene, knowledge, plan):
+    for part in fuser.parts(scene, sensor_model, plan):
         seen = seen or bool(part.valid.any())
         fine = part.core.scaled(scene.ratio)
         data = to_dtype(part.fused.numpy(), dtype, nodata)
@@ -157,7 +159,7 @@ def read_fused(ready: FusionJob, *, dtype: np.dtype | None, nodata: float | None
     kind = dtype or ready.pair.dtype
     chosen, _ = output_nodata(ready.pair, kind, nodata)
     return fuse_to_array(
-        ready.pair, ready.fuser, ready.knowledge, ready.plan, dtype=kind, nodata=chosen
+        ready.pair, ready.fuser, ready.sensor_model, ready.plan, dtype=kind, nodata=chosen
     )
 
 
@@ -168,13 +170,13 @@ def use_threads(threads: int | None) -> int:
     return torch.get_num_threads()
 
 
-def registration(knowledge: SensorModel, *, asked: bool) -> str:
+def registration(sensor_model: SensorModel, *, asked: bool) -> str:
     """Where PAN was moved, in one line."""
     if not asked:
         return "--register off: PAN used where it lies"
-    if knowledge.shift == STILL:
+    if sensor_model.shift == STILL:
         return "--register auto: no shift between PAN and MS can be told; PAN used where it lies"
-    rows, columns = knowledge.shift
+    rows, columns = sensor_model.shift
     return (
         f"--register auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
         "the PAN; PAN is moved there"

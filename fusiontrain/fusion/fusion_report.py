@@ -84,7 +84,7 @@ class QualitySampler:
             (place, part.fused[:, rows, columns].clone(), part.valid[rows, columns].clone())
         )
 
-    def judge(self, knowledge: SensorModel) -> dict[str, Any]:
+    def judge(self, sensor_model: SensorModel) -> dict[str, Any]:
         """HQNR of the interpolated MS and of the fused, and how far histograms moved.
 
         None where no window has data enough. HQNR: Aiazzi et al. 2014, GRSL; its gains are those
@@ -93,7 +93,7 @@ class QualitySampler:
         scene, drifts = self.scene, []
         before: list[float] = []
         after: list[float] = []
-        gains = knowledge.sensor.gains(scene.bands)
+        gains = sensor_model.sensor.gains(scene.bands)
         for place, fused, valid in self.kept:
             every = valid if not bool(valid.all()) else None
             part, up = _with_interpolated(scene, place)

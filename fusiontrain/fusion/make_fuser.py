@@ -125,7 +125,7 @@ class Plan:
 class Fuser:
     """Ready to fuse any number of scenes."""
 
-    choice: FusionOptions
+    options: FusionOptions
     name: str
     net: nn.Module | None = field(default=None, repr=False)
     method: Method | None = None
@@ -175,13 +175,13 @@ class Fuser:
         return replace(known, sensor=seen), said
 
     def _sensor_model(self, scene: WindowedScene, sensor: Sensor | None) -> SensorModel:
-        choice = self.choice
+        options = self.options
         blind = self.method is not None and self.method.blind
         return estimate_sensor_model(
             scene,
             sensor=sensor,
-            softness=choice.softness,
-            register=choice.register,
+            softness=options.softness,
+            register=options.register,
             blind=blind,
         )
 
@@ -209,7 +209,7 @@ class Fuser:
     def parts(
         self,
         scene: WindowedScene,
-        knowledge: SensorModel,
+        sensor_model: SensorModel,
         plan: Plan,
         *,
         advance: Callable[[], None] = lambda: None,
@@ -218,53 +218,53 @@ class Fuser:
         if self.net is None:
             if self.method is None:
                 raise SceneError("nothing to fuse with")
-            yield from fuse_windows_classical(scene, self.method, knowledge, core=plan.core)
+            yield from fuse_windows_classical(scene, self.method, sensor_model, core=plan.core)
             return
-        stats = scene_statistics(scene, knowledge, advance)
+        stats = scene_statistics(scene, sensor_model, advance)
         yield from fuse_windows(
             scene,
             self.net,
-            knowledge,
+            sensor_model,
             halo=plan.halo,
             statistics=stats,
             core=plan.core,
             device=self.device,
-            bf16=self.choice.bf16,
+            bf16=self.options.bf16,
         )
 
     def _core(self, scene: WindowedScene, halo: int, bytes_a_pixel: int) -> int:
-        if self.choice.core is not None:
-            return self.choice.core
-        most = self.choice.memory * 2**30 / bytes_a_pixel
+        if self.options.core is not None:
+            return self.options.core
+        most = self.options.memory * 2**30 / bytes_a_pixel
         # Classical methods gain nothing from windows larger than their margins ask for.
         cap = _CORES[0] if self.method is None else max(_CORES[-1], _MARGINS * halo)
         for core in _CORES:
             if core <= cap and (core + 2 * halo) ** 2 <= most:
                 return core
         raise SceneError(
-            f"--memory {self.choice.memory:g} GiB is too little for a window of {scene.bands} "
+            f"--memory {self.options.memory:g} GiB is too little for a window of {scene.bands} "
             f"bands; expected at least {(_CORES[-1] + 2 * halo) ** 2 * bytes_a_pixel / 2**30:.2g}"
         )
 
 
-def make_fuser(choice: FusionOptions) -> Fuser:
+def make_fuser(options: FusionOptions) -> Fuser:
     """Raises: CheckpointError, SceneError, ContractError if the choice names what is not there."""
-    sensor = None if choice.sensor == "auto" else find_sensor(choice.sensor)
-    device = find_device(choice.device)
-    if choice.method != NETWORK:
-        method = METHODS[method_names()[choice.method]]
+    sensor = None if options.sensor == "auto" else find_sensor(options.sensor)
+    device = find_device(options.device)
+    if options.method != NETWORK:
+        method = METHODS[method_names()[options.method]]
         return Fuser(
-            choice=choice,
+            options=options,
             name=method.name,
             method=method,
             halo_of=lambda ratio: method.reach * ratio,
             sensor=sensor,
         )
-    weights = find_weights(choice.weights)
-    net, info = load_checkpoint(weights, expect=choice.model)
+    weights = find_weights(options.weights)
+    net, info = load_checkpoint(weights, expect=options.model)
     entry = find_model(info.model)
     return Fuser(
-        choice=choice,
+        options=options,
         name=info.model,
         net=net.to(device),
         halo_of=entry.halo,

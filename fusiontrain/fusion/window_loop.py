@@ -42,7 +42,7 @@ def scene_tiles(scene: WindowedScene, *, halo: int, core: int = CORE) -> list[Ti
 
 @torch.inference_mode()
 def scene_statistics(
-    scene: WindowedScene, knowledge: SensorModel, advance: Callable[[], None] = lambda: None
+    scene: WindowedScene, sensor_model: SensorModel, advance: Callable[[], None] = lambda: None
 ) -> Statistics:
     """Statistics of the scene, the same for all its windows, so that none shows its edge.
 
@@ -58,7 +58,7 @@ def scene_statistics(
             valid = part.valid[rows, columns]
             if not bool(valid.any()):
                 continue
-            images = inject(window_batch(scene, part, knowledge))
+            images = inject(window_batch(scene, part, sensor_model))
             sums = moments(images.cut(rows, columns), valid)
             total = sums if total is None else total + sums
         if total is not None and total.count > SAMPLE // 8:
@@ -111,7 +111,7 @@ def read_ahead(scene: WindowedScene, tiles: Iterable[Tile]) -> Iterator[tuple[Ti
 def fuse_windows(
     scene: WindowedScene,
     net: nn.Module,
-    knowledge: SensorModel,
+    sensor_model: SensorModel,
     *,
     halo: int,
     statistics: Statistics,
@@ -132,7 +132,7 @@ def fuse_windows(
         if not bool(valid.any()):
             yield empty_window(tile.core, scene.bands, valid)
             continue
-        batch = window_batch(scene, part, knowledge, told).to(device)
+        batch = window_batch(scene, part, sensor_model, told).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             fused = net(batch)[0]
         yield FusedWindow(core=tile.core, fused=fused[:, rows, columns].float().cpu(), valid=valid)
@@ -146,11 +146,11 @@ def empty_window(core: Box, bands: int, valid: Tensor) -> FusedWindow:
 
 
 def fuse_scene(
-    scene: WindowedScene, net: nn.Module, knowledge: SensorModel, *, halo: int
+    scene: WindowedScene, net: nn.Module, sensor_model: SensorModel, *, halo: int
 ) -> Tensor:
     """A scene small enough for memory, whole: (C, H, W) DN."""
-    stats = scene_statistics(scene, knowledge)
-    return assemble(scene, fuse_windows(scene, net, knowledge, halo=halo, statistics=stats))
+    stats = scene_statistics(scene, sensor_model)
+    return assemble(scene, fuse_windows(scene, net, sensor_model, halo=halo, statistics=stats))
 
 
 def assemble(scene: WindowedScene, parts: Iterator[FusedWindow]) -> Tensor:
@@ -163,15 +163,15 @@ def assemble(scene: WindowedScene, parts: Iterator[FusedWindow]) -> Tensor:
 
 
 def window_batch(
-    scene: WindowedScene, part: Window, knowledge: SensorModel, stats: Statistics | None = None
+    scene: WindowedScene, part: Window, sensor_model: SensorModel, stats: Statistics | None = None
 ) -> PanBatch:
     """What a method sees of one window: PAN is moved to where the MS lies."""
     return PanBatch(
         ms=part.ms[None],
-        pan=shifted(part.pan, knowledge.shift)[None],
+        pan=shifted(part.pan, sensor_model.shift)[None],
         ratio=scene.ratio,
         phase=scene.phase,
-        mtf=knowledge.mtf[None],
-        softness=knowledge.softness[None],
+        mtf=sensor_model.mtf[None],
+        softness=sensor_model.softness[None],
         statistics=stats,
     )

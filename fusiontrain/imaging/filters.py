@@ -1,4 +1,4 @@
-"""MTF blur and resampling in torch, area-aligned. Axes as in batch.py.
+"""MTF blur and resampling in torch, area-aligned. Axes as in pan_batch.py.
 
 simgen/physics/mtf.py is the numpy twin of `degrade`; tests/handover holds one to the other.
 """

@@ -1,7 +1,7 @@
 """Blur-matched MTF-GLP: where every any-band network starts.
 
 PAN is first softened to the wanted softness, then seen through each band's MTF; the
-difference is the detail that the MS lacks. Axes as in batch.py.
+difference is the detail that the MS lacks. Axes as in pan_batch.py.
 
 Source: MTF-GLP-FS, Vivone, Restaino and Chanussot 2018, IEEE TIP 27(7):3418-3431, here with
 decimation in the scene's phase and Lanczos interpolation, on a PAN of matched softness.

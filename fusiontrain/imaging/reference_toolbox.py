@@ -1,7 +1,7 @@
 """The reference toolbox's own filters and interpolation, for numbers that agree with it.
 
 Phase: an upsampled image keeps MS sample i at PAN coordinate ratio * i + ratio / 2 (0-based),
-half a PAN pixel from the area-aligned convention of filters.py. Float64, axes as in batch.py.
+half a PAN pixel from the area-aligned convention of filters.py. Float64, axes as in pan_batch.py.
 Source: toolbox of Vivone et al. 2015, TGRS 53(5):2565-2586, and 2021, GRSM 9(1):53-81.
 """
 

@@ -1,7 +1,7 @@
 """Where PAN lies on the MS: a sub-pixel shift, measured on the pair itself. No ground truth.
 
 Real pairs are off by up to .4 of an MS pixel, and an injection a quarter of an MS pixel off costs
-more than the choice of the method. Axes as in batch.py.
+more than the choice of the method. Axes as in pan_batch.py.
 """
 
 import math

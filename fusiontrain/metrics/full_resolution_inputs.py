@@ -27,7 +27,7 @@ class Views:
 def as_views(
     fused: Tensor, ms: Tensor, pan: Tensor | None, ratio: int, valid: Tensor | None
 ) -> Views:
-    """Raises: ShapeError, naming what is expected; MetricError as in pair.py."""
+    """Raises: ShapeError, naming what is expected; MetricError as in input_checks.py."""
     *N, C, h, w = ms.shape if ms.ndim in (3, 4) else (0, 0, 0)
     expected = (*N, C, h * ratio, w * ratio)
     if tuple(fused.shape) != expected or not fused.numel():

@@ -18,7 +18,7 @@ def rmse(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Root mean square error over all pixels and bands, in the images' unit, () or (N,).
 
     No border, no rounding; zero pixels count; nodata is left out, exactly. Symmetric.
-    Raises: MetricError as in pair.py.
+    Raises: MetricError as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid, lazy=True)
     return pair.give(errors(pair).mean(1).sqrt())
@@ -36,7 +36,7 @@ def psnr(
 
     Full scale is told, never guessed, by one of `bits` (DN: 2**bits - 1) and `peak` (1.0 for
     reflectance). No border, no rounding; zero pixels count; nodata is left out, exactly.
-    Raises: MetricError if the values cannot be of that scale, and as in pair.py.
+    Raises: MetricError if the values cannot be of that scale, and as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid, lazy=True)
     top = _full_scale(bits, peak, pair)
@@ -47,7 +47,7 @@ def cc(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Pearson correlation, mean over bands, () or (N,). A flat band counts as 0.
 
     No border, no rounding; zero pixels count; nodata is left out, exactly. Symmetric.
-    Raises: MetricError as in pair.py.
+    Raises: MetricError as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid, one_range=False, lazy=True)
     return pair.give(correlation(pair))

@@ -39,7 +39,7 @@ def q2n(
     Nodata: a block with an invalid pixel, mirrored ones included, is left out: its moments
     would mix it in. Blocks are normalised by gt, so it is not symmetric. Bands may change
     places: the modulus hardly depends on their order (not at all for one or two).
-    Raises: MetricError if "toolbox" would round reflectances to nothing; as in pair.py.
+    Raises: MetricError if "toolbox" would round reflectances to nothing; as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid)
     return pair.give(mean_quality(pair, block, convention))

@@ -19,7 +19,7 @@ def scc(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     Papers that use a Laplacian have other values. Flat images have no gradient: 0.
     Nodata: a gradient counts only if its 3x3 pixels are all valid, else the edge of the
     nodata would pass for detail. Symmetric.
-    Raises: ShapeError under 3 pixels a side; MetricError as in pair.py.
+    Raises: ShapeError under 3 pixels a side; MetricError as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid, one_range=False, lazy=True)
     N, C, H, W = pair.gt.shape
@@ -63,7 +63,7 @@ def scc_laplacian(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> 
     Eight-neighbour Laplacian, one pixel of rim left out, nothing rounded; a band without
     detail counts as 0. Not the toolbox's SCC. Nodata: a Laplacian counts only if its 3x3
     pixels are all valid, else the edge of the nodata would pass for detail. Symmetric.
-    Raises: ShapeError under 3 pixels a side; MetricError as in pair.py.
+    Raises: ShapeError under 3 pixels a side; MetricError as in input_checks.py.
     Source: Zhou, Civco and Silander 1998, IJRS 19(4):743-757.
     """
     pair = as_pair(gt, fused, valid, one_range=False)

@@ -17,7 +17,7 @@ def sam(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     Border: every pixel counts. No rounding, so 0..1 and DN give the same.
     Zero pixels: where either spectrum is all zero there is no angle; such pixels are left out,
     as in the toolbox. Nodata: left out, exactly. Symmetric.
-    Raises: MetricError if no pixel has an angle, and as in pair.py.
+    Raises: MetricError if no pixel has an angle, and as in input_checks.py.
     Source: Yuhas, Goetz and Boardman 1992, JPL 92-14 1:147-149.
     """
     pair = as_pair(gt, fused, valid, one_range=False, lazy=True)
@@ -44,7 +44,7 @@ def ergas(gt: Tensor, fused: Tensor, *, ratio: int = 4, valid: Tensor | None = N
     100 / ratio * sqrt(mean over bands of MSE_b / mean(gt_b)^2). Not symmetric: gt comes first.
     Border: every pixel counts. No rounding. Nodata: left out of errors and means, exactly.
     Zero pixels count; a band of zero mean makes it infinite unless it is matched exactly.
-    Raises: MetricError as in pair.py.
+    Raises: MetricError as in input_checks.py.
     Source: Wald 2000, Fusion of Earth Data, 99-103.
     """
     if ratio < 1:

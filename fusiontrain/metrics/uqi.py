@@ -21,7 +21,7 @@ def uqi(gt: Tensor, fused: Tensor, *, window: int = 32, valid: Tensor | None = N
     The toolbox's Q_avg: windows inside the image only, no rounding of values. Where both
     windows are flat their means alone are compared; where both are zero the index is 1.
     Nodata: a window with an invalid pixel is left out, since its moments would mix it in.
-    Raises: ShapeError under `window` pixels a side; MetricError as in pair.py.
+    Raises: ShapeError under `window` pixels a side; MetricError as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid)
 

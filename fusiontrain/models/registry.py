@@ -1,4 +1,4 @@
-"""The models there are: tables you can read, in anyband_rows.py and published_rows.py."""
+"""The models there are: tables you can read, in table.py and table.py."""
 
 from torch import nn
 

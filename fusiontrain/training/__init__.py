@@ -1,1 +1,1 @@
-"""The parts of a training run; loop.py puts them together."""
+"""The parts of a training run; run.py puts them together."""

@@ -2,7 +2,7 @@
 
 One window of the scene is reduced by Wald's protocol. Two thirds of it teach (the truth is the
 MS itself; the loss asks for consistency too), the other third, beyond a gap, is fused before and
-after. Axes as in batch.py.
+after. Axes as in pan_batch.py.
 """
 
 import copy
@@ -34,21 +34,23 @@ _LEAST_STEPS = 4
 _TRIED = 2  # steps by which one is timed
 
 
-def adapt(fuser: Fuser, scene: WindowedScene, knowledge: SensorModel) -> tuple[Fuser, Adaptation]:
+def adapt(
+    fuser: Fuser, scene: WindowedScene, sensor_model: SensorModel
+) -> tuple[Fuser, Adaptation]:
     """A fuser with the tuned network if it is better where it was not taught, else `fuser`.
 
     How long: the choice's `adapt`. Seconds are turned into steps by timing a few; the same steps
     give the same network. Dice and recipe are fixed. `fuser` itself is not touched.
     """
     begun = time.monotonic()
-    wanted = fuser.choice.adapt
+    wanted = fuser.options.adapt
     if wanted is None or fuser.net is None:
         raise SceneError("--adapt tunes a network; give --weights, and no classical --method")
     # Wald's protocol runs on the CPU; the caller's network stays where it is.
     net = copy.deepcopy(fuser.net).cpu()
     entry = find_model(fuser.name)
     try:
-        lesson, test = _split(_window_case(scene, knowledge))
+        lesson, test = _split(_window_case(scene, sensor_model))
         before = _measured(net, entry, test)
         steps = wanted.steps
         if steps is None:
@@ -70,9 +72,9 @@ def adapt(fuser: Fuser, scene: WindowedScene, knowledge: SensorModel) -> tuple[F
 
 def adapted(ready: FusionJob) -> FusionJob:
     """With the network adapted to the scene, if that was asked for and helps; else as it is."""
-    if ready.fuser.choice.adapt is None:
+    if ready.fuser.options.adapt is None:
         return ready
-    fuser, found = adapt(ready.fuser, ready.pair, ready.knowledge)
+    fuser, found = adapt(ready.fuser, ready.pair, ready.sensor_model)
     return replace(ready, fuser=fuser, adaptation=found)
 
 
@@ -94,7 +96,7 @@ def _steps_in(seconds: float, net: nn.Module, entry: ModelEntry, lesson: Case) -
     return min(MOST_STEPS, steps)
 
 
-def _window_case(scene: WindowedScene, knowledge: SensorModel) -> Case:
+def _window_case(scene: WindowedScene, sensor_model: SensorModel) -> Case:
     """Wald's protocol on the fullest of nine windows."""
     part = fullest_window(scene)
     held = Scene(
@@ -102,10 +104,10 @@ def _window_case(scene: WindowedScene, knowledge: SensorModel) -> Case:
         ms=part.ms,
         pan=part.pan,
         valid=None if bool(part.valid.all()) else part.valid,
-        sensor=knowledge.sensor,
+        sensor=sensor_model.sensor,
         phase=scene.phase,
     )
-    return reduced(held, softness=knowledge.of_ms)
+    return reduced(held, softness=sensor_model.of_ms)
 
 
 def _split(case: Case) -> tuple[Case, Case]:
@@ -150,7 +152,7 @@ def _measured(net: nn.Module, entry: ModelEntry, case: Case) -> tuple[float, flo
     """ERGAS and SAM, the rim left out as in the benchmark."""
     if case.truth is None:
         raise SceneError("adapting needs a truth")
-    fused = fuse_scene(case.scene, net, case.knowledge, halo=entry.halo(case.scene.ratio))
+    fused = fuse_scene(case.scene, net, case.sensor_model, halo=entry.halo(case.scene.ratio))
     rim = slice(BORDER, -BORDER)
     valid = None if case.scene.valid is None else case.scene.valid[rim, rim]
     with torch.inference_mode():

@@ -59,15 +59,15 @@ class OneShot:
         entry: ModelEntry,
         *,
         config: TrainConfig,
-        kin: Mapping[str, Sequence[SceneEntry]],
+        same_sensor_scenes: Mapping[str, Sequence[SceneEntry]],
         convention: GridPhase | None = None,
     ) -> None:
         """`kin`: known sensor's name -> its scenes, what is to be judged among them too."""
         self.net, self.entry, self.config = net, entry, config
         self.convention: GridPhase | None = convention
-        self.kin = kin
+        self.same_sensor_scenes = same_sensor_scenes
         self.tuned: dict[str, nn.Module] = {}  # by the teacher's name
-        self.teachers: dict[str, str] = {}  # judged scene -> teacher
+        self.training_scenes: dict[str, str] = {}  # judged scene -> teacher
 
     def __call__(self, case: Case) -> Tensor | None:
         """None where no other scene of the sensor can teach: then there is nothing to judge."""
@@ -77,29 +77,33 @@ class OneShot:
         if net is None:
             return None
         halo = self.entry.halo(case.scene.ratio)
-        return fuse_scene(case.scene, net, case.knowledge, halo=halo)
+        return fuse_scene(case.scene, net, case.sensor_model, halo=halo)
 
     def _taught(self, case: Case) -> nn.Module | None:
-        kin = sorted(self.kin.get(case.scene.sensor.name, ()), key=lambda entry: entry.name)
-        judged = next((entry.load() for entry in kin if entry.name == case.name), None)
+        same_sensor_scenes = sorted(
+            self.same_sensor_scenes.get(case.scene.sensor.name, ()), key=lambda entry: entry.name
+        )
+        judged = next(
+            (entry.load() for entry in same_sensor_scenes if entry.name == case.name), None
+        )
         if judged is None:
             return None
         # The next by name, around the circle: each scene teaches one other.
-        names = [entry.name for entry in kin]
+        names = [entry.name for entry in same_sensor_scenes]
         start = names.index(case.name)
-        for entry in kin[start + 1 :] + kin[:start]:
-            teacher = entry.load()
-            if (teacher.bands, teacher.ratio) != (judged.bands, judged.ratio):
+        for entry in same_sensor_scenes[start + 1 :] + same_sensor_scenes[:start]:
+            training_scene = entry.load()
+            if (training_scene.bands, training_scene.ratio) != (judged.bands, judged.ratio):
                 continue
             try:
-                refuse_shared_pixels(teacher, judged)
-                lesson = reduced(teacher, convention=self.convention)
+                refuse_shared_pixels(training_scene, judged)
+                lesson = reduced(training_scene, convention=self.convention)
             except SceneError:
                 continue
-            self.teachers[case.name] = teacher.name
-            if teacher.name not in self.tuned:
-                self.tuned[teacher.name] = tune(self.net, self.entry, lesson, self.config)
-            return self.tuned[teacher.name]
+            self.training_scenes[case.name] = training_scene.name
+            if training_scene.name not in self.tuned:
+                self.tuned[training_scene.name] = tune(self.net, self.entry, lesson, self.config)
+            return self.tuned[training_scene.name]
         return None
 
 

@@ -1,7 +1,7 @@
 """All that DALI computes: the only file that imports nvidia.dali.
 
 Reading crops serves every device. The whole graph, up to blur and decimation, is for the GPU,
-and runs on the CPU too, where tests hold it to twin.py. All dice are numpy's (draws).
+and runs on the CPU too, where tests hold it to numpy_reference.py. All dice are numpy's (draws).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +50,7 @@ def read_crops(jobs: Sequence[Job], *, device: Device, threads: int = 1) -> Iter
 def observe_in_graph(
     jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
 ) -> Iterator[Arrays]:
-    """observe_scene() of engine.py in DALI: float32 gt, ms, pan.
+    """observe_scene() of numpy_engine.py in DALI: float32 gt, ms, pan.
 
     Jobs: all of them physical or none; without movers and local shifts, which it leaves out.
     """
@@ -295,7 +295,7 @@ def _decode(image: Any, anchor: Any, shape: Any, device: str) -> Any:
 
 
 def _retouched(crop: Any, x: dict[str, Any], move: Callable[[Any], Any]) -> Any:
-    """retouched() of engine.py on RGB: colour jitter, high-pass, 8 bits again."""
+    """retouched() of numpy_engine.py on RGB: colour jitter, high-pass, 8 bits again."""
     coloured = fn.coord_transform(
         fn.cast(crop, dtype=types.FLOAT), M=x["jitter"], T=x["jitter_offset"]
     )

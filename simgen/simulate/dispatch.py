@@ -1,8 +1,8 @@
 """Encoded photographs and draws in, gt, ms and pan out.
 
-On the CPU, DALI decodes, crops and resizes, and engine.py computes the rest in numpy, which
+On the CPU, DALI decodes, crops and resizes, and numpy_engine.py computes the rest in numpy, which
 is several times faster there. On the GPU the DALI graph goes on to blur and decimation, and
-engine.py adds noise and makes numbers, on the host; a sample with moving objects or a local
+numpy_engine.py adds noise and makes numbers, on the host; a sample with moving objects or a local
 shift (DALI has no operator for these on every device) leaves the GPU after the resize. Which
 way a sample goes depends on its own draw alone.
 """
@@ -31,7 +31,7 @@ def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
     """All samples of `jobs`, in order, from fresh pipelines.
 
     Raises: DecodeError if DALI rejects any image: a pipeline cannot skip a sample; Stopped if
-    a signal's own was lost (stopping.py).
+    a signal's own was lost (signals.py).
     """
     made: dict[int, Arrays] = {}
     # One thread: workers are processes, and sums must not depend on how many there are.
@@ -55,8 +55,8 @@ def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
 class _Kind(Enum):
     """Samples that can share a pipeline."""
 
-    ENCODED = auto()  # by engine.py
-    DECODED = auto()  # bands already; by engine.py
+    ENCODED = auto()  # by numpy_engine.py
+    DECODED = auto()  # bands already; by numpy_engine.py
     WALD = auto()  # by the graph
     PHYSICAL = auto()  # by the graph
 

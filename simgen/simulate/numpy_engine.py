@@ -2,7 +2,7 @@
 
 float32 throughout. A photograph of 8 bits is turned into light by a table; bands are mixed
 before the crop is mirrored to the scene's size, which blur and decimation then do on their way
-(physics/banded.py). The slow and clear form of all this is twin.py, which tests hold it to.
+(physics/fast_blur.py). Tests compare it with the slow and clear numpy_reference.py.
 """
 
 from dataclasses import dataclass

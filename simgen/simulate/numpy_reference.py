@@ -1,4 +1,4 @@
-"""The whole simulation of one sample, slow and clear: what engine.py and pipeline.py must match.
+"""The whole simulation of one sample, slow and clear: the fast engines must match it.
 
 Its own way wherever they are clever: images extended by copies, powers for tables, sliding
 windows for banded matrices. What it shares with them (the warp, cosines, random fields) is held

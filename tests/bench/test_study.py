@@ -247,7 +247,7 @@ def test_reduced_data_are_told_what_their_sensor_shows(study, scenes, tmp_path):
     with rasterio.open(tmp_path / "given_gt.tif", "w", **options) as file:
         file.write(np.full((4, 256, 256), 500, "uint16"))
 
-    cases = {c.name: c.knowledge.softness for c in sys.modules["ablate"].read_cases([tmp_path])}
+    cases = {c.name: c.sensor_model.softness for c in sys.modules["ablate"].read_cases([tmp_path])}
 
     assert {"a", "b", "c", "given"} == set(cases)
     expected = (cases["a"] + cases["b"]) / 2

@@ -4,7 +4,7 @@ After Peng et al. 2024 (IEEE TGRS, doi:10.1109/TGRS.2024.3496073; arXiv:2404.079
 stage the PAN's stream and every band's scan alone; then each scans once more with the other as
 its context, the PAN's with the mean of the bands, and the mean of both joins the band's. Print
 halves the image twice between stages; here all stages stay on the frame's grid, which is
-coarser already, and the scans are fourways.py's, which forget.
+coarser already, and the scans are four_direction_ssd.py's, which forget.
 """
 
 from torch import Tensor, nn

@@ -1,6 +1,6 @@
 """What any-band networks see of a batch: images and conditions in the scene's own statistics.
 
-All is made once and on planes (planes.py). Interpolation and blur pass constants, so that images
+All is made once and on planes (polyphase.py). Interpolation and blur pass constants, so that images
 are brought to their means and spreads before them, where pixels are few.
 """
 
@@ -59,7 +59,7 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True)
 class AnyBandInputs:
-    """A batch in its own statistics. Axes as in batch.py; P, h' and w' as in planes.py."""
+    """A batch in its own statistics. Axes as in pan_batch.py; P, h' and w' as in polyphase.py."""
 
     batch: PanBatch
     stats: Statistics

@@ -3,8 +3,8 @@
 After He et al. 2025 (Information Fusion, doi:10.1016/j.inffus.2024.102779; arXiv:2402.12192).
 One stream for the PAN and one a band. Blocks in which each scans alone; one in which they swap
 half of their features, the PAN getting the mean of the bands'; then blocks in which the PAN's
-stream decides what a band's scan takes in and gives out. The scans are fourways.py's, which
-forget: print scans the whole image in one line.
+stream decides what a band's scan takes in and gives out. The scans are those of
+four_direction_ssd.py, whose state decays: the paper scans the whole image in one line.
 """
 
 import torch

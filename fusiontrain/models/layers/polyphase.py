@@ -3,7 +3,7 @@
 A plane holds every SHUFFLE-th pixel of every SHUFFLE-th row: (N, C, H, W) is (N, C * SHUFFLE^2,
 H / SHUFFLE, W / SHUFFLE), ordered as by pixel_unshuffle. What works on each pixel for itself works
 on planes as they lie; where MS pixels are as large as the grid's, interpolation gives one plane a
-position. Axes as in batch.py; SHUFFLE^2 is the axis P, and h' and w' are the planes'.
+position. Axes as in pan_batch.py; SHUFFLE^2 is the axis P, and h' and w' are the planes'.
 """
 
 import torch

@@ -25,7 +25,7 @@ FULL_SCALE = 2047  # DN, 11 bits
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What a published form sees, over full scale. Axes as in batch.py."""
+    """What a published form sees, over full scale. Axes as in pan_batch.py."""
 
     ms: Tensor  # (B, C, h, w)
     up: Tensor  # (B, C, H, W), interpolated

@@ -1,4 +1,4 @@
-"""Tuning on exactly one pair of the target sensor: tuning.py runs these."""
+"""Tuning on exactly one pair of the target sensor: one_shot.py runs these."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -232,7 +232,7 @@ def test_the_network_is_told_what_the_methods_are(small_build):
 
     assert "IN TRAINING" in note
 
-    assert list(sample.facts.mtf_ms) == pytest.approx(case.knowledge.mtf.tolist())
+    assert list(sample.facts.mtf_ms) == pytest.approx(case.sensor_model.mtf.tolist())
     torch.testing.assert_close(case.batch.softness[0], torch.tensor(sample.facts.softness))
 
 

@@ -40,7 +40,7 @@ def test_walds_truth_is_the_ms():
             case.scene.pan[0] - rolled
         ).abs().mean()
     assert ((4, 16, 18), (1, 64, 72)) == (case.scene.ms.shape, case.scene.pan.shape)
-    assert [pytest.approx(0.30)] * 4 == case.knowledge.mtf.tolist()
+    assert [pytest.approx(0.30)] * 4 == case.sensor_model.mtf.tolist()
 
 
 @pytest.mark.parametrize("phase", ["aligned", "toolbox"])
@@ -72,7 +72,7 @@ def test_a_scenes_own_truth_is_used_as_it_is():
 
     torch.testing.assert_close(truth, case.truth)
     torch.testing.assert_close(given.ms, case.scene.ms)
-    assert [pytest.approx(0.25)] * 4 == case.knowledge.softness.tolist()
+    assert [pytest.approx(0.25)] * 4 == case.sensor_model.softness.tolist()
 
 
 def test_full_resolution_is_cut_to_whole_blocks():

@@ -139,7 +139,7 @@ def test_real_pairs_say_the_same_one_level_down(shared, name):
     scene = entry.load()
 
     here = measure_pair(scene).shift
-    below = reduced(scene).knowledge.shift
+    below = reduced(scene).sensor_model.shift
 
     assert tuple(part / scene.ratio for part in here) == pytest.approx(below, abs=0.1)
     assert max(map(abs, below)) > 0.08

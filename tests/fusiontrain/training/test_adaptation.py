@@ -126,7 +126,7 @@ def test_the_lesson_has_the_softness_of_its_own_truth(weights):
 
     lesson = adaptation._window_case(ground, wanted)
 
-    assert [0.17] * 3 == pytest.approx(lesson.knowledge.softness.tolist())
+    assert [0.17] * 3 == pytest.approx(lesson.sensor_model.softness.tolist())
 
 
 def test_a_scene_too_small_is_fused_all_the_same(weights):

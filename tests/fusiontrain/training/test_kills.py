@@ -1,7 +1,7 @@
 """Kill -9 at any step, twice in a row, between passes, one process or two: the same run.
 
 Kills come from outside, when log.csv shows that a step is done. The runs are forks of one
-process that has imported everything (tests/support/training_script.py), which is all that makes it affordable.
+process that has imported everything (tests/support/training_script.py), to save time.
 """
 
 import itertools

@@ -157,14 +157,18 @@ def test_each_scene_is_judged_by_a_network_that_saw_one_other(net):
     """The next by name around the circle; a scene alone of its kind is not judged."""
     scenes = [scene("a", 1), scene("b", 2), scene("c", 3)]
     entries = [SceneEntry(name=s.name, load=lambda s=s: s) for s in scenes]
-    shot = OneShot(net, MODELS["anyband"], config=QUICK_FREEZE, kin={"generic": entries})
+    shot = OneShot(
+        net, MODELS["anyband"], config=QUICK_FREEZE, same_sensor_scenes={"generic": entries}
+    )
 
     with torch.inference_mode():
         for one in scenes:
             assert shot(reduced(one, softness=0.5)).shape == (3, 100, 100)
 
-    assert {"a": "b", "b": "c", "c": "a"} == shot.teachers
-    alone = OneShot(net, MODELS["anyband"], config=QUICK, kin={"generic": entries[:1]})
+    assert {"a": "b", "b": "c", "c": "a"} == shot.training_scenes
+    alone = OneShot(
+        net, MODELS["anyband"], config=QUICK, same_sensor_scenes={"generic": entries[:1]}
+    )
     assert alone(reduced(scenes[0], softness=0.5)) is None
 
 
@@ -177,12 +181,14 @@ def test_a_teacher_never_shares_pixels_with_what_it_teaches(net):
         scene("c", 7),
     ]
     entries = [SceneEntry(name=s.name, load=lambda s=s: s) for s in scenes]
-    shot = OneShot(net, MODELS["anyband"], config=QUICK_FREEZE, kin={"generic": entries})
+    shot = OneShot(
+        net, MODELS["anyband"], config=QUICK_FREEZE, same_sensor_scenes={"generic": entries}
+    )
 
     with torch.inference_mode():
         shot(reduced(scenes[0], softness=0.5))
 
-    assert {"a": "c"} == shot.teachers
+    assert {"a": "c"} == shot.training_scenes
 
 
 def test_one_shot_needs_a_network(tmp_path, capsys):
