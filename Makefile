@@ -4,7 +4,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := .venv/bin
 READY := .venv/.ready
 
-# make shards DATASET=imagenet|skyscript|folder|tar|scene|demo SOURCE=... (docs/SOURCES.md)
+# make shards DATASET=imagenet|skyscript|folder|tar|scene|demo SOURCE=... (docs/guides/sources.md)
 # [SPLIT=validation] [FILTER='gsd<=1'] [TILE=64] [SEED=1] [COMPRESS=blosc2]
 DATASET ?= demo
 RECIPE ?= $(if $(filter scene,$(DATASET)),wald,sensor)
@@ -70,7 +70,7 @@ shards: $(READY)
 		$(if $(COMPRESS),--compress $(COMPRESS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
 
-# make study PART=families|simulation|data|one-shot|softness|failures|sensors|adapt [STUDY='--seconds 90 --seeds 0 1 2'] (docs/STUDY.md)
+# make study PART=families|simulation|data|one-shot|softness|failures|sensors|adapt [STUDY='--seconds 90 --seeds 0 1 2'] (docs/reports/study.md)
 PHOTOS ?= ../shared/data/photos
 SCENES ?= ../shared/data/real
 study: $(READY)

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="make shards; run again to resume")
     build.set_defaults(run=_build)
     build.add_argument("--dataset", choices=sorted(SOURCES))
-    build.add_argument("--source", type=Path, help="see docs/SOURCES.md (demo: held-out)")
+    build.add_argument("--source", type=Path, help="see docs/guides/sources.md (demo: held-out)")
     build.add_argument("--split", help="imagenet: train (the default), validation or test")
     build.add_argument(
         "--filter", action="append", default=[], metavar="CONDITION", help="skyscript: 'gsd<=1'"

@@ -62,7 +62,7 @@ def estimate_sensor_model(
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
     A measured softness is wanted no softer than a nominal sensor's: the blur of an MS that is far
-    softer than its PAN is no aim, and looks it (docs/FUSING.md).
+    softer than its PAN is no aim, and looks it (docs/guides/fuse.md).
 
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less the
     part that the wanted softness leaves in. The shift between the two is left out unless

@@ -59,7 +59,7 @@ def estimate_band_softness(
     """The same, (C,): for each band the blur at which PAN correlates best with it alone.
 
     Shapes and units as above. What PAN and a band do not share counts as noise here, which makes
-    it less sure than one number from all bands; what it gains: docs/FUSING.md.
+    it less sure than one number from all bands; what it gains: docs/guides/fuse.md.
     """
     kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid
     sigmas = SIGMAS.double() * ratio

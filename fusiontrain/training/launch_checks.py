@@ -39,7 +39,8 @@ def refuse_split_launch(environment: Mapping[str, str], *, gpus: bool) -> None:
     if asked is None and tasks.isdigit() and int(tasks) > 1:
         raise TrainingError(
             f"srun started {tasks} tasks that know nothing of each other\n"
-            "  do: one task a node, and torchrun or accelerate launch in each (docs/TRAINING.md)"
+            "  do: one task a node, and torchrun or accelerate launch in each "
+            "(docs/guides/train.md)"
         )
 
 
@@ -49,7 +50,7 @@ def refuse_lost_processes(environment: Mapping[str, str], found: int) -> None:
     if asked is not None and asked != found:
         raise TrainingError(
             f"launched as {asked} processes, but {found} found each other\n"
-            "  do: start all with one torchrun or accelerate launch (docs/TRAINING.md)"
+            "  do: start all with one torchrun or accelerate launch (docs/guides/train.md)"
         )
 
 
@@ -84,7 +85,7 @@ def _lock(handle: int, out: Path) -> None:
         raise TrainingError(
             f"another process is training in {out}\n"
             "  do: wait for it, or give --out another folder; several processes of one run need "
-            "one launcher (docs/TRAINING.md)"
+            "one launcher (docs/guides/train.md)"
         ) from error
     except OSError:  # a file system without locks is borne
         return

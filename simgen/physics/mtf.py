@@ -55,7 +55,7 @@ def paper_taps() -> np.ndarray:
     """The authors' degradation by 4 as one even kernel: 3-tap Gaussian, then bicubic at 4i+1.5.
 
     Blur: sigma 1.5 over 3 pixels. Bicubic without antialiasing, a = -0.75, half-way between
-    two pixels. Source: the authors' public code as described in docs/RECIPES.md.
+    two pixels. Source: the authors' public code as described in docs/reference/recipes.md.
     """
     gauss = np.exp(-0.5 * (np.arange(-1, 2) / 1.5) ** 2)
     cubic = np.array([-0.09375, 0.59375, 0.59375, -0.09375])

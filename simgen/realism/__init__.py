@@ -1,4 +1,7 @@
-"""How simulated samples compare with real scenes: measured, not asserted. See docs/REALISM.md."""
+"""How simulated samples compare with real scenes: measured, not asserted.
+
+See docs/reports/realism.md.
+"""
 
 from simgen.realism.report import rich_table
 from simgen.realism.run import run_realism, write_report

@@ -9,7 +9,7 @@ def paper() -> Recipe:
     Target: the photograph's own RGB and convex mixes of it, 8 bits. PAN: a convex mix of a
     random subset of the bands, exact: no blur, no noise. MS: the target through a 3x3
     Gaussian (sigma 1.5), decimated by bicubic interpolation.
-    Known weak: see docs/RECIPES.md. Kept as the baseline that `sensor` must beat.
+    Known weak: see docs/reference/recipes.md. Kept as the baseline that `sensor` must beat.
     """
     return Recipe(
         name="paper",

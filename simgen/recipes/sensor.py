@@ -12,8 +12,9 @@ def sensor() -> Recipe:
 
     Each is seen through its own drawn MTF; the target's is the softness that networks are
     told. Faults of optics, geometry and detectors come with moderate chances: what every
-    sample had would be what no network expects to be without. See docs/RECIPES.md; how near
-    it is to the real scenes that its draws were tuned on: docs/REALISM.md.
+    sample had would be what no network expects to be without. See
+    docs/reference/recipes.md; how near it is to the real scenes that its draws were tuned on:
+    docs/reports/realism.md.
     Cost: 40 samples of 4 bands and 256 pixels a second and core, 35 of 8 (bench/stages.py).
     """
     return Recipe(
@@ -79,7 +80,8 @@ def sensor_quiet() -> Recipe:
     """`sensor` without noise and stripes of detectors: what networks learn most from.
 
     The noise of `sensor` is that of pairs as delivered. Its targets have none, so a network learns
-    to hold PAN's finest detail for noise; in a real truth that detail is there: docs/STUDY.md.
+    to hold PAN's finest detail for noise; in a real truth that detail is there
+    (docs/reports/study.md).
     """
     silent: Range = (0.0, 0.0)
     return replace(
@@ -90,7 +92,7 @@ def sensor_quiet() -> Recipe:
 def sensor_clean() -> Recipe:
     """Without the faults of `sensor`: MTF, softness, band mixing, tints, DN, nothing else.
 
-    What a short training learns most from: docs/RECIPES.md.
+    What a short training learns most from: docs/reference/recipes.md.
     """
     return Recipe(
         name="sensor-clean",

@@ -10,7 +10,8 @@ def one_shot() -> TrainConfig:
     """All weights on crops of one pair: 100 steps, fixed beforehand, the rate falling to nothing.
 
     What is used is the mean of the weights before and after: one pair teaches its own noise too,
-    and half way it helps on other scenes of all four sensors that have some (docs/STUDY.md).
+    and half way it helps on other scenes of all four sensors that have some
+    (docs/reports/study.md).
     Cost: 0.3 s a step on 2 CPU cores.
     Source of the mean: Wortsman et al. 2022, CVPR, arXiv 2109.01903.
     """

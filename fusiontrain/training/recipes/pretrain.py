@@ -6,7 +6,8 @@ from fusiontrain.training.config import TrainConfig
 def pretrain() -> TrainConfig:
     """Ours: L1 in each band's spread, consistency with the MS, AdamW, cosine, crops of 128 pixels.
 
-    No averaged weights: after 250 steps they measured .2 % worse than the last (docs/TRAINING.md).
+    No averaged weights: after 250 steps they measured .2 % worse than the last
+    (docs/guides/train.md).
 
     Cost: 0.28 s a step of 8 crops on 2 CPU cores (AVX2); 20,000 steps are the full recipe.
     """

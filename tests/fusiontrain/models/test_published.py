@@ -272,8 +272,8 @@ def test_swinirs_count_is_the_papers_but_for_what_the_pan_adds():
 
 @pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
 def test_the_documentation_says_what_the_table_says(entry):
-    """Paper, counts, reach and FLOPs of docs/MODELS.md."""
-    text = (ROOT / "docs" / "MODELS.md").read_text()
+    """Paper, counts, reach and FLOPs of docs/reference/models.md."""
+    text = (ROOT / "docs" / "reference" / "models.md").read_text()
 
     row = next(line for line in text.splitlines() if line.startswith(f"| {entry.name} | "))
 

@@ -1,4 +1,4 @@
-"""`make shards` for every source, as README and docs/SOURCES.md have it."""
+"""`make shards` for every source, as README and docs/guides/sources.md have it."""
 
 import re
 import shlex
@@ -61,7 +61,7 @@ def test_a_build_says_what_it_saw(tmp_path, make_jpeg, capsys):
 
 
 def test_the_documentation_names_every_source():
-    """docs/SOURCES.md has a section for each."""
-    text = (ROOT / "docs" / "SOURCES.md").read_text()
+    """docs/guides/sources.md has a section for each."""
+    text = (ROOT / "docs" / "guides" / "sources.md").read_text()
 
     assert set(SOURCES) <= set(re.findall(r"^## `(\w+)`", text, re.MULTILINE))
