@@ -1,4 +1,4 @@
-"""Indices against the toolbox's own numbers, against slow twins, and by identity."""
+"""Indices against the toolbox's own numbers, against slow references, and by identity."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from fusiontrain.errors import MetricError, ShapeError
 from fusiontrain.metrics import ergas, q2n, sam, scc
+from tests.support.paths import GOLDEN
 
 PAIRS = ("a8", "a4", "a3", "c4", "n4", "z8")
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_the_toolboxs_numbers(shared, pair):
+def test_the_toolboxs_numbers(pair):
     """Under Octave: whole, odd sizes, odd bands, not integer, flat and zero blocks."""
-    golden = np.load(shared("reference/golden/indices_reduced.npz"), allow_pickle=False)
+    golden = np.load(GOLDEN / "indices_reduced.npz", allow_pickle=False)
     gt, fused = (
         torch.from_numpy(golden[f"{name}_{pair}"]).permute(2, 0, 1) for name in ("ref", "fus")
     )
