@@ -32,6 +32,7 @@ from fusiontrain.fusion.make_fuser import (
     FusionOptions,
     make_fuser,
 )
+from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.raster import spread
 from fusiontrain.scenes.scene import Scene
@@ -150,7 +151,7 @@ def _fused(
     ratio = max(1, pan_data.shape[-1] // ms_data.shape[-1])
     valid = None
     if pan_valid.shape == tuple(side * ratio for side in ms_valid.shape):
-        valid = pan_valid & ms_valid.repeat_interleave(ratio, 0).repeat_interleave(ratio, 1)
+        valid = pan_valid & pan_valid_mask(ms_valid, ratio)
         valid = None if bool(valid.all()) else valid
     scene = Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
     sensor_model, _ = fuser.estimate_sensor_model(scene, told={}, name="", picked=tuple(bands))

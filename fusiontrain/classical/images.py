@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fusiontrain.classical.statistics import Moments
 from fusiontrain.imaging.filters import blur, degrade, gain_to_sigma, mirror, reduce_pan, upsample
+from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.reference_toolbox import (
     GAUSS_GAIN,
@@ -169,7 +170,7 @@ class SceneStatistics:
         if stack not in self._own.moments:
             valid = self._valid
             if valid is not None and stack in COARSE_STACKS:
-                valid = coarse_valid(valid, self.frame.ratio)
+                valid = ms_valid_mask(valid, self.frame.ratio)
             self._own.moments[stack] = Moments.of(STACKS[stack](self.frame, self), valid)
         return self._own.moments[stack]
 
@@ -193,11 +194,6 @@ class StatisticsAccumulator:
 
     def add(self, stack: str, found: Moments) -> None:
         self.moments[stack] = self.moments[stack] + found if stack in self.moments else found
-
-
-def coarse_valid(valid: Tensor, ratio: int) -> Tensor:
-    """(H, W) -> (h, w): MS pixels all of whose PAN pixels are valid."""
-    return -F.max_pool2d(-valid.float()[None], ratio)[0] > 0
 
 
 def darkest_values(values: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.classical import METHODS
@@ -26,6 +25,7 @@ from fusiontrain.fusion.sensor_model import (
 )
 from fusiontrain.fusion.window_loop import fuse_scene
 from fusiontrain.imaging.filters import degrade, reduce_pan
+from fusiontrain.imaging.masks import eroded, ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
 from fusiontrain.imaging.reference_toolbox import imresize_bicubic, mtf_filter, pick
 from fusiontrain.imaging.shift_estimation import STILL, shifted
@@ -159,13 +159,12 @@ def reduced(
     valid = None
     if scene.valid is not None:
         # An MS pixel counts if all PAN pixels over it do, and all that filters mix into it.
-        whole = -F.max_pool2d(-scene.valid[None, : h * ratio, : w * ratio].float(), ratio)
-        side = 2 * REACH * ratio + 1
-        valid = -F.max_pool2d(-whole, side, 1, side // 2)[0] > 0
+        whole = ms_valid_mask(scene.valid[: h * ratio, : w * ratio], ratio)
+        valid = eroded(whole, REACH * ratio)
         if not bool(valid.any()):
             raise SceneError(f"{scene.name}: nodata leaves nothing to judge; cut out a fuller part")
     told = measure_pair(scene).softness if softness is None else softness
-    seen = None if valid is None else -F.max_pool2d(-valid[None].float(), ratio)[0] > 0
+    seen = None if valid is None else ms_valid_mask(valid, ratio)
     shift = find_shift(low, less, float(mtf.mean()), ratio, seen, phase)
     return Case(
         name=scene.name,

@@ -12,7 +12,6 @@ from fusiontrain.classical.images import (
     MethodInputs,
     SceneStatistics,
     StatisticsAccumulator,
-    coarse_valid,
     darkest_values,
 )
 from fusiontrain.classical.method import Method, softened
@@ -28,6 +27,7 @@ from fusiontrain.fusion.window_loop import (
     scene_tiles,
     window_batch,
 )
+from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.scene import NOTHING, Window, WindowedScene
 
@@ -126,7 +126,7 @@ class _Window:
         if stack not in coarse:
             return self.rows, self.columns, self.valid
         rows, columns = self.core.inside(self.seen)
-        return rows, columns, coarse_valid(self.part.valid, self.ratio)[rows, columns]
+        return rows, columns, ms_valid_mask(self.part.valid, self.ratio)[rows, columns]
 
 
 def _windows(

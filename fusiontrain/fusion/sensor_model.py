@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.blur_estimation import MAX_SIDE, estimate_band_softness, estimate_softness
 from fusiontrain.imaging.filters import gain_to_sigma
+from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.shift_estimation import STILL, Shift, estimate_shift, shifted
 from fusiontrain.imaging.tiling import Box
@@ -104,8 +104,7 @@ def measure_pair(scene: WindowedScene, *, bands: bool = False) -> PairMeasuremen
     Raises: SceneError if no window has data enough to tell.
     """
     best = fullest_window(scene)
-    # An MS pixel counts if all its PAN pixels do.
-    valid = -F.max_pool2d(-best.valid.float()[None], scene.ratio)[0] > 0
+    valid = ms_valid_mask(best.valid, scene.ratio)
     if int(valid.sum()) < max(LEAST_SIDE**2, 4 * scene.bands):
         raise SceneError(
             f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "

@@ -10,10 +10,10 @@ decimation in the scene's phase and Lanczos interpolation, on a PAN of matched s
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.imaging.filters import blur, gain_to_sigma, to_ms, upsample
+from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 
 TINY = 1e-6  # DN; keeps flat bands from dividing by zero
@@ -96,13 +96,8 @@ def moments(images: Injection, valid: Tensor | None = None) -> Moments:
         valid=None if valid is None else valid[None, None],
         ms=images.ms,
         seen=images.pan_low_ms,
-        kept=None if valid is None else whole_pixels(valid, images.ratio),
+        kept=None if valid is None else ms_valid_mask(valid, images.ratio),
     )
-
-
-def whole_pixels(valid: Tensor, ratio: int) -> Tensor:
-    """(H, W) -> (h, w): an MS pixel counts if all PAN pixels over it do."""
-    return (-F.max_pool2d(-valid[None, None].float(), ratio))[0, 0] > 0
 
 
 def gathered(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
+from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.metrics.input_checks import as_images, as_valid, refuse_empty, refuse_nan
 
 
@@ -40,8 +41,7 @@ def as_views(
     known = as_valid(valid, fused)
     known_ms = None
     if known is not None:
-        under = known.unfold(1, ratio, ratio).unfold(2, ratio, ratio)
-        known_ms = under.all(-1).all(-1)
+        known_ms = ms_valid_mask(known, ratio)
         refuse_empty(known_ms.sum((-2, -1)), "MS pixel without nodata")
     return Views(
         fused=_filled(fused, known, "fused"),

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusiontrain.errors import SceneError
+from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.phase_correlation import Shift
 from fusiontrain.imaging.tiling import Box
@@ -83,11 +84,10 @@ class GeoPair:
         fine = _moved(box.scaled(self.ratio), self.pan_origin)
         pan, pan_valid = self.pan_file.read_valid(fine)
         ms, ms_valid = self._read_ms(_moved(box, self.ms_origin))
-        spread = ms_valid.repeat_interleave(self.ratio, 0).repeat_interleave(self.ratio, 1)
         return Window(
             ms=torch.where(ms_valid, ms, self.ms_fill[:, None, None]),
             pan=torch.where(pan_valid, pan, self.pan_fill[:, None, None]),
-            valid=spread & pan_valid,
+            valid=pan_valid_mask(ms_valid, self.ratio) & pan_valid,
         )
 
     def cropped(self, bbox: tuple[float, float, float, float]) -> "GeoPair":
