@@ -33,9 +33,9 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.protocols import BORDER, Case, mean_softness, reduced
 from fusiontrain.fusion.sensor_model import measure_softness
 from fusiontrain.imaging.pan_batch import PanBatch
-from fusiontrain.imaging.shift_estimation import STILL
+from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.metrics import ergas, q2n, sam
-from fusiontrain.models.anyband.convolutional import AnyBand
+from fusiontrain.models.anyband.default_network import AnyBand
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from shards.sensors import GENERIC
 
@@ -177,7 +177,7 @@ def figures(
         told = (
             case
             if registered
-            else replace(case, sensor_model=replace(case.sensor_model, shift=STILL))
+            else replace(case, sensor_model=replace(case.sensor_model, shift=NO_SHIFT))
         )
         found[case.name] = indices(net, told.registered, case.truth, case.scene.valid)
     for name, seen, gt in tiles:

@@ -10,7 +10,7 @@ from ablate import Figures, against, figures, save, spread
 
 from fusiontrain.evaluation.protocols import Case
 from fusiontrain.evaluation.tables import kind_of
-from fusiontrain.models.anyband.convolutional import AnyBand
+from fusiontrain.models.anyband.default_network import AnyBand
 from shards.errors import PanpriorError
 
 LOWER = ("ERGAS", "SAM")

@@ -21,7 +21,7 @@ from torch import Tensor
 from fusiontrain.classical import METHODS
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.protocols import BLOCK, Case, Contender, classical, full, judge, network
-from fusiontrain.imaging.shift_estimation import STILL
+from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
@@ -64,8 +64,8 @@ def _ways(entry: SceneEntry, contender: Contender) -> Figures:
     told = {
         "as `fuse` does": known,
         "softness as measured": soft,
-        "PAN as it came": replace(known, shift=STILL),
-        "softness as measured, PAN as it came": replace(soft, shift=STILL),
+        "PAN as it came": replace(known, shift=NO_SHIFT),
+        "softness as measured, PAN as it came": replace(soft, shift=NO_SHIFT),
     }
     # Judged beside the same registered PAN, however the network saw it.
     with torch.inference_mode():

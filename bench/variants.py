@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from fusiontrain.imaging.filters import blur
 from fusiontrain.imaging.injection import TINY
 from fusiontrain.imaging.pan_batch import PanBatch
-from fusiontrain.models.anyband.convolutional import AnyBand, Block
-from fusiontrain.models.anyband.inputs import FIRST_WAY, IMAGES, AnyBandInputs, make_inputs
+from fusiontrain.models.anyband.default_network import AnyBand, Block
+from fusiontrain.models.anyband.inputs import FIRST_ALTERNATIVE, IMAGES, AnyBandInputs, make_inputs
 from fusiontrain.models.layers.polyphase import SHUFFLE
 from fusiontrain.training.losses import LEAST_SPREAD, consistent_l1, relative_l1
 
@@ -87,18 +87,20 @@ class Based(AnyBand):
         fused = super().forward(batch)
         if self.base == "GLP-FS, plain":
             return fused
-        look = make_inputs(batch)
-        added = (look.stats.gain * look.stats.pan_std)[..., None, None] * look.image(
-            look.seen[:, :, DETAIL]
+        inputs = make_inputs(batch)
+        added = (inputs.stats.gain * inputs.stats.pan_std)[..., None, None] * inputs.image(
+            inputs.stem_images[:, :, DETAIL]
         )
         if self.base == "EXP":
             return fused - added
         # HPM-R with haze is one of the other ways: taken whole, and before the network.
-        return fused + look.stats.ms_std[..., None, None] * look.image(look.ways[:, :, 2])
+        return fused + inputs.stats.ms_std[..., None, None] * inputs.image(
+            inputs.alternatives[:, :, 2]
+        )
 
 
 class Blind(AnyBand):
-    """Does not see some of the other ways to inject."""
+    """Does not see some of the other injection models."""
 
     def __init__(self, *ways: int) -> None:
         super().__init__()
@@ -110,9 +112,9 @@ class Blind(AnyBand):
         kept[..., self.ways] = 0
         return trust * kept
 
-    def sees(self, look: AnyBandInputs) -> Tensor:
-        seen = super().sees(look).unflatten(1, (IMAGES, -1)).clone()
-        seen[:, [FIRST_WAY + way for way in self.ways]] = 0
+    def stem_input(self, inputs: AnyBandInputs) -> Tensor:
+        seen = super().stem_input(inputs).unflatten(1, (IMAGES, -1)).clone()
+        seen[:, [FIRST_ALTERNATIVE + way for way in self.ways]] = 0
         return seen.flatten(1, 2)
 
 
@@ -132,11 +134,11 @@ class Untold(AnyBand):
 class Local(AnyBand):
     """MS and PAN in the statistics of each pixel's surroundings, not the scene's."""
 
-    def sees(self, look: AnyBandInputs) -> Tensor:
-        seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
+    def stem_input(self, inputs: AnyBandInputs) -> Tensor:
+        seen = F.pixel_shuffle(super().stem_input(inputs), SHUFFLE)
         for place in (UP, PAN_LOW):
             image = seen[:, place : place + 1]
-            sigma = torch.full((len(image), 1), NEARBY * look.batch.ratio).to(image)
+            sigma = torch.full((len(image), 1), NEARBY * inputs.batch.ratio).to(image)
             mean = blur(image, sigma)
             spread = (blur(image * image, sigma) - mean * mean).clamp_min(TINY).sqrt()
             seen[:, place : place + 1] = (image - mean) / (spread + 0.1)
@@ -146,8 +148,8 @@ class Local(AnyBand):
 class Quantiles(AnyBand):
     """PAN seen through the monotone curve that gives it each band's histogram (UniPAN)."""
 
-    def sees(self, look: AnyBandInputs) -> Tensor:
-        seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
+    def stem_input(self, inputs: AnyBandInputs) -> Tensor:
+        seen = F.pixel_shuffle(super().stem_input(inputs), SHUFFLE)
         at = torch.linspace(0, 1, KNOTS).to(seen)
         flat = seen.flatten(2)
         low, up = (torch.quantile(flat[:, place], at, dim=1).T for place in (PAN_LOW, UP))
@@ -175,13 +177,13 @@ class Regridded(AnyBand):
         self.finer = finer
         self.blocks = nn.ModuleList(Block(width) for _ in range(4))
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         h, w = x.shape[-2:]
         if self.finer:
             y = self.change(self.into(x))
         else:
             y = self.into(self.change(F.pad(x, (0, w % 2, 0, h % 2), mode="replicate")))
-        y = super().body(y, conditions, look)
+        y = super().body(y, conditions, inputs)
         y = self.out(self.back(y)) if self.finer else self.back(self.out(y))[..., :h, :w]
         return x + y
 

@@ -20,12 +20,12 @@ from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.reference_toolbox import (
     GAUSS_GAIN,
+    decimate,
     gauss_filter,
     imresize_bicubic,
     imresize_up,
     interp23,
     mtf_filter,
-    pick,
     smooth_decimate,
 )
 from shards.sensors import GENERIC, Sensor
@@ -97,7 +97,7 @@ class MethodInputs:
         """BDSD's training set: MS (B, C, h, w), that through the MTF, PAN through its own."""
         if self.toolbox:
             ms = imresize_bicubic(self.up, self.ratio)
-            pan = pick(mtf_filter(self.pan, (self.sensor.mtf_pan,), self.ratio), self.ratio)
+            pan = decimate(mtf_filter(self.pan, (self.sensor.mtf_pan,), self.ratio), self.ratio)
             return ms, self.mtf_blur(ms), pan
         gain = torch.full_like(self.mtf[:, :1], self.sensor.mtf_pan)
         ms = reduce_pan(self.up, self.ratio)
@@ -114,7 +114,7 @@ class MethodInputs:
     def to_ms(self, image: Tensor) -> Tensor:
         """Each band of (B, C, H, W) as the MS sensor sees it: (B, C, h, w)."""
         if self.toolbox:
-            return pick(self.mtf_blur(image), self.ratio)
+            return decimate(self.mtf_blur(image), self.ratio)
         return degrade(image, self.mtf, self.ratio)
 
     def mtf_blur(self, image: Tensor) -> Tensor:

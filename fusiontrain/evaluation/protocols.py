@@ -27,8 +27,8 @@ from fusiontrain.fusion.window_loop import fuse_scene
 from fusiontrain.imaging.filters import degrade, reduce_pan
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
-from fusiontrain.imaging.reference_toolbox import imresize_bicubic, mtf_filter, pick
-from fusiontrain.imaging.shift_estimation import STILL, shifted
+from fusiontrain.imaging.reference_toolbox import decimate, imresize_bicubic, mtf_filter
+from fusiontrain.imaging.shift_estimation import NO_SHIFT, shift_image
 from fusiontrain.metrics import (
     d_lambda_k,
     d_rho,
@@ -88,7 +88,7 @@ class Case:
     def registered(self) -> PanBatch:
         """PAN moved to where the MS lies, as networks get it."""
         return replace(
-            self.batch, pan=shifted(self.scene.pan.float(), self.sensor_model.shift)[None]
+            self.batch, pan=shift_image(self.scene.pan.float(), self.sensor_model.shift)[None]
         )
 
     # Images and moments that classical methods share, made when first asked for.
@@ -151,7 +151,7 @@ def reduced(
     gains = scene.sensor.gains(scene.bands)
     mtf = torch.tensor(gains)
     if phase == "toolbox":
-        low = pick(mtf_filter(ms[None], gains, ratio)[0], ratio)
+        low = decimate(mtf_filter(ms[None], gains, ratio)[0], ratio)
         less = imresize_bicubic(pan, ratio)
     else:
         low = degrade(ms[None], mtf[None].double(), ratio)[0]
@@ -256,7 +256,7 @@ def judge(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
 def _classical(method: Method, registered: bool, case: Case) -> Tensor:
     scene = case.scene
     if method.window and scene.phase == "aligned" and max(scene.shape) > 2 * method.window:
-        told = case.sensor_model if registered else replace(case.sensor_model, shift=STILL)
+        told = case.sensor_model if registered else replace(case.sensor_model, shift=NO_SHIFT)
         return fuse_classical(scene, method, told)
     known = case.tell(soft=method.soft, registered=registered)
     return method.on(known.frame, known)[0].float()
@@ -355,7 +355,7 @@ def _full_indices(case: Case, fused: Tensor) -> dict[str, float]:
         "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
         "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
     }
-    if case.sensor_model.shift != STILL:
+    if case.sensor_model.shift != NO_SHIFT:
         # Beside a PAN that lies elsewhere than the MS, D_s blames whoever keeps the MS's place.
         moved = case.registered.pan[0].to(pan.dtype)
         indices["D_s_reg"] = lambda: d_s(

@@ -143,7 +143,7 @@ def _windows(
         frame = MethodInputs(softened(batch) if method.soft else batch, sensor_model.sensor)
         yield _Window(
             core=tile.core,
-            seen=tile.seen,
+            seen=tile.padded,
             ratio=scene.ratio,
             known=SceneStatistics(frame, collected),
             part=part,

@@ -15,7 +15,7 @@ from fusiontrain.fusion.fusion_report import Adaptation, QualitySampler
 from fusiontrain.fusion.make_fuser import Fuser, Plan
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import FusedWindow
-from fusiontrain.imaging.shift_estimation import STILL
+from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.raster import Source, gdal
@@ -174,7 +174,7 @@ def registration(sensor_model: SensorModel, *, asked: bool) -> str:
     """Where PAN was moved, in one line."""
     if not asked:
         return "--register off: PAN used where it lies"
-    if sensor_model.shift == STILL:
+    if sensor_model.shift == NO_SHIFT:
         return "--register auto: no shift between PAN and MS can be told; PAN used where it lies"
     rows, columns = sensor_model.shift
     return (

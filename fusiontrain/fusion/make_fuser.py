@@ -192,7 +192,7 @@ class Fuser:
         core = self._core(scene, halo, _BYTES[kind] * scene.bands)
         seen = min(h, core + 2 * halo) * min(w, core + 2 * halo)
         read = sum(
-            tile.seen.shape[0] * tile.seen.shape[1]
+            tile.padded.shape[0] * tile.padded.shape[1]
             for tile in scene_tiles(scene, halo=halo, core=core)
         )
         passes = 1.3 if self.method is None else 1 + len(self.method.stacks)

@@ -11,7 +11,7 @@ from fusiontrain.imaging.blur_estimation import MAX_SIDE, estimate_band_softness
 from fusiontrain.imaging.filters import gain_to_sigma
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.imaging.shift_estimation import STILL, Shift, estimate_shift, shifted
+from fusiontrain.imaging.shift_estimation import NO_SHIFT, Shift, estimate_shift, shift_image
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.scene import LEAST_SIDE, NOTHING, Window, WindowedScene
 from shards.sensors import GENERIC, NOMINAL_MS, Sensor
@@ -27,14 +27,14 @@ class SensorModel:
     softness: Tensor
     sensor: Sensor = GENERIC  # for what only classical methods ask: PAN's own gain
     shift: Shift = (
-        STILL  # where on PAN the MS's pixels lie, PAN pixels: networks see PAN moved by it
+        NO_SHIFT  # where on PAN the MS's pixels lie, PAN pixels: networks see PAN moved by it
     )
     of_ms: float | None = None  # softness that the MS itself was measured to have
 
     def __str__(self) -> str:
         gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
         said = "MTF {}, softness {}".format(*gains)
-        if self.shift == STILL:
+        if self.shift == NO_SHIFT:
             return said
         return "{}, PAN registered by {:+.2f}, {:+.2f} pixels".format(said, *self.shift)
 
@@ -70,7 +70,7 @@ def estimate_sensor_model(
     """
     C, ratio = scene.bands, scene.ratio
     told = sensor is not None and isinstance(softness, float)
-    unknown = found = PairMeasurement(softness=NOMINAL_MS, shift=STILL)
+    unknown = found = PairMeasurement(softness=NOMINAL_MS, shift=NO_SHIFT)
     try:
         if register or not (told or blind):
             found = measure_pair(scene, bands=softness == BANDS)
@@ -92,7 +92,7 @@ def estimate_sensor_model(
         mtf=mtf,
         softness=wanted.float(),
         sensor=sensor or GENERIC,
-        shift=found.shift if register else STILL,
+        shift=found.shift if register else NO_SHIFT,
         of_ms=None if found is unknown else found.softness,
     )
 
@@ -113,11 +113,11 @@ def measure_pair(scene: WindowedScene, *, bands: bool = False) -> PairMeasuremen
     pair = (scene.ratio, valid, scene.phase)
     # Any blur will do to find the shift well enough for the blur; the blur then sharpens it.
     shift = find_shift(best.ms, best.pan, NOMINAL_MS, *pair)
-    softness = estimate_softness(best.ms, shifted(best.pan, shift), *pair)
+    softness = estimate_softness(best.ms, shift_image(best.pan, shift), *pair)
     shift = find_shift(best.ms, best.pan, softness, *pair)
     each = None
     if bands:
-        each = estimate_band_softness(best.ms, shifted(best.pan, shift), *pair)
+        each = estimate_band_softness(best.ms, shift_image(best.pan, shift), *pair)
     return PairMeasurement(softness=softness, shift=shift, bands=each)
 
 

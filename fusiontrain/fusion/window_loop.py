@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.sensor_model import SensorModel
-from fusiontrain.imaging.injection import Moments, inject, moments, statistics
+from fusiontrain.imaging.injection import (
+    InjectionMoments,
+    injection_images,
+    injection_moments,
+    statistics_from_moments,
+)
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
-from fusiontrain.imaging.shift_estimation import shifted
-from fusiontrain.imaging.tiling import Box, Tile, around, grid_step, tile_scene
+from fusiontrain.imaging.shift_estimation import shift_image
+from fusiontrain.imaging.tiling import Box, WindowExtent, grid_step, tile_scene, window_at
 from fusiontrain.scenes.scene import NOTHING, Window, WindowedScene
 
 CORE = 1024  # PAN pixels a side of what a window writes
@@ -33,7 +38,7 @@ class FusedWindow:
     valid: Tensor
 
 
-def scene_tiles(scene: WindowedScene, *, halo: int, core: int = CORE) -> list[Tile]:
+def scene_tiles(scene: WindowedScene, *, halo: int, core: int = CORE) -> list[WindowExtent]:
     """Windows of `core` PAN pixels with `halo` PAN pixels around them."""
     step = grid_step(scene.ratio, MULTIPLE_OF)
     side, margin = -(-core // scene.ratio), -(-halo // scene.ratio)
@@ -49,26 +54,26 @@ def scene_statistics(
     Of every pixel of scenes up to SAMPLE; of larger ones, of windows spread evenly over them,
     or of every pixel after all where most of those windows are empty.
     """
-    total: Moments | None = None
+    total: InjectionMoments | None = None
     for tiles in (_sampled(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
         total = None
         for tile, part in read_ahead(scene, tiles):
             advance()
-            rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
+            rows, columns = tile.core.scaled(scene.ratio).inside(tile.padded.scaled(scene.ratio))
             valid = part.valid[rows, columns]
             if not bool(valid.any()):
                 continue
-            images = inject(window_batch(scene, part, sensor_model))
-            sums = moments(images.cut(rows, columns), valid)
+            images = injection_images(window_batch(scene, part, sensor_model))
+            sums = injection_moments(images.crop(rows, columns), valid)
             total = sums if total is None else total + sums
         if total is not None and total.count > SAMPLE // 8:
             break
     if total is None or total.count == 0:
         raise SceneError(NOTHING)
-    return statistics(total)
+    return statistics_from_moments(total)
 
 
-def _sampled(scene: WindowedScene) -> list[Tile]:
+def _sampled(scene: WindowedScene) -> list[WindowExtent]:
     """Windows that stand for a large scene; none for one that is looked at whole."""
     (h, w), ratio = scene.shape, scene.ratio
     step = grid_step(ratio, MULTIPLE_OF)
@@ -79,7 +84,7 @@ def _sampled(scene: WindowedScene) -> list[Tile]:
         reached
         for top in _spaced(h, side, step)
         for left in _spaced(w, side, step)
-        if (reached := around(top, left, side, scene.shape, halo=STATISTICS_HALO, step=step))
+        if (reached := window_at(top, left, side, scene.shape, halo=STATISTICS_HALO, step=step))
     ]
 
 
@@ -89,13 +94,15 @@ def _spaced(size: int, side: int, step: int) -> list[int]:
     return sorted({round(i * last / (SAMPLE_COUNT - 1)) * step for i in range(SAMPLE_COUNT)})
 
 
-def read_ahead(scene: WindowedScene, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, Window]]:
+def read_ahead(
+    scene: WindowedScene, tiles: Iterable[WindowExtent]
+) -> Iterator[tuple[WindowExtent, Window]]:
     """Every tile and its pixels, read by a thread of its own while the last one is worked on."""
     with ThreadPoolExecutor(1, "reading") as reader:
-        waiting: deque[tuple[Tile, Future[Window]]] = deque()
+        waiting: deque[tuple[WindowExtent, Future[Window]]] = deque()
         try:
             for tile in tiles:
-                waiting.append((tile, reader.submit(scene.read, tile.seen)))
+                waiting.append((tile, reader.submit(scene.read, tile.padded)))
                 if len(waiting) > AHEAD:
                     first, part = waiting.popleft()
                     yield first, part.result()
@@ -127,7 +134,7 @@ def fuse_windows(
     )
     tiles = scene_tiles(scene, halo=halo, core=core)
     for tile, part in read_ahead(scene, tiles):
-        rows, columns = tile.core.scaled(scene.ratio).inside(tile.seen.scaled(scene.ratio))
+        rows, columns = tile.core.scaled(scene.ratio).inside(tile.padded.scaled(scene.ratio))
         valid = part.valid[rows, columns]
         if not bool(valid.any()):
             yield empty_window(tile.core, scene.bands, valid)
@@ -168,7 +175,7 @@ def window_batch(
     """What a method sees of one window: PAN is moved to where the MS lies."""
     return PanBatch(
         ms=part.ms[None],
-        pan=shifted(part.pan, sensor_model.shift)[None],
+        pan=shift_image(part.pan, sensor_model.shift)[None],
         ratio=scene.ratio,
         phase=scene.phase,
         mtf=sensor_model.mtf[None],

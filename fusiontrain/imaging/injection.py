@@ -22,7 +22,7 @@ _DARKEST = 3.0  # spreads under the mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Injection:
+class InjectionImages:
     """Images on the PAN's grid, (B, C, H, W), DN."""
 
     pan: Tensor  # (B, 1, H, W), as it came
@@ -37,11 +37,11 @@ class Injection:
     def detail(self) -> Tensor:
         return self.pan_soft - self.pan_low
 
-    def cut(self, rows: slice, columns: slice) -> "Injection":
+    def crop(self, rows: slice, columns: slice) -> "InjectionImages":
         """The part at these PAN pixels, which begin and end on the MS's grid."""
         ratio = self.ratio
         down, along = (slice(s.start // ratio, s.stop // ratio) for s in (rows, columns))
-        return Injection(
+        return InjectionImages(
             pan=self.pan[..., rows, columns],
             up=self.up[..., rows, columns],
             pan_soft=self.pan_soft[..., rows, columns],
@@ -53,7 +53,7 @@ class Injection:
 
 
 @dataclass(slots=True)
-class Moments:
+class InjectionMoments:
     """Sums that whole-scene statistics need, collected window by window; float64."""
 
     count: int  # PAN pixels
@@ -61,8 +61,8 @@ class Moments:
     products: Tensor  # (B, C + 2, C + 2), MS pixels: of the bands, PAN seen as MS, and one
     least: Tensor  # (B, C), the smallest DN
 
-    def __add__(self, other: "Moments") -> "Moments":
-        return Moments(
+    def __add__(self, other: "InjectionMoments") -> "InjectionMoments":
+        return InjectionMoments(
             self.count + other.count,
             self.sums + other.sums,
             self.products + other.products,
@@ -70,12 +70,12 @@ class Moments:
         )
 
 
-def inject(batch: PanBatch) -> Injection:
+def injection_images(batch: PanBatch) -> InjectionImages:
     """The three images that injection methods are made of."""
     sigma_soft = gain_to_sigma(batch.softness, 1)
     sigma_low = torch.sqrt(sigma_soft**2 + gain_to_sigma(batch.mtf, batch.ratio) ** 2)
     pan_low_ms = to_ms(batch.pan, sigma_low, batch.ratio, batch.phase)
-    return Injection(
+    return InjectionImages(
         pan=batch.pan,
         up=upsample(batch.ms, batch.ratio, batch.phase),
         pan_soft=blur(batch.pan, sigma_soft),
@@ -86,10 +86,10 @@ def inject(batch: PanBatch) -> Injection:
     )
 
 
-def moments(images: Injection, valid: Tensor | None = None) -> Moments:
+def injection_moments(images: InjectionImages, valid: Tensor | None = None) -> InjectionMoments:
     """Sums over the pixels of one window, or of a whole scene; `valid` (H, W) counts only data."""
     about = images.ms.mean((-2, -1), keepdim=True), images.pan.mean((-2, -1), keepdim=True)
-    return gathered(
+    return moments_about(
         images.up - about[0],
         *(image - about[1] for image in (images.pan_soft, images.pan_low, images.pan)),
         about=(about[0][..., 0, 0], about[1][..., 0, 0]),
@@ -100,7 +100,7 @@ def moments(images: Injection, valid: Tensor | None = None) -> Moments:
     )
 
 
-def gathered(
+def moments_about(
     up: Tensor,
     soft: Tensor,
     low: Tensor,
@@ -111,7 +111,7 @@ def gathered(
     ms: Tensor,
     seen: Tensor,
     kept: Tensor | None,
-) -> Moments:
+) -> InjectionMoments:
     """Moments of images less `about`: (B, C) of the MS's kind, (B, 1) of the PAN's, DN.
 
     Shapes: images (B, C or 1, ...) of as many pixels each, `valid` (1, 1, ...) as they; `ms` and
@@ -148,7 +148,7 @@ def gathered(
     if kept is not None:
         beside = beside * kept.flatten()
         least = torch.where(kept, ms, torch.inf)
-    return Moments(round(n), sums, beside @ beside.mT, least.amin((-2, -1)))
+    return InjectionMoments(round(n), sums, beside @ beside.mT, least.amin((-2, -1)))
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return parts.double().sum(-1)
 
 
-def statistics(m: Moments) -> Statistics:
+def statistics_from_moments(m: InjectionMoments) -> Statistics:
     """Means, spreads, full-scale injection gains, and how PAN is made of the bands, from sums."""
     up, up2, pan, pan2, soft, low, up_soft, low_soft = m.sums / m.count
     cov_up, cov_low = up_soft - up * soft, low_soft - low * soft

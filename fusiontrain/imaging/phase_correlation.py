@@ -11,22 +11,22 @@ from torch import Tensor
 
 from fusiontrain.imaging.filters import degrade
 
-SIDE = 256  # MS pixels of a window
+WINDOW_SIDE = 256  # MS pixels of a window
 _CREDIBLE = 6.0  # a peak's height in spreads of the plane it stands in
 _AGREED = 0.5  # MS pixels by which windows may differ from their median
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shift:
+class ShiftEstimate:
     """How MS must move to lie on PAN, MS pixels: it shows at (i, j) what PAN does further on."""
 
     rows: float
     columns: float
-    windows: int  # that agree
-    of: int  # that were looked at
+    agreeing: int  # windows near the median
+    windows: int  # in all
 
 
-def find_shift(ms: Tensor, pan: Tensor, ratio: int) -> tuple[float, float] | None:
+def phase_correlate(ms: Tensor, pan: Tensor, ratio: int) -> tuple[float, float] | None:
     """(rows, columns) by which MS must be moved to lie on PAN, MS pixels; None: nothing to see.
 
     Shapes: (C, h, w) and (1, h * ratio, w * ratio), DN, without missing pixels.
@@ -48,7 +48,7 @@ def find_shift(ms: Tensor, pan: Tensor, ratio: int) -> tuple[float, float] | Non
     return _between(plane, row, column)
 
 
-def agree(found: list[tuple[float, float] | None]) -> Shift | None:
+def combine_shifts(found: list[tuple[float, float] | None]) -> ShiftEstimate | None:
     """The median of what windows found, if most of them hold to it."""
     known = torch.tensor([pair for pair in found if pair is not None])
     if not len(known):
@@ -58,7 +58,7 @@ def agree(found: list[tuple[float, float] | None]) -> Shift | None:
     if int(near.sum()) * 2 < len(known):
         return None
     rows, columns = known[near].mean(0).tolist()
-    return Shift(rows=rows, columns=columns, windows=int(near.sum()), of=len(found))
+    return ShiftEstimate(rows=rows, columns=columns, agreeing=int(near.sum()), windows=len(found))
 
 
 def _whiten(image: Tensor) -> Tensor | None:

@@ -103,7 +103,7 @@ def _filter(image: Tensor, kernels: Tensor) -> Tensor:
     return seen[..., KERNEL_SIDE - 1 :, KERNEL_SIDE - 1 :][..., :H, :W]
 
 
-def pick(image: Tensor, ratio: int) -> Tensor:
+def decimate(image: Tensor, ratio: int) -> Tensor:
     """Nearest decimation, in the toolbox's phase: samples ratio * i + ratio / 2."""
     return image[..., ratio // 2 :: ratio, ratio // 2 :: ratio]
 
@@ -123,7 +123,7 @@ def smooth_decimate(image: Tensor, ratio: int) -> Tensor:
                 flat = mirror(flat, len(spline) - 1, axis)
             shape = (1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1)
             flat = F.conv2d(flat, spline.reshape(shape))
-    return pick(flat.reshape(*image.shape[:-2], *flat.shape[-2:]), ratio)
+    return decimate(flat.reshape(*image.shape[:-2], *flat.shape[-2:]), ratio)
 
 
 def imresize_bicubic(image: Tensor, ratio: int) -> Tensor:

@@ -14,7 +14,7 @@ from fusiontrain.imaging.filters import correlate, down_rows, mirror
 from fusiontrain.imaging.pan_batch import GridPhase
 
 Shift = tuple[float, float]  # rows, columns, PAN pixels: where on PAN the MS's pixels lie
-STILL: Shift = (0.0, 0.0)
+NO_SHIFT: Shift = (0.0, 0.0)
 LOBES = 6  # of the interpolation by which PAN is moved
 MOST = 1.5  # MS pixels; a shift beyond it is not one that this can find
 _ENOUGH = 0.01  # PAN pixels: a step under it is the last
@@ -24,7 +24,7 @@ _RIM = 2  # MS pixels left out on each side, where PAN is mirrored
 _HALVINGS = 5
 
 
-def shifted(image: Tensor, shift: Shift) -> Tensor:
+def shift_image(image: Tensor, shift: Shift) -> Tensor:
     """(..., H, W) sampled at rows and columns i + shift by Lanczos; the edge pixel goes on."""
     for axis, part in zip((-2, -1), shift, strict=True):
         if part == 0:
@@ -87,7 +87,7 @@ def estimate_shift(
     kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid.clone()
     kept[:_RIM], kept[-_RIM:], kept[:, :_RIM], kept[:, -_RIM:] = False, False, False, False
     if int(kept.sum()) < 4 * (ms.shape[0] + 3):
-        return STILL
+        return NO_SHIFT
     look = _Look(pan[None].double(), max(sigma, 0.5), ratio, phase, kept)
     design = torch.cat([ms, torch.ones_like(ms[:1])])[:, kept].T.double()
     explained, _ = torch.linalg.qr(design)
@@ -95,13 +95,13 @@ def estimate_shift(
     def rest(values: Tensor) -> Tensor:
         return values - explained @ (explained.T @ values)
 
-    scale = float(look.at(STILL).abs().max())
-    shift = STILL
+    scale = float(look.at(NO_SHIFT).abs().max())
+    shift = NO_SHIFT
     residual = rest(look.at(shift))
     for _ in range(_ROUNDS):
         slopes = torch.stack([rest(look.at(shift, along=axis)) for axis in (0, 1)], 1)
         if float(slopes.square().mean(0).min()) <= (_FLAT * scale) ** 2:
-            return STILL
+            return NO_SHIFT
         step = -torch.linalg.lstsq(slopes, residual[:, None]).solution[:, 0]
         step = step.clamp(-ratio / 2, ratio / 2)
         for _ in range(_HALVINGS):
@@ -116,5 +116,5 @@ def estimate_shift(
         if float(step.abs().max()) < _ENOUGH:
             break
     if not all(math.isfinite(part) and abs(part) <= MOST * ratio for part in shift):
-        return STILL
+        return NO_SHIFT
     return shift

@@ -40,11 +40,11 @@ class Box:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tile:
-    """`core` is written; `seen` is read: the core and a halo, cut at the scene's edge."""
+class WindowExtent:
+    """`core` is written; `padded` is read: the core and a halo, cut at the scene's edge."""
 
     core: Box
-    seen: Box
+    padded: Box
 
 
 def grid_step(ratio: int, multiple_of: int) -> int:
@@ -52,23 +52,27 @@ def grid_step(ratio: int, multiple_of: int) -> int:
     return math.lcm(ratio, multiple_of) // ratio
 
 
-def tile_scene(height: int, width: int, *, side: int, halo: int, step: int) -> Iterator[Tile]:
+def tile_scene(
+    height: int, width: int, *, side: int, halo: int, step: int
+) -> Iterator[WindowExtent]:
     """Tiles, row by row, whose cores cover (height, width) exactly once."""
     side, halo = max(1, -(-side // step)) * step, -(-halo // step) * step
     for top in range(0, height, side):
         for left in range(0, width, side):
-            yield around(top, left, side, (height, width), halo=halo, step=step)
+            yield window_at(top, left, side, (height, width), halo=halo, step=step)
 
 
-def around(top: int, left: int, side: int, shape: tuple[int, int], *, halo: int, step: int) -> Tile:
+def window_at(
+    top: int, left: int, side: int, shape: tuple[int, int], *, halo: int, step: int
+) -> WindowExtent:
     """The tile of one core of `side` at (top, left) of a scene of `shape`."""
     height, width = shape
     halo = -(-halo // step) * step
     core = Box(top=top, left=left, bottom=min(top + side, height), right=min(left + side, width))
-    seen = Box(
+    padded = Box(
         top=max(0, top - halo),
         left=max(0, left - halo),
         bottom=min(height, core.bottom + halo),
         right=min(width, core.right + halo),
     )
-    return Tile(core=core, seen=seen)
+    return WindowExtent(core=core, padded=padded)

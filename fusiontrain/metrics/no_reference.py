@@ -22,7 +22,7 @@ from torch import Tensor
 from fusiontrain.errors import ShapeError
 from fusiontrain.imaging.filters import blur, degrade, gain_to_sigma, reduce_pan, upsample
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.imaging.reference_toolbox import imresize_bicubic, interp23, mtf_filter, pick
+from fusiontrain.imaging.reference_toolbox import decimate, imresize_bicubic, interp23, mtf_filter
 from fusiontrain.metrics.full_resolution_inputs import Views, as_views, check_pan
 from fusiontrain.metrics.input_checks import as_pair
 from fusiontrain.metrics.q2n import mean_quality
@@ -73,7 +73,7 @@ def d_lambda_repro(
     """
     views = as_views(fused, ms, None, ratio, valid)
     if convention == "toolbox":
-        seen = pick(mtf_filter(views.fused, mtf, ratio), ratio)
+        seen = decimate(mtf_filter(views.fused, mtf, ratio), ratio)
     else:
         seen = degrade(views.fused.double(), _gains(mtf, views), ratio)
     return views.give(1 - _q2n(views.ms.double(), seen, views.valid_ms, convention))

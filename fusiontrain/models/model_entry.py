@@ -7,7 +7,9 @@ from typing import Literal
 
 from torch import nn
 
-OVERLAP = 64  # PAN pixels around the windows of a network that looks at all of what it is given
+WHOLE_IMAGE_HALO = (
+    64  # PAN pixels around the windows of a network that looks at all of what it is given
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +27,9 @@ class ModelEntry:
     # PAN pixels that an output pixel looks at on each side at ratio 4; tested. None: all of them,
     # and a scene over fusing.CORE pixels fuses in windows that each know only themselves.
     reach: int | None
-    tuned_when_frozen: tuple[str, ...]  # parameters that freeze-tuning trains, by their beginnings
+    freeze_tuning_prefixes: tuple[
+        str, ...
+    ]  # parameters that freeze-tuning trains, by their beginnings
     paper: str
 
     @property
@@ -35,5 +39,7 @@ class ModelEntry:
 
     def halo(self, ratio: int) -> int:
         """PAN pixels to read around a window: what is counted in MS pixels grows with the ratio."""
-        reach = OVERLAP if self.reach is None else math.ceil(self.reach * max(ratio, 4) / 4)
+        reach = (
+            WHOLE_IMAGE_HALO if self.reach is None else math.ceil(self.reach * max(ratio, 4) / 4)
+        )
         return -(-reach // self.multiple_of) * self.multiple_of

@@ -3,13 +3,13 @@
 from torch import nn
 
 from fusiontrain.errors import UnknownModel
-from fusiontrain.models.anyband.table import ANY_BAND_ROWS
-from fusiontrain.models.model_entry import OVERLAP, ModelEntry
-from fusiontrain.models.published.table import PUBLISHED_ROWS
+from fusiontrain.models.anyband.entries import ANY_BAND_ENTRIES
+from fusiontrain.models.model_entry import WHOLE_IMAGE_HALO, ModelEntry
+from fusiontrain.models.published.entries import PUBLISHED_ENTRIES
 
-__all__ = ["MODELS", "OVERLAP", "ModelEntry", "build_model", "find_model"]
+__all__ = ["MODELS", "WHOLE_IMAGE_HALO", "ModelEntry", "build_model", "find_model"]
 
-MODELS = {entry.name: entry for entry in (*ANY_BAND_ROWS, *PUBLISHED_ROWS)}
+MODELS = {entry.name: entry for entry in (*ANY_BAND_ENTRIES, *PUBLISHED_ENTRIES)}
 
 
 def find_model(name: str) -> ModelEntry:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.imaging.phase_correlation import Shift
+from fusiontrain.imaging.phase_correlation import ShiftEstimate
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.resampling import WarpedRaster
@@ -35,7 +35,7 @@ class GeoPair:
     pan_file: Raster = field(repr=False)
     ms_warped: WarpedRaster | None = field(default=None, repr=False)  # MS on the PAN's grid
     note: str = ""  # what was assumed about the alignment, and done
-    match: Shift | None = None
+    match: ShiftEstimate | None = None
 
     @property
     def bands(self) -> int:

@@ -11,7 +11,7 @@ from affine import Affine
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
-from fusiontrain.imaging.phase_correlation import SIDE, agree, find_shift
+from fusiontrain.imaging.phase_correlation import WINDOW_SIDE, combine_shifts, phase_correlate
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.raster import Raster, Source, open_raster
@@ -191,7 +191,7 @@ def _warp(pan: Raster, ms: Raster, nudge: tuple[float, float], note: str) -> Geo
 
 def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> GeoPair:
     """The pair, moved by the shift that is seen."""
-    (h, w), side = pair.shape, min(SIDE, *pair.shape)
+    (h, w), side = pair.shape, min(WINDOW_SIDE, *pair.shape)
     spots = [
         Box(top=top, left=left, bottom=top + side, right=left + side)
         for top in sorted({0, (h - side) // 2, h - side})
@@ -201,8 +201,8 @@ def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> Geo
     for spot in spots:
         part = pair.read(spot)
         enough = float(part.valid.float().mean()) > 0.9 and side >= 2 * LEAST_SIDE
-        found.append(find_shift(part.ms, part.pan, pair.ratio) if enough else None)
-    shift = agree(found)
+        found.append(phase_correlate(part.ms, part.pan, pair.ratio) if enough else None)
+    shift = combine_shifts(found)
     if shift is None:
         return replace(pair, note=_joined(pair.note, "--match: no shift can be told; none applied"))
     said = f"{shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels"
@@ -213,7 +213,7 @@ def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> Geo
         )
     nudge = shift.rows * pair.ratio, shift.columns * pair.ratio
     moved = _align(pair.pan_file, pair.ms_file, assume_aligned=assume_aligned, nudge=nudge)
-    note = f"--match: MS moved by {said} ({shift.windows} of {shift.of} windows agree)"
+    note = f"--match: MS moved by {said} ({shift.agreeing} of {shift.windows} windows agree)"
     return replace(moved, match=shift, note=_joined(note, moved.note))
 
 

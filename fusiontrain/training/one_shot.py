@@ -34,7 +34,7 @@ def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> 
     if case.truth is None:
         raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
     tuned = copy.deepcopy(net).train()
-    optimizer = make_optimizer(tuned, config, entry.tuned_when_frozen)
+    optimizer = make_optimizer(tuned, config, entry.freeze_tuning_prefixes)
     chosen = [p for p in tuned.parameters() if p.requires_grad]
     for step, (batch, truth) in enumerate(_crops(case, config)):
         for group in optimizer.param_groups:

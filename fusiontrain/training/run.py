@@ -104,7 +104,7 @@ def _train(
         ranks.say(line)
     fixed = [*running.validate, *(one.folder for one in sets)][0]
     sample = ranks.together(lambda: hold(fixed, bands, 1)) if running.picture_steps else None
-    optimizer = make_optimizer(bare, config, entry.tuned_when_frozen)
+    optimizer = make_optimizer(bare, config, entry.freeze_tuning_prefixes)
     if running.compiled:
         bare.compile()  # in place: the names of the weights stay
     net, optimizer = ranks.prepare(bare, optimizer)

@@ -8,7 +8,7 @@ import torch
 
 from fusiontrain.imaging.filters import upsample
 from fusiontrain.imaging.pan_batch import PanBatch
-from fusiontrain.models.anyband.convolutional import AnyBand
+from fusiontrain.models.anyband.default_network import AnyBand
 from tests.support.paths import ROOT
 
 BENCH = ROOT / "bench"

@@ -14,7 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.imaging.pan_batch import PanBatch
-from fusiontrain.models.anyband.inputs import CONDITIONS, IMAGES, WAYS, AnyBandInputs, make_inputs
+from fusiontrain.models.anyband.inputs import (
+    ALTERNATIVES,
+    CONDITIONS,
+    IMAGES,
+    AnyBandInputs,
+    make_inputs,
+)
 from fusiontrain.models.layers.polyphase import SHUFFLE
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
@@ -34,31 +40,31 @@ class AnyBandBase(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(IMAGES * SHUFFLE**2, width, 1)
-        self.trust = nn.Linear(CONDITION_WIDTH, WAYS)
+        self.trust = nn.Linear(CONDITION_WIDTH, ALTERNATIVES)
         nn.init.zeros_(self.trust.weight)
         nn.init.zeros_(self.trust.bias)
         self.condition = nn.Sequential(nn.Linear(CONDITIONS, CONDITION_WIDTH), nn.GELU())
 
     def forward(self, batch: PanBatch) -> Tensor:
-        look = make_inputs(batch)
-        conditions = self.condition(look.conditions.to(look.images.up.dtype))
+        inputs = make_inputs(batch)
+        conditions = self.condition(inputs.conditions.to(inputs.images.up.dtype))
         trust = self.trust(conditions)
         entered, starts = [], []
-        for bands in _turns(look):
-            part = look.of(bands)
-            entered.append(self.enter(self.sees(part)).permute(0, 2, 3, 1))
+        for bands in _turns(inputs):
+            part = inputs.of(bands)
+            entered.append(self.enter(self.stem_input(part)).permute(0, 2, 3, 1))
             # Layers may round to bf16; what they correct may not.
             with torch.autocast(trust.device.type, enabled=False):
-                ways, start = part.ways.flatten(3), part.injected
+                ways, start = part.alternatives.flatten(3), part.injected
                 added = trust[:, bands, None].to(ways) @ ways
                 starts.append(start + added.reshape(start.shape))
-        B = len(look.pan)
+        B = len(inputs.pan)
         x = _together([image.reshape(B, -1, *image.shape[1:]) for image in entered])
         start = _together(starts)
-        x = self.correct(x.flatten(0, 1).permute(0, 3, 1, 2), conditions.flatten(0, 1), look)
+        x = self.correct(x.flatten(0, 1).permute(0, 3, 1, 2), conditions.flatten(0, 1), inputs)
         with torch.autocast(x.device.type, enabled=False):
-            fused = look.image(start + x.reshape(start.shape))
-            mean, std = (s[..., None, None] for s in (look.stats.ms_mean, look.stats.ms_std))
+            fused = inputs.image(start + x.reshape(start.shape))
+            mean, std = (s[..., None, None] for s in (inputs.stats.ms_mean, inputs.stats.ms_std))
             return torch.addcmul(mean, fused, std)
 
     def enter(self, seen: Tensor) -> Tensor:
@@ -77,30 +83,30 @@ class AnyBandBase(nn.Module):
         options = {"layout_optimization": False} | kwargs.pop("options", {})
         compiled = torch.compile(self.correct, *args, options=options, **kwargs)
 
-        def correct(x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
-            return compiled(x.contiguous(), conditions, look)
+        def correct(x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
+            return compiled(x.contiguous(), conditions, inputs)
 
         self.correct = correct  # type: ignore[method-assign]
 
-    def sees(self, look: AnyBandInputs) -> Tensor:
+    def stem_input(self, inputs: AnyBandInputs) -> Tensor:
         """The images that the stem is given, (B * C, IMAGES * P, h', w')."""
-        return look.seen.flatten(0, 1).flatten(1, 2)
+        return inputs.stem_images.flatten(0, 1).flatten(1, 2)
 
-    def correct(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+    def correct(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) -> the same with SHUFFLE^2 channels."""
-        corrected: Tensor = self.head(F.gelu(self.body(x, conditions, look)))
+        corrected: Tensor = self.head(F.gelu(self.body(x, conditions, inputs)))
         return corrected
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) features -> the same."""
         raise NotImplementedError
 
 
-def _turns(look: AnyBandInputs) -> Iterator[slice]:
+def _turns(inputs: AnyBandInputs) -> Iterator[slice]:
     """All bands at once; without gradients on the CPU as many as its cache holds."""
-    bands, pixels = look.bands, look.pan.numel()
+    bands, pixels = inputs.bands, inputs.pan.numel()
     most = bands
-    if look.pan.device.type == "cpu" and not torch.is_grad_enabled():
+    if inputs.pan.device.type == "cpu" and not torch.is_grad_enabled():
         most = max(1, IN_CACHE // pixels)
     for start in range(0, bands, most):
         yield slice(start, min(start + most, bands))

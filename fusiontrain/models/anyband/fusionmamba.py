@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fusiontrain.models.anyband.base import AnyBandBase, Film, last_layer, over_bands, to_bands
 from fusiontrain.models.anyband.inputs import AnyBandInputs
-from fusiontrain.models.layers.four_direction_ssd import FourWays
+from fusiontrain.models.layers.four_direction_ssd import FourDirectionSSD
 from fusiontrain.models.layers.polyphase import SHUFFLE
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
@@ -23,10 +23,10 @@ class AnyBandFusionMamba(AnyBandBase):
         self.stages = nn.ModuleList(Stage(width) for _ in range(stages))
         self.head = last_layer(width)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
-        pan = self.stem_pan(look.pan)
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
+        pan = self.stem_pan(inputs.pan)
         for stage in self.stages:
-            x, pan = stage(x, pan, conditions, look.bands)
+            x, pan = stage(x, pan, conditions, inputs.bands)
         return x
 
 
@@ -35,8 +35,8 @@ class Stage(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.alone = nn.ModuleList(FourWays(width) for _ in range(2))
-        self.crossed = nn.ModuleList(FourWays(width, context=True) for _ in range(2))
+        self.alone = nn.ModuleList(FourDirectionSSD(width) for _ in range(2))
+        self.crossed = nn.ModuleList(FourDirectionSSD(width, context=True) for _ in range(2))
         self.join = ReplicateConv2d(width, width)
         self.film = Film(width)
 

@@ -26,19 +26,19 @@ class AnyBandGPPNN(AnyBandBase):
         super().__init__(width)
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
 
-    def correct(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
-        stats = look.stats
+    def correct(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
+        stats = inputs.stats
         mean, spread = stats.ms_mean[..., None, None], stats.ms_std[..., None, None]
-        ms = (look.batch.ms - mean) / spread
-        start = look.injected.flatten(0, 1)
-        fused, pan = start, look.pan
+        ms = (inputs.batch.ms - mean) / spread
+        start = inputs.injected.flatten(0, 1)
+        fused, pan = start, inputs.pan
         for layer in self.layers:
-            fused = layer(fused, x, self._missing(fused, ms, look), pan, conditions, look.bands)
+            fused = layer(fused, x, self._missing(fused, ms, inputs), pan, conditions, inputs.bands)
         return fused - start
 
-    def _missing(self, fused: Tensor, ms: Tensor, look: AnyBandInputs) -> Tensor:
+    def _missing(self, fused: Tensor, ms: Tensor, inputs: AnyBandInputs) -> Tensor:
         """What the MS has and its sensor would not see in `fused`; on the frame's grid."""
-        batch = look.batch
+        batch = inputs.batch
         H, W = batch.pan.shape[-2:]
         # Physics in full precision, as in the frame.
         with torch.autocast(fused.device.type, enabled=False):

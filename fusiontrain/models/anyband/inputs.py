@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 
 from fusiontrain.imaging.filters import blur, gain_to_sigma, to_ms
-from fusiontrain.imaging.injection import gathered, statistics
+from fusiontrain.imaging.injection import moments_about, statistics_from_moments
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.models.layers.polyphase import (
     from_polyphase,
-    on_planes,
+    polyphase_mask,
     softened,
     to_polyphase,
     upsampled,
 )
 
 WINDOWS = (1.0, 2.5)  # sigma, MS pixels, of the local gains
-WAYS = len(WINDOWS) + 3  # to inject otherwise than by the scene's gain
-FIRST_WAY = 4
-IMAGES = FIRST_WAY + WAYS  # that the stem sees of a band
+ALTERNATIVES = len(WINDOWS) + 3  # detail-injection models besides the global gain
+FIRST_ALTERNATIVE = 4
+IMAGES = FIRST_ALTERNATIVE + ALTERNATIVES  # that the stem sees of a band
 LEAST = 0.1  # spreads: denominators of ratios
 MOST = 4.0  # spreads that a way adds, and ratios
 CONDITIONS = 4  # of a band
@@ -76,17 +76,17 @@ class AnyBandInputs:
         return self.images.pan[:, 0]
 
     @cached_property
-    def seen(self) -> Tensor:
+    def stem_images(self) -> Tensor:
         """(B, C, IMAGES, P, h', w'): all that the stem sees.
 
         Of a band the interpolated MS; the PAN detail that its MTF leaves out, at the wanted
-        softness; the PAN's finest detail; the PAN as the MS sees it; and what each of WAYS adds
+        softness; the PAN's finest detail; the PAN as the MS sees it; and what each alternative adds
         to the injection.
         """
         images = self.images
         with torch.autocast(images.up.device.type, enabled=False):
             detail, finest = images.soft - images.low, images.pan - images.soft
-            ways = _ways(images, detail, self.batch)
+            ways = _alternatives(images, detail, self.batch)
             up = images.up
             return torch.stack([up, detail, finest.expand_as(up), images.low, *ways], 2)
 
@@ -97,9 +97,9 @@ class AnyBandInputs:
         return torch.addcmul(images.up, _wide(images.explained, 3), images.soft - images.low)
 
     @property
-    def ways(self) -> Tensor:
-        """(B, C, WAYS, P, h', w')"""
-        return self.seen[:, :, FIRST_WAY:]
+    def alternatives(self) -> Tensor:
+        """(B, C, ALTERNATIVES, P, h', w')"""
+        return self.stem_images[:, :, FIRST_ALTERNATIVE:]
 
     def of(self, bands: slice) -> "AnyBandInputs":
         """What is seen of these bands alone; the batch stays whole."""
@@ -134,22 +134,22 @@ def make_inputs(batch: PanBatch) -> AnyBandInputs:
 
 
 def _in_spreads(batch: PanBatch) -> tuple[dict[str, Tensor], Statistics]:
-    """The images of injection.inject, and the statistics, the batch's own unless given."""
+    """The images of injection.injection_images and the statistics, the batch's own unless given."""
     if batch.statistics is not None:
         given = _like(batch.ms, batch.statistics)
         pan = given.pan_mean[:, :1], given.pan_std[:, :1]  # the same for all bands
         return _filtered(batch, (given.ms_mean, given.ms_std), pan), given
     about = batch.ms.mean((-2, -1)), batch.pan.mean((-2, -1))
     images = _filtered(batch, *((mean, torch.ones_like(mean)) for mean in about))
-    moments = gathered(
+    moments = moments_about(
         *(images[name] for name in ("up", "soft", "low", "pan")),
         about=about,
-        valid=on_planes(batch.pan),
+        valid=polyphase_mask(batch.pan),
         ms=batch.ms,
         seen=images["low_ms"] + _wide(about[1], 2),
         kept=None,
     )
-    stats = _like(batch.ms, statistics(moments))
+    stats = _like(batch.ms, statistics_from_moments(moments))
     of_ms = about[0] - stats.ms_mean, stats.ms_std
     of_pan = about[1] - stats.pan_mean[:, :1], stats.pan_std[:, :1]
     for name, image in images.items():
@@ -185,7 +185,7 @@ def _filtered(
     }
 
 
-def _ways(images: Images, detail: Tensor, batch: PanBatch) -> Iterator[Tensor]:
+def _alternatives(images: Images, detail: Tensor, batch: PanBatch) -> Iterator[Tensor]:
     """What other injections than the scene's own would add to it, in spreads of each band.
 
     The gain of each pixel's surroundings, under two windows: regression of the MS on the PAN seen

@@ -24,9 +24,9 @@ class AnyBandLAGConv(AnyBandBase):
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.head = last_layer(width)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         for block in self.blocks:
-            x = block(x, conditions, look.bands)
+            x = block(x, conditions, inputs.bands)
         return x
 
 

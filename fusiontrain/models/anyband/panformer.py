@@ -25,12 +25,12 @@ class AnyBandPanFormer(AnyBandBase):
         self.rounds = nn.ModuleList(Round(width, heads, apart=1 + i % 2) for i in range(rounds))
         self.head = last_layer(width)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
-        pan = self.stem_pan(look.pan)
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
+        pan = self.stem_pan(inputs.pan)
         x, pan = self.alone[0](x, x), self.alone[1](pan, pan)
         x = self.film(x, conditions)
         for crossed in self.rounds:
-            x, pan = crossed(x, pan, conditions, look.bands)
+            x, pan = crossed(x, pan, conditions, inputs.bands)
         return x
 
 

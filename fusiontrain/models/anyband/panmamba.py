@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fusiontrain.models.anyband.base import AnyBandBase, Film, last_layer, over_bands, to_bands
 from fusiontrain.models.anyband.inputs import AnyBandInputs
-from fusiontrain.models.layers.four_direction_ssd import FourWays
+from fusiontrain.models.layers.four_direction_ssd import FourDirectionSSD
 from fusiontrain.models.layers.polyphase import SHUFFLE
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
@@ -29,13 +29,13 @@ class AnyBandPanMamba(AnyBandBase):
         self.crossings = nn.ModuleList(Crossing(width) for _ in range(crossings))
         self.head = last_layer(width)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
-        pan = self.stem_pan(look.pan)
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
+        pan = self.stem_pan(inputs.pan)
         for pair in (*self.alone, *self.swaps):
-            x, pan = pair(x, pan, conditions, look.bands)
-        x = x + self.shallow(torch.cat([x, to_bands(pan, look.bands)], 1))
+            x, pan = pair(x, pan, conditions, inputs.bands)
+        x = x + self.shallow(torch.cat([x, to_bands(pan, inputs.bands)], 1))
         for crossing in self.crossings:
-            x = crossing(x, pan, conditions, look.bands)
+            x = crossing(x, pan, conditions, inputs.bands)
         return x
 
 
@@ -45,7 +45,7 @@ class Pair(nn.Module):
     def __init__(self, width: int, *, swapped: bool) -> None:
         super().__init__()
         self.swapped = width // 2 if swapped else 0  # features
-        self.of_bands, self.of_pan = FourWays(width), FourWays(width)
+        self.of_bands, self.of_pan = FourDirectionSSD(width), FourDirectionSSD(width)
         self.film = Film(width)
 
     def forward(
@@ -63,7 +63,7 @@ class Crossing(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.scan = FourWays(width, context=True)
+        self.scan = FourDirectionSSD(width, context=True)
         self.shared = nn.Conv2d(width, width, 1)
         self.near = ReplicateConv2d(width, width)
         self.film = Film(width)

@@ -24,16 +24,16 @@ class AnyBandPanNet(AnyBandBase):
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.head = last_layer(width)
 
-    def sees(self, look: AnyBandInputs) -> Tensor:
+    def stem_input(self, inputs: AnyBandInputs) -> Tensor:
         # Pixels outside do not count: the mean of a flat image is flat up to its border.
         half = _MEAN_SIDE // 2
-        seen = F.pixel_shuffle(super().sees(look), SHUFFLE)
+        seen = F.pixel_shuffle(super().stem_input(inputs), SHUFFLE)
         low = F.avg_pool2d(seen, _MEAN_SIDE, 1, half, count_include_pad=False)
         return F.pixel_unshuffle(seen - low, SHUFFLE)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         for block in self.blocks:
-            x = block(x, conditions, look.bands)
+            x = block(x, conditions, inputs.bands)
         return x
 
 

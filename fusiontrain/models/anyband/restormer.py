@@ -25,9 +25,9 @@ class AnyBandRestormer(AnyBandBase):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(blocks))
         self.head = last_layer(width)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         for block in self.blocks:
-            x = block(x, conditions, look.bands)
+            x = block(x, conditions, inputs.bands)
         return x
 
 

@@ -22,7 +22,7 @@ LEAST = 0.5  # forgetting a token, in nepers
 _STEPS = (1e-2, 0.5)
 
 
-class FourWays(nn.Module):
+class FourDirectionSSD(nn.Module):
     """(S, width, H, W) -> the same; `context` of the same shape, if any, steers the scan."""
 
     def __init__(

@@ -44,7 +44,7 @@ def pad_replicate(image: Tensor) -> Tensor:
     return F.pad(image, (0, right, 0, down), mode="replicate")
 
 
-def on_planes(image: Tensor) -> Tensor | None:
+def polyphase_mask(image: Tensor) -> Tensor | None:
     """(1, 1, P, h', w'): 1 where planes hold the image's pixels, 0 where it was continued.
 
     None where all are pixels.

@@ -12,9 +12,9 @@ from fusiontrain.classical import PLAIN
 from fusiontrain.classical.images import MethodInputs, SceneStatistics
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.reference_toolbox import (
+    decimate,
     imresize_bicubic,
     mtf_filter,
-    pick,
     smooth_decimate,
 )
 from fusiontrain.metrics import d_lambda, d_lambda_k, d_s, ergas, q2n, sam, scc, uqi
@@ -66,7 +66,7 @@ def test_the_toolboxs_reduced_resolution(golden_scene, scene, methods):
     """Indices of fused crops, with and without the demonstration's cut, to 1e-9."""
     facts, ms, pan = golden_scene(scene)
     row = find_sensor(facts["sensor"])
-    low = pick(mtf_filter(ms[None], row.mtf_ms, 4)[0], 4)
+    low = decimate(mtf_filter(ms[None], row.mtf_ms, 4)[0], 4)
     frame = frame_of(low, imresize_bicubic(pan, 4), row)
     side = ms.shape[-1]
 

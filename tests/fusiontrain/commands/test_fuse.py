@@ -125,7 +125,11 @@ def test_windows_leave_no_seam(ratio, core):
 def test_statistics_by_windows_are_the_scenes(monkeypatch):
     """One streamed pass gives what one look at everything gives."""
     from fusiontrain.fusion import window_loop
-    from fusiontrain.imaging.injection import inject, moments, statistics
+    from fusiontrain.imaging.injection import (
+        injection_images,
+        injection_moments,
+        statistics_from_moments,
+    )
     from fusiontrain.imaging.pan_batch import PanBatch
 
     ms, pan = arrays(60, 50)
@@ -133,7 +137,7 @@ def test_statistics_by_windows_are_the_scenes(monkeypatch):
     batch = PanBatch(
         ms=ms[None], pan=pan[None], ratio=4, mtf=told.mtf[None], softness=told.softness[None]
     )
-    expected = statistics(moments(inject(batch)))
+    expected = statistics_from_moments(injection_moments(injection_images(batch)))
     whole = window_loop.scene_tiles
     monkeypatch.setattr(window_loop, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64))
 

@@ -7,7 +7,7 @@ from rasterio.transform import Affine
 
 from fusiontrain import pansharpen
 from fusiontrain.cli import main
-from fusiontrain.models.anyband.convolutional import AnyBand
+from fusiontrain.models.anyband.default_network import AnyBand
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 SIDE, RATIO = 1536, 4

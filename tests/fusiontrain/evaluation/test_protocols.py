@@ -8,7 +8,7 @@ import torch
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.protocols import classical, full, judge, mean_softness, reduced
 from fusiontrain.imaging.filters import blur, degrade
-from fusiontrain.imaging.shift_estimation import shifted
+from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.metrics import ergas
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import find_sensor
@@ -107,7 +107,7 @@ def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
     weights of them hang on the last digits.
     """
     still, moved = (
-        full(replace(scene(96, 96), pan=shifted(scene(96, 96).pan, shift)))
+        full(replace(scene(96, 96), pan=shift_image(scene(96, 96).pan, shift)))
         for shift in ((0.0, 0.0), (1.4, -0.8))
     )
     (method,) = classical(["GS"], registered=True)

@@ -9,7 +9,7 @@ from fusiontrain.evaluation.protocols import reduced
 from fusiontrain.fusion.sensor_model import estimate_sensor_model, measure_pair
 from fusiontrain.fusion.window_loop import fuse_scene
 from fusiontrain.imaging.filters import degrade, gain_to_sigma
-from fusiontrain.imaging.shift_estimation import STILL, estimate_shift, shifted
+from fusiontrain.imaging.shift_estimation import NO_SHIFT, estimate_shift, shift_image
 from fusiontrain.models.registry import build_model, find_model
 from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.scenes.scene import Scene
@@ -69,16 +69,18 @@ def test_waves_move_as_waves_do(shift):
 
     inner = (..., slice(16, -16), slice(16, -16))
 
-    assert torch.allclose(shifted(wave(0, 0), shift)[inner], wave(*shift)[inner], atol=0.02)
-    copied = shifted(wave(0, 0), (3.0, 0.0))
+    assert torch.allclose(shift_image(wave(0, 0), shift)[inner], wave(*shift)[inner], atol=0.02)
+    copied = shift_image(wave(0, 0), (3.0, 0.0))
     assert torch.allclose(copied[:, 16:-16], wave(0, 0)[:, 19:-13], atol=1e-12)
-    assert shifted(y, STILL) is y
+    assert shift_image(y, NO_SHIFT) is y
 
 
 @pytest.mark.parametrize("value", [0.0, 800.0])
 def test_a_flat_pair_stays_where_it_is(value):
     """Nothing can be seen; nothing breaks, nothing moves."""
-    assert STILL == estimate_shift(torch.full((4, 32, 32), value), torch.ones(1, 128, 128), 4, 2.0)
+    assert NO_SHIFT == estimate_shift(
+        torch.full((4, 32, 32), value), torch.ones(1, 128, 128), 4, 2.0
+    )
 
 
 def test_noise_alone_moves_little():
@@ -156,5 +158,7 @@ def test_registration_can_be_left_out(shared):
     entry = next(e for e in find_scenes([shared("data/real")]) if e.name == "GF2_ucgan_train1")
     scene = entry.load()
 
-    assert STILL == estimate_sensor_model(scene, sensor=None, softness=None, register=False).shift
+    assert (
+        NO_SHIFT == estimate_sensor_model(scene, sensor=None, softness=None, register=False).shift
+    )
     assert "registered by" in str(replace(estimate_sensor_model(scene, sensor=None, softness=None)))

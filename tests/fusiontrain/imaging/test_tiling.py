@@ -18,7 +18,7 @@ def test_cores_cover_every_pixel_once(height, width, side, halo, step):
     tiles = list(tile_scene(height, width, side=side, halo=halo, step=step))
 
     for tile in tiles:
-        core, read = tile.core, tile.seen
+        core, read = tile.core, tile.padded
         seen[core.top : core.bottom, core.left : core.right] += 1
         assert 0 <= read.top <= core.top < core.bottom <= read.bottom <= height
         assert 0 <= read.left <= core.left < core.right <= read.right <= width

@@ -190,12 +190,12 @@ def test_local_correlation_is_numpys(window):
 def test_reprojection_knows_what_the_sensor_saw(convention):
     """An image whose MTF-degraded self is the MS has no spectral distortion left."""
     from fusiontrain.imaging.filters import degrade
-    from fusiontrain.imaging.reference_toolbox import mtf_filter, pick
+    from fusiontrain.imaging.reference_toolbox import decimate, mtf_filter
 
     fused, _, _ = views(4, side=128)
     mtf = (0.34, 0.32, 0.3, 0.22)
     if convention == "toolbox":
-        ms = pick(mtf_filter(fused[None], mtf, 4), 4)[0]
+        ms = decimate(mtf_filter(fused[None], mtf, 4), 4)[0]
     else:
         ms = degrade(fused[None], torch.tensor([mtf], dtype=torch.float64), 4)[0]
 

@@ -8,7 +8,7 @@ import torch
 
 from fusiontrain.cli import main
 from fusiontrain.data.loader import IndexedShards, ShardSet
-from fusiontrain.imaging.injection import inject
+from fusiontrain.imaging.injection import injection_images
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.inputs import make_inputs
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -45,7 +45,7 @@ def test_it_learns(name):
     """
     torch.manual_seed(0)
     net, batch = build_model(name), batch_of()
-    images = inject(batch)
+    images = injection_images(batch)
     stats = make_inputs(batch).stats
     injected = images.up + stats.gain[..., None, None] * images.detail
     truth = injected + 0.5 * (batch.pan - images.pan_soft)

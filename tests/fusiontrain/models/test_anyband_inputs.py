@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from fusiontrain.imaging.filters import blur, gain_to_sigma, upsample
-from fusiontrain.imaging.injection import TINY, inject, moments, statistics
+from fusiontrain.imaging.injection import (
+    TINY,
+    injection_images,
+    injection_moments,
+    statistics_from_moments,
+)
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.inputs import make_inputs
 from fusiontrain.models.layers.polyphase import from_polyphase, softened, to_polyphase, upsampled
@@ -33,7 +38,7 @@ def batch_of(bands=4, h=8, w=6, ratio=4, size=1, phase="aligned", dtype=torch.fl
 
 def clear_statistics(batch):
     """Of whole images in float64, by the definitions of means and covariances."""
-    images = inject(batch)
+    images = injection_images(batch)
     up, low, soft = (x.double().flatten(2) for x in (images.up, images.pan_low, images.pan_soft))
     pan = batch.pan.double().flatten(2)
 
@@ -60,7 +65,7 @@ def clear_statistics(batch):
 
 def clear_images(batch, stats):
     """The nine images of each band as their definitions write them, (B, C, 9, H, W)."""
-    images = inject(batch)
+    images = injection_images(batch)
     mean, std, pan_mean, pan_std, gain, weights, dark = (
         getattr(stats, name)[..., None, None].to(batch.ms)
         for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain", "weights", "dark")
@@ -92,16 +97,18 @@ def test_what_is_seen_is_what_the_definitions_say(shape, told):
     batch = batch_of(*shape)
     if told:
         other = replace(batch, ms=batch.ms * 1.3 + 20, pan=batch.pan * 0.8)
-        batch = replace(batch, statistics=statistics(moments(inject(other))))
+        batch = replace(
+            batch, statistics=statistics_from_moments(injection_moments(injection_images(other)))
+        )
 
-    look = make_inputs(batch)
+    inputs = make_inputs(batch)
 
     B, C = batch.mtf.shape
-    shown = look.image(look.seen.flatten(1, 2)).reshape(B, C, 9, *batch.pan.shape[2:])
-    torch.testing.assert_close(shown, clear_images(batch, look.stats), rtol=1e-9, atol=1e-9)
+    shown = inputs.image(inputs.stem_images.flatten(1, 2)).reshape(B, C, 9, *batch.pan.shape[2:])
+    torch.testing.assert_close(shown, clear_images(batch, inputs.stats), rtol=1e-9, atol=1e-9)
     if not told:
         for name, value in clear_statistics(batch).items():
-            torch.testing.assert_close(getattr(look.stats, name), value, rtol=1e-6, atol=1e-5)
+            torch.testing.assert_close(getattr(inputs.stats, name), value, rtol=1e-6, atol=1e-5)
 
 
 def test_float32_keeps_its_digits():
@@ -115,9 +122,9 @@ def test_float32_keeps_its_digits():
     seen, expected = make_inputs(rounded), make_inputs(exact)
 
     for field in fields(expected.stats):
-        ours, theirs = (getattr(look.stats, field.name).double() for look in (seen, expected))
+        ours, theirs = (getattr(inputs.stats, field.name).double() for inputs in (seen, expected))
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4, msg=field.name)
-    error = (seen.seen.double() - expected.seen).square().mean().sqrt()
+    error = (seen.stem_images.double() - expected.stem_images).square().mean().sqrt()
     assert float(error) < 1e-3
 
 
@@ -167,11 +174,11 @@ def test_bands_in_turns_are_bands_at_once(bands, monkeypatch):
 def test_nodata_does_not_count():
     """Sums over a part are those of what is left; an MS pixel counts if all over it do."""
     batch = batch_of(3, 8, 6)
-    images = inject(batch)
+    images = injection_images(batch)
     valid = torch.zeros(32, 24, dtype=torch.bool)
     valid[3:29, :14] = True
 
-    found = moments(images, valid)
+    found = injection_moments(images, valid)
 
     up, soft = images.up[..., valid], images.pan_soft[..., valid]
     assert int(valid.sum()) == found.count

@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from fusiontrain.errors import ShapeError, UnknownModel
-from fusiontrain.imaging.injection import inject, moments, statistics
+from fusiontrain.imaging.injection import (
+    injection_images,
+    injection_moments,
+    statistics_from_moments,
+)
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import MODELS, build_model, find_model
 
@@ -54,8 +58,8 @@ def test_parameters_are_counted(name):
 def test_it_starts_as_the_blur_matched_injection(name):
     """Untrained, it is MTF-GLP-FS on a PAN of matched softness."""
     batch = double(batch_of(5))
-    images = inject(batch)
-    gain = statistics(moments(images)).gain[..., None, None]
+    images = injection_images(batch)
+    gain = statistics_from_moments(injection_moments(images)).gain[..., None, None]
 
     with torch.no_grad():
         fused = build_model(name).double()(batch)
@@ -80,7 +84,9 @@ def test_a_scene_cut_in_two_fuses_as_one(name, ratio):
     net, halo = stirred(name), MODELS[name].halo(ratio)
     cut = (-(-(halo + 12) // (4 * ratio))) * 4  # MS pixels; on the grid of 4 PAN pixels
     batch = double(batch_of(2, 4, 2 * cut, ratio))
-    batch = replace(batch, statistics=statistics(moments(inject(batch))))
+    batch = replace(
+        batch, statistics=statistics_from_moments(injection_moments(injection_images(batch)))
+    )
     at, far = cut * ratio, cut * ratio - halo
     halves = [
         replace(batch, ms=batch.ms[..., here], pan=batch.pan[..., fine])
@@ -147,7 +153,7 @@ def test_it_looks_no_further_than_it_says(name, axis):
     entry = MODELS[name]
     side = 2 * (entry.reach // 4) + 20
     batch = double(batch_of(2, *((side, 6) if axis == 0 else (6, side))))
-    stats = statistics(moments(inject(batch)))
+    stats = statistics_from_moments(injection_moments(injection_images(batch)))
     batch = replace(
         batch,
         mtf=torch.full_like(batch.mtf, 0.05),
@@ -203,7 +209,7 @@ def test_the_injection_moves_nothing(ratio):
     """A PAN that rises evenly has no detail: blur, decimation and interpolation share a phase."""
     batch = double(batch_of(2, 32, 32, ratio))
     ramp = torch.arange(32 * ratio, dtype=torch.float64)
-    images = inject(replace(batch, pan=(ramp[:, None] + 2 * ramp).expand(1, 1, -1, -1)))
+    images = injection_images(replace(batch, pan=(ramp[:, None] + 2 * ramp).expand(1, 1, -1, -1)))
 
     inner = slice(10 * ratio, -10 * ratio)
     assert float(images.detail[..., inner, inner].abs().max()) < 0.02

@@ -10,7 +10,7 @@ from fusiontrain.errors import ShapeError
 from fusiontrain.fusion.window_loop import CORE
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from fusiontrain.models.registry import MODELS, OVERLAP, build_model
+from fusiontrain.models.registry import MODELS, WHOLE_IMAGE_HALO, build_model
 from fusiontrain.training.losses import relative_l1
 from tests.support.paths import ROOT
 
@@ -175,9 +175,9 @@ def test_freeze_tuning_names_real_parameters(entry):
         net = entry.build(**entry.sizes)
     sizes = {n: p.numel() for n, p in net.named_parameters()}
 
-    for beginning in entry.tuned_when_frozen:
+    for beginning in entry.freeze_tuning_prefixes:
         assert any(n.startswith(beginning) for n in sizes), beginning
-    tuned = sum(size for n, size in sizes.items() if n.startswith(entry.tuned_when_frozen))
+    tuned = sum(size for n, size in sizes.items() if n.startswith(entry.freeze_tuning_prefixes))
     assert 0 < tuned < sum(sizes.values()) / 2
 
 
@@ -252,7 +252,7 @@ def test_networks_without_a_reach_look_at_everything(model):
     small(model).double()(batch)[0, 0, -1, -1].backward()
 
     assert float(batch.pan.grad[0, 0, 0, 0].abs()) > 0
-    assert MODELS[model].halo(4) >= OVERLAP
+    assert MODELS[model].halo(4) >= WHOLE_IMAGE_HALO
 
 
 def test_windows_start_on_the_networks_own_grid():

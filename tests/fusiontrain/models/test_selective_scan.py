@@ -8,7 +8,7 @@ import torch
 
 from fusiontrain.models.layers import selective_scan as scan
 from fusiontrain.models.layers import ssd as ssd_module
-from fusiontrain.models.layers.four_direction_ssd import FourWays
+from fusiontrain.models.layers.four_direction_ssd import FourDirectionSSD
 from fusiontrain.models.layers.selective_scan import plain_scan, selective_scan
 from fusiontrain.models.layers.ssd import CHUNK, plain_ssd, ssd
 
@@ -173,7 +173,7 @@ def test_bfloat16_sums_decays_in_float32():
 def test_four_ways_look_four_ways(axis, turn):
     """With one direction's features alone, a pixel depends on those before it on its own line."""
     torch.manual_seed(0)
-    net = FourWays(8, states=2).double()
+    net = FourDirectionSSD(8, states=2).double()
     way = (2 if axis == 2 else 0) + turn  # rows, backwards, columns, backwards
     with torch.no_grad():
         net.near.weight.zero_()

@@ -62,11 +62,11 @@ def test_tuning_learns_the_pair_and_leaves_the_network_alone(net, mode):
     assert all(torch.equal(before[name], value) for name, value in net.named_parameters())
     moved = {n for n, value in tuned.named_parameters() if not torch.equal(before[n], value)}
     if mode == "freeze":
-        assert {n for n in before if n.startswith(entry.tuned_when_frozen)} == moved
+        assert {n for n in before if n.startswith(entry.freeze_tuning_prefixes)} == moved
         assert 0 < len(moved) < len(before)
     else:
         # FiLM is linear in what begins at zero: some moves only once the head has.
-        assert {n for n in before if not n.startswith(entry.tuned_when_frozen)} <= moved
+        assert {n for n in before if not n.startswith(entry.freeze_tuning_prefixes)} <= moved
 
 
 def test_the_same_tuning_gives_the_same_network(net):

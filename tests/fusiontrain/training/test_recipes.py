@@ -126,7 +126,7 @@ def test_freeze_tuning_on_shards_moves_what_the_entry_names(pretrained, small_bu
     before = load_checkpoint(pretrained)[0].state_dict()
     net, info = load_checkpoint(out / "model.safetensors")
     moved = {n for n, value in net.named_parameters() if not torch.equal(value, before[n])}
-    named = MODELS["anyband"].tuned_when_frozen
+    named = MODELS["anyband"].freeze_tuning_prefixes
     assert {n for n in before if n.startswith(named)} == moved
     assert 64 == len(info.training["config"]["initial"])
 

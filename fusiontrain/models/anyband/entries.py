@@ -1,6 +1,6 @@
 """The any-band networks: rows of the registry."""
 
-from fusiontrain.models.anyband.convolutional import AnyBand
+from fusiontrain.models.anyband.default_network import AnyBand
 from fusiontrain.models.anyband.fusionmamba import AnyBandFusionMamba
 from fusiontrain.models.anyband.gppnn import AnyBandGPPNN
 from fusiontrain.models.anyband.lagconv import AnyBandLAGConv
@@ -13,7 +13,7 @@ from fusiontrain.models.model_entry import ModelEntry
 _PARTS_OF_PANMAMBA = (("alone", 0), ("swaps", 0), ("crossings", 0), ("crossings", 1))
 
 # Freeze-tuning trains the last layer and what scales features: FiLM is these networks' norm.
-ANY_BAND_ROWS = (
+ANY_BAND_ENTRIES = (
     ModelEntry(
         name="anyband",
         family="cnn",
@@ -23,7 +23,7 @@ ANY_BAND_ROWS = (
         flops=42_936,
         multiple_of=4,
         reach=120,
-        tuned_when_frozen=(
+        freeze_tuning_prefixes=(
             "head",
             "trust",
             "condition",
@@ -40,7 +40,12 @@ ANY_BAND_ROWS = (
         flops=14_910,
         multiple_of=4,
         reach=104,
-        tuned_when_frozen=("head", "trust", "condition", *(f"blocks.{i}.film" for i in range(2))),
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(2)),
+        ),
         paper="panprior's own: anyband, narrower and half as deep",
     ),
     ModelEntry(
@@ -52,7 +57,12 @@ ANY_BAND_ROWS = (
         flops=42_936,
         multiple_of=4,
         reach=120,
-        tuned_when_frozen=("head", "trust", "condition", *(f"blocks.{i}.film" for i in range(4))),
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(4)),
+        ),
         paper="after Yang et al. 2017, doi:10.1109/ICCV.2017.193; FusionNet, see its row",
     ),
     ModelEntry(
@@ -64,7 +74,12 @@ ANY_BAND_ROWS = (
         flops=53_952,
         multiple_of=4,
         reach=120,
-        tuned_when_frozen=("head", "trust", "condition", *(f"blocks.{i}.film" for i in range(4))),
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(4)),
+        ),
         paper="after Jin et al. 2022, doi:10.1609/aaai.v36i1.19996",
     ),
     ModelEntry(
@@ -76,7 +91,7 @@ ANY_BAND_ROWS = (
         flops=39_396,
         multiple_of=4,
         reach=120,
-        tuned_when_frozen=(
+        freeze_tuning_prefixes=(
             "head",
             "trust",
             "condition",
@@ -94,7 +109,12 @@ ANY_BAND_ROWS = (
         flops=44_396,
         multiple_of=4,
         reach=120,
-        tuned_when_frozen=("head", "trust", "condition", *(f"blocks.{i}.film" for i in range(4))),
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(4)),
+        ),
         paper="after Zamir et al. 2022, doi:10.1109/CVPR52688.2022.00564",
     ),
     ModelEntry(
@@ -106,7 +126,7 @@ ANY_BAND_ROWS = (
         flops=48_862,
         multiple_of=4,
         reach=124,  # beyond it a scan has forgotten all but a hundred-millionth
-        tuned_when_frozen=(
+        freeze_tuning_prefixes=(
             "head",
             "trust",
             "condition",
@@ -123,7 +143,12 @@ ANY_BAND_ROWS = (
         flops=41_774,
         multiple_of=4,
         reach=128,  # beyond it a scan has forgotten all but a hundred-millionth
-        tuned_when_frozen=("head", "trust", "condition", *(f"stages.{i}.film" for i in range(2))),
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"stages.{i}.film" for i in range(2)),
+        ),
         paper="after Peng et al. 2024, doi:10.1109/TGRS.2024.3496073; arXiv:2404.07932",
     ),
     ModelEntry(
@@ -135,7 +160,7 @@ ANY_BAND_ROWS = (
         flops=45_300,
         multiple_of=4,
         reach=224,
-        tuned_when_frozen=("layers.3.", "trust", "condition"),
+        freeze_tuning_prefixes=("layers.3.", "trust", "condition"),
         paper="after Xu et al. 2021, doi:10.1109/CVPR46437.2021.00142",
     ),
 )

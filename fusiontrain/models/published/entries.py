@@ -37,7 +37,7 @@ _NORMS_OF_FUSIONMAMBA = tuple(
     f"{stage}.{part}.{i}.norm" for stage in _STAGES for part in ("alone", "crossed") for i in (0, 1)
 )
 
-PUBLISHED_ROWS = (
+PUBLISHED_ENTRIES = (
     ModelEntry(
         name="pnn",
         family="cnn",
@@ -47,7 +47,7 @@ PUBLISHED_ROWS = (
         published="104 k, 8 bands",
         flops=246_678,
         reach=25,
-        tuned_when_frozen=("head",),
+        freeze_tuning_prefixes=("head",),
         paper="Masi et al. 2016, doi:10.3390/rs8070594",
     ),
     ModelEntry(
@@ -59,7 +59,7 @@ PUBLISHED_ROWS = (
         published="78-83 k, 8 bands",
         flops=157_940,
         reach=23,
-        tuned_when_frozen=("head", "enlarge"),
+        freeze_tuning_prefixes=("head", "enlarge"),
         paper="Yang et al. 2017, doi:10.1109/ICCV.2017.193",
     ),
     ModelEntry(
@@ -71,7 +71,7 @@ PUBLISHED_ROWS = (
         published="229 k, 8 bands",
         flops=456_708,
         reach=29,
-        tuned_when_frozen=("deep_head", "shallow_head"),
+        freeze_tuning_prefixes=("deep_head", "shallow_head"),
         paper="Yuan et al. 2018, doi:10.1109/JSTARS.2018.2794888",
     ),
     ModelEntry(
@@ -83,7 +83,7 @@ PUBLISHED_ROWS = (
         published="76-79 k, 4 and 8 bands",
         flops=156_852,
         reach=27,
-        tuned_when_frozen=("head",),
+        freeze_tuning_prefixes=("head",),
         paper="Deng et al. 2021, doi:10.1109/TGRS.2020.3031366",
     ),
     ModelEntry(
@@ -95,7 +95,7 @@ PUBLISHED_ROWS = (
         published="54-150 k, 8 bands",
         flops=256_673,
         reach=None,  # its biases see the image's mean
-        tuned_when_frozen=("head",),
+        freeze_tuning_prefixes=("head",),
         paper="Jin et al. 2022, doi:10.1609/aaai.v36i1.19996",
     ),
     ModelEntry(
@@ -108,7 +108,7 @@ PUBLISHED_ROWS = (
         flops=364_282,
         multiple_of=16,
         reach=95,
-        tuned_when_frozen=("head", *_NORMS_OF_PANFORMER),
+        freeze_tuning_prefixes=("head", *_NORMS_OF_PANFORMER),
         paper="Zhou et al. 2022, doi:10.48550/arXiv.2203.02916",
     ),
     ModelEntry(
@@ -128,7 +128,7 @@ PUBLISHED_ROWS = (
         flops=135_450,
         multiple_of=32,
         reach=415,
-        tuned_when_frozen=("head", "norm", *_NORMS_OF_SWINIR),
+        freeze_tuning_prefixes=("head", "norm", *_NORMS_OF_SWINIR),
         paper="Liang et al. 2021, doi:10.1109/ICCVW54120.2021.00210",
     ),
     ModelEntry(
@@ -147,7 +147,7 @@ PUBLISHED_ROWS = (
         published="480 k, 4 bands",
         flops=905_178,
         reach=None,  # scans, and means of the image
-        tuned_when_frozen=("head", *_NORMS_OF_PANMAMBA),
+        freeze_tuning_prefixes=("head", *_NORMS_OF_PANMAMBA),
         paper="He et al. 2025, doi:10.1016/j.inffus.2024.102779; arXiv:2402.12192",
     ),
     ModelEntry(
@@ -159,7 +159,7 @@ PUBLISHED_ROWS = (
         flops=403_316,
         multiple_of=4,
         reach=None,  # scans
-        tuned_when_frozen=("head", *_NORMS_OF_FUSIONMAMBA),
+        freeze_tuning_prefixes=("head", *_NORMS_OF_FUSIONMAMBA),
         paper="Peng et al. 2024, doi:10.1109/TGRS.2024.3496073; arXiv:2404.07932",
     ),
     ModelEntry(
@@ -171,7 +171,7 @@ PUBLISHED_ROWS = (
         published="120 k, 4 bands",
         flops=171_306,
         reach=239,
-        tuned_when_frozen=("layers.7.",),
+        freeze_tuning_prefixes=("layers.7.",),
         paper="Xu et al. 2021, doi:10.1109/CVPR46437.2021.00142",
     ),
 )

@@ -33,8 +33,8 @@ class AnyBand(AnyBandBase):
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.head = last_layer(width)
 
-    def body(self, x: Tensor, conditions: Tensor, look: AnyBandInputs) -> Tensor:
-        C = look.batch.ms.shape[1]
+    def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
+        C = inputs.batch.ms.shape[1]
         for block in self.blocks:
             x = block(x, conditions, C)
         return x
