@@ -30,14 +30,13 @@ from variants import VARIANTS, Variant
 from fusiontrain.data.loader import IndexedShards, ShardSet, batches
 from fusiontrain.data.shard_location import find_set
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.protocols import BORDER, Case, mean_softness, reduced
-from fusiontrain.fusion.sensor_model import measure_softness
+from fusiontrain.evaluation.loaded_scenes import SceneLoader, mean_softness
+from fusiontrain.evaluation.protocols import BORDER, Case, reduced
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.metrics import ergas, q2n, sam
 from fusiontrain.models.anyband.default_network import AnyBand
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
-from shards.sensors import GENERIC
 
 BATCH, RATE, WARM, FALL, AVERAGE = 8, 2e-3, 50, 0.3, 0.995
 HELD_TILES = 24
@@ -140,15 +139,14 @@ def read_cases(paths: Sequence[Path]) -> list[Case]:
 
 def told_softness(entries: Sequence[SceneEntry]) -> dict[str, float]:
     """Sensor -> the mean of what its real pairs show."""
-    seen = []
+    loader = SceneLoader()
+    scenes = []
     for entry in entries:
         try:
-            scene = entry.load()
-            if scene.gt is None and scene.sensor.name != GENERIC.name:
-                seen.append((scene.sensor, measure_softness(scene)))
+            scenes.append(loader.load(entry))
         except SceneError:
-            continue  # said when it is judged
-    return mean_softness(seen)
+            continue  # reported when its case is made
+    return mean_softness(scenes)
 
 
 def case_of(entry: SceneEntry, told: Mapping[str, float]) -> Case:

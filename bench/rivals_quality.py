@@ -20,7 +20,9 @@ from record import command_line, record
 from rivals_fuse import LIBRARIES, OURS, Failed, Program, measure, rivals, write
 from torch import Tensor
 
-from fusiontrain.evaluation.protocols import BETTER_HIGH, Case, Contender, classical, full, judge
+from fusiontrain.evaluation.contenders import Contender, classical, score
+from fusiontrain.evaluation.protocols import Case, full
+from fusiontrain.evaluation.score_image import BETTER_HIGH
 from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import PanpriorError
 
@@ -58,7 +60,7 @@ def quality(args: argparse.Namespace, room: Path) -> None:
         from fusiontrain.evaluation.contenders import load_networks
 
         (one,) = load_networks([args.weights])
-        contenders.append(Contender(name=NETWORK, fuse=one.contender.fuse))
+        contenders.append(Contender(name=NETWORK, fuse=one.fuse))
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # (scene, protocol)
     entries = find_scenes([args.scenes])
     softness = told_softness(entries)
@@ -85,7 +87,7 @@ def _judged(
     rows = {}
     for one in contenders:
         try:
-            (result,) = judge(case, [one])
+            (result,) = score(case, [one])
         except (Failed, PanpriorError) as error:
             print(f"left out: {case.name}, {case.protocol}, {one.name}: {error}", flush=True)
             continue

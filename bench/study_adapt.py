@@ -16,7 +16,8 @@ from typing import Any
 from ablate import save
 
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.protocols import Case, judge, network, reduced
+from fusiontrain.evaluation.contenders import network, score
+from fusiontrain.evaluation.protocols import Case, reduced
 from fusiontrain.fusion.make_fuser import AdaptationBudget, Fuser, FusionOptions, make_fuser
 from fusiontrain.fusion.sensor_model import estimate_sensor_model
 from fusiontrain.scenes.discovery import find_scenes
@@ -68,7 +69,7 @@ def _one_level_down(fuser: Fuser, scene: Scene) -> dict[str, Any]:
 
 def _ergas(fuser: Fuser, case: Case) -> float:
     assert fuser.net is not None
-    (result,) = judge(case, [network(fuser.net, fuser.halo_of)])
+    (result,) = score(case, [network(fuser.net, fuser.halo_of)])
     return result.indices["ERGAS"]
 
 

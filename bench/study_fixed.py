@@ -16,8 +16,9 @@ from study_bar import HEAD, bar_of, row_of
 from torch import Tensor, nn
 
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.contenders import network, score
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
-from fusiontrain.evaluation.protocols import Case, full, judge, network
+from fusiontrain.evaluation.protocols import Case, full
 from fusiontrain.fusion.sensor_model import estimate_sensor_model
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
@@ -191,7 +192,7 @@ def _dial(entries: Sequence[SceneEntry], contender: object) -> dict[str, Figures
         settings["auto, the MTF too (fuse)"] = replace(case, sensor_model=told)
         settings |= {f"{value:.1f}": _told(case, value) for value in DIAL}
         for name, chosen in settings.items():
-            (result,) = judge(chosen, [contender])
+            (result,) = score(chosen, [contender])
             if all(map(math.isfinite, result.indices.values())):
                 found.setdefault(name, {})[case.name] = result.indices
     return found

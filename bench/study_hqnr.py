@@ -20,7 +20,8 @@ from torch import Tensor
 
 from fusiontrain.classical import METHODS
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.protocols import BLOCK, Case, Contender, classical, full, judge, network
+from fusiontrain.evaluation.contenders import Contender, classical, network, score
+from fusiontrain.evaluation.protocols import BLOCK, Case, full
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import find_model
@@ -89,13 +90,13 @@ def _one_level_down(case: Case, contender: Contender) -> Figures:
         truth=None,
     )
     contenders = [contender, *classical(list(METHODS))]
-    found = {one.method: one.indices for one in judge(blind, contenders)}
+    found = {one.method: one.indices for one in score(blind, contenders)}
     return {TRUTH: _indices(blind, truth[:, :h, :w])} | found
 
 
 @torch.inference_mode()
 def _indices(case: Case, fused: Tensor) -> dict[str, float]:
-    (result,) = judge(case, [Contender(name=TRUTH, fuse=lambda _: fused)])
+    (result,) = score(case, [Contender(name=TRUTH, fuse=lambda _: fused)])
     return result.indices
 
 

@@ -16,9 +16,8 @@ from ablate import save
 from fusiontrain.classical import METHODS
 from fusiontrain.data.shard_file import ShardRef, read_sample
 from fusiontrain.evaluation.best_classical import PLAIN_AND_SOFT, best_classical_baseline
-from fusiontrain.evaluation.contenders import load_networks
-from fusiontrain.evaluation.protocols import Contender, classical, judge
-from fusiontrain.evaluation.simulated_cases import case_of_sample
+from fusiontrain.evaluation.contenders import Contender, classical, load_networks, score
+from fusiontrain.evaluation.protocols import simulated
 from fusiontrain.evaluation.tables import Row
 from shards.manifest import NAME, Manifest
 from shards.sensors import find_sensor
@@ -43,7 +42,7 @@ def sensors(args: argparse.Namespace) -> str:
     folder = args.work / "sensors"
     folder.mkdir(parents=True, exist_ok=True)
     (own,) = load_networks([args.weights])
-    contenders = [*classical(list(METHODS)), own.contender]
+    contenders = [*classical(list(METHODS)), own]
     for name in SENSORS:
         path = folder / f"{name}.json"
         if path.exists() or args.table or (args.only and name not in args.only):
@@ -80,10 +79,10 @@ def _judged(
     for shard in manifest.shards:
         listed = ShardRef(folder=build, manifest=manifest, row=shard)
         for number in range(shard.samples):
-            case = case_of_sample(read_sample(listed, number), f"{sensor} {len(rows)}")
+            case = simulated(read_sample(listed, number), f"{sensor} {len(rows)}")
             rows += [
                 {"scene": case.name, "sensor": sensor, "method": one.method, "indices": one.indices}
-                for one in judge(case, contenders)
+                for one in score(case, contenders)
             ]
     return rows
 

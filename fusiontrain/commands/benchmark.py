@@ -1,7 +1,6 @@
-"""Classical methods and networks on scenes of any format: numbers, tables and a page."""
+"""Classical methods and networks on scenes of any format: scores, tables and a page."""
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,33 +13,36 @@ from rich.progress import Progress
 
 from fusiontrain.classical import METHODS, PLAIN
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.best_classical import as_text as bar_as_text
+from fusiontrain.evaluation.best_classical import as_text as baseline_as_text
 from fusiontrain.evaluation.best_classical import best_classical_baseline
-from fusiontrain.evaluation.contenders import load_networks
-from fusiontrain.evaluation.protocols import (
-    BETTER_HIGH,
-    Case,
+from fusiontrain.evaluation.contenders import (
     Contender,
+    NetworkContender,
     classical,
-    full,
-    judge,
-    mean_softness,
-    reduced,
+    load_networks,
+    score,
 )
+from fusiontrain.evaluation.loaded_scenes import (
+    LoadedScene,
+    SceneLoader,
+    by_sensor,
+    mean_softness,
+)
+from fusiontrain.evaluation.protocols import Case, full, reduced
+from fusiontrain.evaluation.published_scores import read_published
 from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
-from fusiontrain.evaluation.tables import PROTOCOLS, Row, as_text, sensor_tables
-from fusiontrain.fusion.sensor_model import measure_softness
+from fusiontrain.evaluation.score_image import BETTER_HIGH
+from fusiontrain.evaluation.tables import as_text, sensor_tables
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.training.one_shot import OneShot
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.errors import PanpriorError
-from shards.sensors import GENERIC, Sensor, find_sensor
+from shards.sensors import find_sensor
 
 SIDE = 256  # PAN pixels of a picture: the page holds one for every method, scene and protocol
 LEAST_PICTURE, MOST_PICTURE = 16, 4096
-_ABOUT_A_ROW = ("scene", "sensor", "protocol", "method", "source")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,90 +84,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check_options(args)
-    same_sensor_scenes: dict[str, list[SceneEntry]] = {}  # filled while looking
-    contenders, facts = _contenders(args, same_sensor_scenes)
+    classical_contenders = _classical(args.methods, registered=args.registered)
+    networks = list(load_networks(args.weights))
+    if args.one_shot and not networks:
+        raise SceneError("--one-shot tunes a network: give --weights too")
+    if not (classical_contenders or networks):
+        raise SceneError("nothing to score: give --weights, or --methods other than none")
     published = [] if args.published is None else read_published(args.published)
     entries = _entries(args.scenes, args.pan, args.ms, args.sensor)
-    args.out.mkdir(parents=True, exist_ok=True)  # before the work, lest it be for nothing
-    board = BenchmarkResults(
-        folder=args.out, title="panprior: benchmark", facts=facts, side=args.picture_side
-    )
+    args.out.mkdir(parents=True, exist_ok=True)  # early, so that a bad path fails fast
+    results = BenchmarkResults(folder=args.out, title="panprior: benchmark", side=args.picture_side)
+    results.facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"
     protocols = ("reduced", "full") if args.protocol == "both" else (args.protocol,)
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("looking", total=len(entries))
-        seen: list[tuple[Sensor, float]] = []
-        for entry in entries:
-            looked = _look(entry, board, bar.console)
-            # Unknown sensors are not one sensor.
-            if looked is not None and looked[0] is not GENERIC:
-                same_sensor_scenes.setdefault(looked[0].name, []).append(entry)
-                seen += [(looked[0], looked[1])] if looked[1] is not None else []
+        task = bar.add_task("reading scenes", total=len(entries))
+        scenes = []
+        for loaded in _load(entries, results):
+            if loaded is not None:
+                bar.console.print(loaded.summary, highlight=False)
+                scenes.append(loaded)
             bar.advance(task)
-        softness = mean_softness(seen)
-        task = bar.add_task("judging", total=len(entries) * len(protocols) * len(contenders))
-        for entry in entries:
-            for case in _cases(entry, protocols, args.convention, softness, board):
+        contenders = [*classical_contenders, *_with_one_shot(networks, args, scenes, results)]
+        softness = mean_softness(scenes)
+        task = bar.add_task("scoring", total=len(scenes) * len(protocols) * len(contenders))
+        for loaded in scenes:
+            for case in _cases(loaded, protocols, _phase(args.convention), softness, results):
                 bar.update(task, description=f"{case.name}, {case.protocol}")
-                _judge(case, contenders, board, lambda: bar.advance(task))
-                board.write_results()
-    if not board.views:
-        raise SceneError("no scene could be judged: " + board.left_out[0].reason)
-    board.publish(published)
-    paths = board.write()
-    for table in sensor_tables(board.rows, better_high=BETTER_HIGH):
-        print(f"\n{as_text(table)}")
-    print(f"\n{bar_as_text(best_classical_baseline(board.rows))}".rstrip())
-    for one in board.left_out:
-        print(f"fusiontrain: left out {one.scene}, {one.protocol}: {one.reason}")
-    print(f"fusiontrain: wrote {', '.join(map(str, paths))}")
+                _score(case, contenders, results, lambda: bar.advance(task))
+                results.write_results()
+    if not results.views:
+        raise SceneError("no scene could be scored: " + results.left_out[0].reason)
+    results.publish(published)
+    _print(results, results.write())
     return 0
 
 
-def read_published(path: Path) -> list[Row]:
-    """Rows of a CSV: scene, sensor, protocol, method, source, and a column for each index.
-
-    Raises: SceneError naming the line and what is wrong with it.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file, restkey=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SceneError(f"cannot read {path}: {error}") from error
-    rows = []
-    for number, line in enumerate(lines, 2):
-        if missing := [name for name in _ABOUT_A_ROW if not line.get(name)]:
-            raise SceneError(f"{path}, line {number}: expected a value for {', '.join(missing)}")
-        if "" in line:
-            raise SceneError(f"{path}, line {number}: more values than the heading has columns")
-        if line["protocol"] not in PROTOCOLS:
-            raise SceneError(
-                f"{path}, line {number}: protocol is {' or '.join(PROTOCOLS)}; "
-                f"got {line['protocol']!r}"
-            )
-        indices = {}
-        for name, text in line.items():
-            if name not in _ABOUT_A_ROW and text:
-                try:
-                    indices[name] = float(text)
-                except (TypeError, ValueError):
-                    raise SceneError(
-                        f"{path}, line {number}: {name} must be a number; got {text!r}"
-                    ) from None
-        scene, sensor, protocol, method, source = (line[name] for name in _ABOUT_A_ROW)
-        rows.append(
-            Row(
-                scene=scene,
-                sensor=sensor,
-                protocol=protocol,
-                method=method,
-                indices=indices,
-                origin=source,
-            )
-        )
-    named = [(row.scene, row.protocol, row.method) for row in rows]
-    if twice := {name for name in named if named.count(name) > 1}:
-        raise SceneError(f"{path}: more than one row for {', '.join(min(twice))}")
-    return rows
+def _print(results: BenchmarkResults, paths: Sequence[Path]) -> None:
+    for table in sensor_tables(results.rows, better_high=BETTER_HIGH):
+        print(f"\n{as_text(table)}")
+    print(f"\n{baseline_as_text(best_classical_baseline(results.rows))}".rstrip())
+    for one in results.left_out:
+        print(f"fusiontrain: left out {one.scene}, {one.protocol}: {one.reason}")
+    print(f"fusiontrain: wrote {', '.join(map(str, paths))}")
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -179,66 +139,64 @@ def _check_options(args: argparse.Namespace) -> None:
         raise SceneError("--one-shot names a mode twice")
 
 
-def _judge(
+def _score(
     case: Case,
     contenders: Sequence[Contender],
-    board: BenchmarkResults,
+    results: BenchmarkResults,
     advance: Callable[[], None],
 ) -> None:
     """Every contender; one that fails on this case is left out of it, with its reason."""
-    sheet = board.open(case)
+    recorder = results.record(case)
     for contender in contenders:
-        reason = "no other scene of its sensor can teach"
+        reason = "no other scene of its sensor to tune on"
         try:
-            for result in judge(case, [contender]):
-                sheet.add(result)
+            for result in score(case, [contender]):
+                recorder.add(result)
                 reason = ""
         except PanpriorError as error:
             reason = str(error)
         if reason:
-            named = f"{case.protocol}, {contender.name}"
-            board.left_out.append(LeftOut(scene=case.name, protocol=named, reason=reason))
+            protocol = f"{case.protocol}, {contender.name}"
+            results.left_out.append(LeftOut(scene=case.name, protocol=protocol, reason=reason))
         advance()
-    if sheet.indices:
-        sheet.close()
+    if recorder.indices:
+        recorder.close()
 
 
-def _contenders(
-    args: argparse.Namespace, same_sensor_scenes: dict[str, list[SceneEntry]]
-) -> tuple[list[Contender], dict[str, str]]:
-    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(args.methods)
+def _classical(methods: str, *, registered: bool) -> list[Contender]:
+    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(methods)
     if names is None:
-        names = [name.strip() for name in args.methods.split(",") if name.strip()]
+        names = [name.strip() for name in methods.split(",") if name.strip()]
         if len(set(names)) < len(names):
-            raise SceneError(f"--methods names one twice: {args.methods}")
-    contenders = classical(names)
-    if args.registered:
-        contenders += classical(names, registered=True)
-    facts = {"versions": f"panprior {version('panprior')}, torch {torch.__version__}"}
-    if args.one_shot and not args.weights:
-        raise SceneError("--one-shot tunes a network: give --weights too")
-    for one in load_networks(args.weights):
-        contenders.append(one.contender)
-        facts[one.name] = one.fact
+            raise SceneError(f"--methods names one twice: {methods}")
+    return classical(names) + (classical(names, registered=True) if registered else [])
+
+
+def _with_one_shot(
+    networks: Sequence[NetworkContender],
+    args: argparse.Namespace,
+    scenes: Sequence[LoadedScene],
+    results: BenchmarkResults,
+) -> Iterator[Contender]:
+    """Each network as it is, then tuned in each mode; what they are is noted in the results."""
+    for network in networks:
+        results.facts[network.name] = network.description
+        yield network
         for mode in args.one_shot:
-            tuned = f"{one.name} one-shot {mode}"
-            phase = _phase(args.convention)
-            config = replace(ONE_SHOT[mode](), model=one.entry.name, max_steps=args.tune_steps)
-            shot = OneShot(
-                one.net,
-                one.entry,
-                config=config,
-                same_sensor_scenes=same_sensor_scenes,
-                convention=phase,
-            )
-            contenders.append(Contender(name=tuned, fuse=shot))
-            facts[tuned] = (
+            name = f"{network.name} one-shot {mode}"
+            config = replace(ONE_SHOT[mode](), model=network.entry.name, max_steps=args.tune_steps)
+            results.facts[name] = (
                 f"the same, {mode}-tuned for {config.max_steps} steps on one other scene of the "
                 "sensor, the next by name that shares no pixel"
             )
-    if not contenders:
-        raise SceneError("nothing to judge: give --weights, or --methods other than none")
-    return contenders, facts
+            tune = OneShot(
+                network.net,
+                network.entry,
+                config=config,
+                same_sensor_scenes=by_sensor(scenes),
+                convention=_phase(args.convention),
+            )
+            yield Contender(name=name, fuse=tune)
 
 
 def _entries(
@@ -251,30 +209,21 @@ def _entries(
         row = None if sensor is None else find_sensor(sensor)
         load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row)
         if any(entry.name == ms[0].stem for entry in found):
-            raise SceneError(f"two scenes are named {ms[0].stem}; judge the pair by itself")
+            raise SceneError(f"two scenes are named {ms[0].stem}; score the pair by itself")
         found.append(SceneEntry(name=ms[0].stem, load=load, pan=pan, ms=tuple(ms)))
     return found
 
 
-def _look(
-    entry: SceneEntry, board: BenchmarkResults, console: Console
-) -> tuple[Sensor, float | None] | None:
-    """What the scene is, said aloud; its sensor, and its softness if it is a real pair."""
-    try:
-        scene = entry.load()
-    except SceneError as error:
-        board.left_out.append(LeftOut(scene=entry.name, protocol="any", reason=str(error)))
-        return None
-    about = f"{scene.sensor.name}, {scene.bands} bands, ratio {scene.ratio}, {scene.bits} bits"
-    measured = None
-    if scene.gt is None:
+def _load(entries: Sequence[SceneEntry], results: BenchmarkResults) -> Iterator[LoadedScene | None]:
+    """Each scene; None for one that cannot be read, which is left out with its reason."""
+    loader = SceneLoader()
+    for entry in entries:
         try:
-            measured = measure_softness(scene)
-            about += f", softness {measured:.2f}"
+            yield loader.load(entry)
         except SceneError as error:
-            about += f", softness unknown: {error}"
-    console.print(f"{scene.name}: {about}", highlight=False)
-    return scene.sensor, measured
+            left_out = LeftOut(scene=entry.name, protocol="any", reason=str(error))
+            results.left_out.append(left_out)
+            yield None
 
 
 def _phase(convention: str) -> GridPhase | None:
@@ -284,24 +233,22 @@ def _phase(convention: str) -> GridPhase | None:
 
 
 def _cases(
-    entry: SceneEntry,
+    loaded: LoadedScene,
     protocols: Sequence[str],
-    convention: str,
+    convention: GridPhase | None,
     softness: dict[str, float],
-    board: BenchmarkResults,
+    results: BenchmarkResults,
 ) -> Iterator[Case]:
-    """The scene under each protocol that can judge it; the others are left out, with a reason."""
-    phase = _phase(convention)
-    try:
-        scene = entry.load()
-    except SceneError:
-        return  # already said
+    """The scene under each protocol that it is fit for; the others are left out, with a reason."""
+    scene = loaded.entry.load()
     for protocol in protocols:
         try:
             if protocol == "full":
-                yield full(scene, convention=phase)
+                yield full(scene, convention=convention, pair=loaded.pair)
             else:
-                told = softness.get(scene.sensor.name) if scene.gt is not None else None
-                yield reduced(scene, softness=told, convention=phase)
+                # A simulated pair does not show its sensor's softness; the sensor's others do.
+                mean = softness.get(scene.sensor.name) if loaded.simulated else None
+                yield reduced(scene, softness=mean, convention=convention, pair=loaded.pair)
         except SceneError as error:
-            board.left_out.append(LeftOut(scene=scene.name, protocol=protocol, reason=str(error)))
+            left_out = LeftOut(scene=scene.name, protocol=protocol, reason=str(error))
+            results.left_out.append(left_out)

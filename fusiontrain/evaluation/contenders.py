@@ -1,32 +1,76 @@
-"""Networks that enter a benchmark or a report: loaded, named, and what is said of them."""
+"""Contenders of a benchmark: classical methods and networks under the names that tables give."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from fusiontrain.classical import METHODS
+from fusiontrain.classical.method import Method
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.protocols import NETWORK, Contender, network
+from fusiontrain.evaluation.protocols import Case
+from fusiontrain.evaluation.score_image import score_image
+from fusiontrain.fusion.classical_fuser import fuse_classical
+from fusiontrain.fusion.window_loop import fuse_scene
+from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.pretrained_weights import find_weights
 from fusiontrain.models.registry import ModelEntry, find_model
 from shards.manifest import file_sha256
 
+NETWORK = "network"
+REGISTERED = " registered"  # what the names of classical methods on a registered PAN end with
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkContender:
-    """One network under the name that tables give it."""
+class Contender:
+    """A method by name: case -> fused (C, H, W) DN, or None where it cannot be tried."""
 
     name: str
+    fuse: Callable[[Case], Tensor | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkContender(Contender):
+    """A network read from weights."""
+
     net: nn.Module
     entry: ModelEntry
     info: CheckpointInfo
-    fact: str
+    description: str  # model, size, training and sha256, for the page
 
-    @property
-    def contender(self) -> Contender:
-        return network(self.net, self.entry.halo, self.name)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One contender on one case."""
+
+    method: str
+    fused: Tensor  # (C, H, W) DN
+    indices: dict[str, float]
+    seconds: float  # to fuse
+
+
+def classical(names: Sequence[str], *, registered: bool = False) -> list[Contender]:
+    """Classical methods by name, on the pair as it came or on a PAN moved to where the MS lies.
+
+    Raises: SceneError naming those there are.
+    """
+    if unknown := [name for name in names if name not in METHODS]:
+        raise SceneError(f"no method {', '.join(unknown)}; have: {', '.join(METHODS)}")
+    ending = REGISTERED if registered else ""
+    return [
+        Contender(name=name + ending, fuse=partial(_fuse_classical, METHODS[name], registered))
+        for name in names
+    ]
+
+
+def network(net: nn.Module, halo: Callable[[int], int], name: str = NETWORK) -> Contender:
+    """A network in memory. `halo`: ratio -> PAN pixels to read around a window."""
+    return Contender(name=name, fuse=partial(_fuse_network, net, halo))
 
 
 def load_networks(weights: Sequence[Path]) -> Iterator[NetworkContender]:
@@ -40,15 +84,48 @@ def load_networks(weights: Sequence[Path]) -> Iterator[NetworkContender]:
         raise SceneError("two weights of one name; give files with different names")
     for name, path in zip(names, paths, strict=True):
         net, info = load_checkpoint(path)
-        training = info.training
+        entry, training = find_model(info.model), info.training
         yield NetworkContender(
             name=name,
+            fuse=partial(_fuse_network, net, entry.halo),
             net=net,
-            entry=find_model(info.model),
+            entry=entry,
             info=info,
-            fact=(
+            description=(
                 f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters, trained "
                 f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
                 f"sha256 {file_sha256(path)[:16]}"
             ),
         )
+
+
+@torch.inference_mode()
+def score(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
+    """Every contender on one case, each result as soon as it is done."""
+    for contender in contenders:
+        begun = time.perf_counter()
+        fused = contender.fuse(case)
+        seconds = time.perf_counter() - begun
+        if fused is None:
+            continue
+        yield Result(
+            method=contender.name,
+            fused=fused,
+            indices=score_image(case, fused),
+            seconds=seconds,
+        )
+
+
+def _fuse_classical(method: Method, registered: bool, case: Case) -> Tensor:
+    scene = case.scene
+    if method.window and scene.phase == "aligned" and max(scene.shape) > 2 * method.window:
+        sensor_model = case.sensor_model
+        if not registered:
+            sensor_model = replace(sensor_model, shift=NO_SHIFT)
+        return fuse_classical(scene, method, sensor_model)
+    statistics = case.statistics(soft=method.soft, registered=registered)
+    return method.on(statistics.frame, statistics)[0].float()
+
+
+def _fuse_network(net: nn.Module, halo: Callable[[int], int], case: Case) -> Tensor:
+    return fuse_scene(case.scene, net, case.sensor_model, halo=halo(case.scene.ratio))

@@ -13,7 +13,7 @@ from fusiontrain.evaluation.best_classical import (
     best_classical_baseline,
     scene_by_scene,
 )
-from fusiontrain.evaluation.protocols import NETWORK
+from fusiontrain.evaluation.contenders import NETWORK
 from fusiontrain.evaluation.tables import Row, kind_of
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import find_model

@@ -10,9 +10,11 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.best_classical import as_html as bar_as_html
 from fusiontrain.evaluation.best_classical import as_markdown as bar_as_markdown
 from fusiontrain.evaluation.best_classical import best_classical_baseline
+from fusiontrain.evaluation.contenders import Result
 from fusiontrain.evaluation.page import View, write_page
-from fusiontrain.evaluation.protocols import BETTER_HIGH, Case, Result
+from fusiontrain.evaluation.protocols import Case
 from fusiontrain.evaluation.rendering import colour_webp, error_webp, middle, stretch_of
+from fusiontrain.evaluation.score_image import BETTER_HIGH
 from fusiontrain.evaluation.tables import (
     Row,
     all_as_html,
@@ -31,7 +33,7 @@ MS_QUALITY = 95  # an MS pixel is shown as many
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
-    """A scene that a protocol cannot judge."""
+    """A scene, or a contender on it, without a score, and why."""
 
     scene: str
     protocol: str
@@ -39,16 +41,16 @@ class LeftOut:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """What an earlier benchmark measured. Raises: SceneError if it is not a results.json."""
+    """Scores of an earlier benchmark. Raises: SceneError if it is not a results.json."""
     try:
-        told = json.loads(path.read_text())["rows"]
+        rows = json.loads(path.read_text())["rows"]
         return [
             Row(
-                **{name: str(one[name]) for name in ("scene", "sensor", "protocol", "method")},
-                indices={k: math.nan if v is None else float(v) for k, v in one["indices"].items()},
-                origin="" if one["origin"] == MEASURED else str(one["origin"]),
+                **{name: str(row[name]) for name in ("scene", "sensor", "protocol", "method")},
+                indices={k: math.nan if v is None else float(v) for k, v in row["indices"].items()},
+                origin="" if row["origin"] == MEASURED else str(row["origin"]),
             )
-            for one in told
+            for row in rows
         ]
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SceneError(
@@ -62,15 +64,16 @@ class BenchmarkResults:
 
     folder: Path
     title: str
-    facts: dict[str, str]
     side: int  # PAN pixels of a picture
+    facts: dict[str, str] = field(default_factory=dict)  # contenders and versions
     rows: list[Row] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # one a row
     views: list[View] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     scenes: dict[str, dict[str, object]] = field(default_factory=dict)
 
-    def open(self, case: Case, note: str = "") -> "CaseRecorder":
+    def record(self, case: Case, note: str = "") -> "CaseRecorder":
+        """The recorder of one case's results."""
         scene = case.scene
         self.scenes[f"{case.name}, {case.protocol}"] = {
             "sensor": scene.sensor.name,
@@ -94,7 +97,7 @@ class BenchmarkResults:
         self.seconds.extend([math.nan] * len(rows))
 
     def write_results(self) -> Path:
-        """results.json as far as it goes: nothing is lost if the rest never comes."""
+        """results.json as far as it goes: an interrupted benchmark keeps what it has scored."""
         rows = [
             asdict(row) | {"origin": row.origin or MEASURED, "seconds": seconds}
             for row, seconds in zip(self.rows, self.seconds, strict=True)
@@ -104,7 +107,7 @@ class BenchmarkResults:
             "facts": self.facts,
             "scenes": self.scenes,
             "rows": [_without_nan(row) for row in rows],
-            "left_out": [asdict(one) for one in self.left_out],
+            "left_out": [asdict(item) for item in self.left_out],
         }
         path = self.folder / "results.json"
         with whole_file(path) as file:
@@ -142,14 +145,14 @@ class BenchmarkResults:
 
 
 class CaseRecorder:
-    """One case while its methods are being judged."""
+    """Rows and pictures of one case while its contenders are scored."""
 
-    def __init__(self, board: BenchmarkResults, case: Case, note: str) -> None:
-        self.board, self.case, self.note = board, case, note
+    def __init__(self, results: BenchmarkResults, case: Case, note: str) -> None:
+        self.results, self.case, self.note = results, case, note
         scene = case.scene
         reference = scene.ms if case.truth is None else case.truth
         self.stretch = stretch_of(reference)
-        box = middle(scene.shape, side=board.side, ratio=scene.ratio)
+        box = middle(scene.shape, side=results.side, ratio=scene.ratio)
         self.fine = box.scaled(scene.ratio)
         self.pictures = {
             "PAN": colour_webp(scene.pan, stretch_of(scene.pan), self.fine),
@@ -166,7 +169,7 @@ class CaseRecorder:
         if case.truth is not None:
             self.errors[name] = error_webp(case.truth, result.fused, self.fine)
         self.indices[name] = result.indices
-        self.board.rows.append(
+        self.results.rows.append(
             Row(
                 scene=case.name,
                 sensor=case.scene.sensor.name,
@@ -175,16 +178,16 @@ class CaseRecorder:
                 indices=result.indices,
             )
         )
-        self.board.seconds.append(round(result.seconds, 3))
+        self.results.seconds.append(round(result.seconds, 3))
 
     def close(self) -> None:
         case = self.case
-        self.board.views.append(
+        self.results.views.append(
             View(
                 scene=case.name,
                 sensor=case.scene.sensor.name,
                 protocol=case.protocol,
-                note=f"{self.note} {case.note} Told to every method: {case.sensor_model}.".strip(),
+                note=f"{self.note} {case.note} Given to every method: {case.sensor_model}.".strip(),
                 pictures=self.pictures,
                 errors=self.errors,
                 indices=self.indices,

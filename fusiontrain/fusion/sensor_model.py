@@ -58,6 +58,7 @@ def estimate_sensor_model(
     softness: float | Literal["bands"] | None,
     register: bool = True,
     blind: bool = False,
+    pair: PairMeasurement | None = None,
 ) -> SensorModel:
     """Gains for fusing `scene` at its own resolution; None means measured on the scene.
 
@@ -67,13 +68,14 @@ def estimate_sensor_model(
     Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less the
     part that the wanted softness leaves in. The shift between the two is left out unless
     `register`; where all else is told, or the method is `blind` to it, nothing is measured then.
+    `pair`: blur and shift where they were estimated on `scene` before.
     """
     C, ratio = scene.bands, scene.ratio
     told = sensor is not None and isinstance(softness, float)
     unknown = found = PairMeasurement(softness=NOMINAL_MS, shift=NO_SHIFT)
     try:
         if register or not (told or blind):
-            found = measure_pair(scene, bands=softness == BANDS)
+            found = pair or measure_pair(scene, bands=softness == BANDS)
     except SceneError:
         if not told:
             raise

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from fusiontrain.data.loader import IndexedShards, ShardSet
 from fusiontrain.errors import SceneError, TrainingError
-from fusiontrain.evaluation.protocols import BORDER, Case, classical, judge, network, reduced
+from fusiontrain.evaluation.contenders import classical, network, score
+from fusiontrain.evaluation.protocols import BORDER, Case, reduced
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.metrics import ergas
 from fusiontrain.models.registry import ModelEntry
@@ -86,7 +87,7 @@ class Validation:
                 case = reduced(found.load())
                 if bands not in (None, case.scene.bands):
                     raise SceneError(f"{case.scene.bands} bands; the network takes {bands}")
-                rivals = [r.indices["ERGAS"] for r in judge(case, classical(RIVALS))]
+                rivals = [r.indices["ERGAS"] for r in score(case, classical(RIVALS))]
             except SceneError as error:
                 say(f"not validated on {found.name}: {error}")
                 continue
@@ -145,7 +146,7 @@ class Validation:
         return [(HELD_LOSS, float(loss)), (HELD_ERGAS, float(index))]
 
     def _on_scene(self, net: nn.Module, scene: Judged) -> list[tuple[str, float]]:
-        (result,) = judge(scene.case, [network(net, self.entry.halo)])
+        (result,) = score(scene.case, [network(net, self.entry.halo)])
         value = result.indices["ERGAS"]
         return [(f"ergas {scene.case.name}", value), (SCENES_RATIO, value / scene.rival)]
 

@@ -9,9 +9,9 @@ import rasterio
 from affine import Affine
 
 from fusiontrain.cli import main
-from fusiontrain.commands.benchmark import read_published
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.best_classical import as_markdown, as_text, best_classical_baseline
+from fusiontrain.evaluation.published_scores import read_published
 from fusiontrain.evaluation.tables import Row
 
 
@@ -83,8 +83,8 @@ def test_a_pair_of_any_names(tmp_path):
     assert "x_ms" in (tmp_path / "o" / "results.csv").read_text()
 
 
-def test_what_cannot_be_judged_is_left_out_and_said(tmp_path, capsys):
-    """A scene too small for Wald's protocol is still judged at full resolution."""
+def test_what_cannot_be_scored_is_left_out_with_a_reason(tmp_path, capsys):
+    """A scene too small for Wald's protocol is still scored at full resolution."""
     write_pair(tmp_path, "small", seed=0, side=32)
     write_pair(tmp_path, "large", seed=1)
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_judged_is_left_out_and_said(tmp_path, capsys):
         (["absent"], "does not exist"),
         (["--pan", "x.tif"], "give scenes"),
         (["{folder}", "--methods", "GSB"], "no method GSB"),
-        (["{folder}", "--methods", "none"], "nothing to judge"),
+        (["{folder}", "--methods", "none"], "nothing to score"),
         (["{folder}", "--sensor", "Sputnik"], "no sensor"),
         (["{folder}", "--published", "absent.csv"], "cannot read absent.csv"),
         (["{folder}", "--picture-side", "0"], "--picture-side lies in"),
@@ -133,8 +133,8 @@ def test_published_figures_need_their_source(tmp_path):
         read_published(path)
 
 
-def test_the_honest_bar_is_the_best_of_each_scene():
-    """Numbers by hand: 2 / 4 and 3 / 2 make sqrt(.75); the soft variant sets the second bar."""
+def test_the_baseline_is_the_best_of_each_scene():
+    """Numbers by hand: 2 / 4 and 3 / 2 make sqrt(.75); the soft variant sets the first baseline."""
 
     def row(scene, method, value, origin=""):
         return Row(
@@ -167,7 +167,7 @@ def test_the_honest_bar_is_the_best_of_each_scene():
 
 
 @pytest.mark.slow
-def test_every_real_scene_is_judged(shared, tmp_path, capsys):
+def test_every_real_scene_is_scored(shared, tmp_path, capsys):
     """4 and 8 bands, ratios 2 and 4, 8 to 16 bits, with and without a truth of their own."""
     out = tmp_path / "out"
 
@@ -177,8 +177,8 @@ def test_every_real_scene_is_judged(shared, tmp_path, capsys):
 
     assert 0 == code
     results = json.loads((out / "results.json").read_text())
-    judged = {(row["scene"], row["protocol"]) for row in results["rows"]}
-    assert 26 == len({scene for scene, protocol in judged if protocol == "full"})
+    scored = {(row["scene"], row["protocol"]) for row in results["rows"]}
+    assert 26 == len({scene for scene, protocol in scored if protocol == "full"})
     # WorldView-3's 32 MS pixels are too few for Wald's protocol at ratio 4.
     assert [("WV3_zpnn_1", "reduced")] == [
         (one["scene"], one["protocol"]) for one in results["left_out"]

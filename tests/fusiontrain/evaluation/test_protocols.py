@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.protocols import classical, full, judge, mean_softness, reduced
+from fusiontrain.evaluation.contenders import classical, score
+from fusiontrain.evaluation.loaded_scenes import LoadedScene, mean_softness
+from fusiontrain.evaluation.protocols import full, reduced
+from fusiontrain.fusion.sensor_model import PairMeasurement
 from fusiontrain.imaging.filters import blur, degrade
-from fusiontrain.imaging.shift_estimation import shift_image
+from fusiontrain.imaging.shift_estimation import NO_SHIFT, shift_image
 from fusiontrain.metrics import ergas
+from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.scenes.scene import Scene
-from shards.sensors import find_sensor
+from shards.sensors import GENERIC, find_sensor
 
 # Statistics of the whole scene go into each of these.
 MASKED = ["EXP", "GS", "PCA", "GSA", "BDSD", "MTF-GLP-HPM", "MTF-GLP-FS"]
@@ -83,11 +87,11 @@ def test_full_resolution_is_cut_to_whole_blocks():
     assert case.truth is None
 
 
-def test_judges_indices_are_the_metrics_own():
-    """The rim is left out; results come with their seconds."""
+def test_indices_are_the_metrics_own():
+    """The border is left out; results come with their seconds."""
     case = reduced(scene())
 
-    results = {r.method: r for r in judge(case, classical(["EXP", "GSA", "GSA soft"]))}
+    results = {r.method: r for r in score(case, classical(["EXP", "GSA", "GSA soft"]))}
 
     inner = slice(8, -8)
     fused = results["GSA"].fused[:, inner, inner]
@@ -95,13 +99,13 @@ def test_judges_indices_are_the_metrics_own():
     assert expected == pytest.approx(results["GSA"].indices["ERGAS"], rel=1e-6)
     assert results["GSA"].indices["ERGAS"] < results["EXP"].indices["ERGAS"]
     assert all(r.seconds > 0 for r in results.values())
-    at_full = next(judge(full(scene()), classical(["GSA"]))).indices
+    at_full = next(score(full(scene()), classical(["GSA"]))).indices
     assert {"D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"} == set(at_full)
     assert at_full["HQNR"] == pytest.approx((1 - at_full["D_lambda_K"]) * (1 - at_full["D_s"]))
 
 
 def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
-    """What keeps the MS's place is judged as on the pair that was never moved, but by HQNR.
+    """What keeps the MS's place scores as on the pair that was never moved, but by HQNR.
 
     By a method without regression: this scene's bands are multiples of each other, and GSA's
     weights of them hang on the last digits.
@@ -112,7 +116,7 @@ def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
     )
     (method,) = classical(["GS"], registered=True)
 
-    ((before,), (after,)) = (judge(case, [method]) for case in (still, moved))
+    ((before,), (after,)) = (score(case, [method]) for case in (still, moved))
 
     assert after.indices["HQNR_reg"] == pytest.approx(before.indices["HQNR"], abs=0.001)
     assert abs(after.indices["HQNR"] - before.indices["HQNR"]) > 0.005
@@ -129,7 +133,7 @@ def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
     calm = replace(given, valid=valid)
 
     seen, expected = (
-        [r.indices for r in judge(reduced(one, softness=0.3), classical(MASKED))]
+        [r.indices for r in score(reduced(one, softness=0.3), classical(MASKED))]
         for one in (ruined, calm)
     )
 
@@ -137,7 +141,7 @@ def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
         for name, value in other.items():
             assert one[name] == pytest.approx(value, rel=5e-3), (method, name)
     empty = replace(given, valid=torch.zeros_like(valid))
-    with pytest.raises(SceneError, match="nothing to judge"):
+    with pytest.raises(SceneError, match="far enough from nodata"):
         reduced(empty, softness=0.3)
 
 
@@ -156,9 +160,24 @@ def test_unknown_methods_are_named():
 def test_a_sensors_softness_is_the_mean_of_its_scenes():
     ikonos, quickbird = find_sensor("IKONOS"), find_sensor("QuickBird")
 
-    told = mean_softness([(ikonos, 0.4), (quickbird, 0.1), (ikonos, 0.6)])
+    rows = [(ikonos, 0.4), (quickbird, 0.1), (ikonos, 0.6), (GENERIC, 0.9)]
+    scenes = [
+        LoadedScene(
+            entry=SceneEntry(name=str(k), load=scene),
+            sensor=sensor,
+            simulated=False,
+            pair=PairMeasurement(softness=softness, shift=NO_SHIFT),
+            summary="",
+        )
+        for k, (sensor, softness) in enumerate(rows)
+    ]
+    scenes.append(replace(scenes[0], pair=None))
+    blurred = PairMeasurement(softness=9, shift=NO_SHIFT)
+    scenes.append(replace(scenes[0], simulated=True, pair=blurred))
 
-    assert {"IKONOS": pytest.approx(0.5), "QuickBird": pytest.approx(0.1)} == told
+    means = mean_softness(scenes)
+
+    assert {"IKONOS": pytest.approx(0.5), "QuickBird": pytest.approx(0.1)} == means
 
 
 def test_interpolation_follows_the_phase():
@@ -170,6 +189,6 @@ def test_interpolation_follows_the_phase():
     case = reduced(given, convention="toolbox", softness=0.5)
     wrong = replace(case, scene=replace(case.scene, phase="aligned"))
 
-    right, off = (next(judge(one, classical(["EXP"]))).indices["ERGAS"] for one in (case, wrong))
+    right, off = (next(score(one, classical(["EXP"]))).indices["ERGAS"] for one in (case, wrong))
 
     assert right < 0.8 * off

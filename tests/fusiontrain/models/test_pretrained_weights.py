@@ -9,7 +9,8 @@ import rasterio
 import torch
 
 from fusiontrain.cli import main
-from fusiontrain.evaluation.protocols import BORDER, classical, judge, network, reduced
+from fusiontrain.evaluation.contenders import classical, network, score
+from fusiontrain.evaluation.protocols import BORDER, reduced
 from fusiontrain.metrics import ergas, hqnr, q2n, sam
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.pretrained_weights import FOLDER, NAMES, find_weights
@@ -124,8 +125,8 @@ def test_they_beat_the_field_on_sensors_they_have_never_seen(shared, scene, name
             -float(q2n(*pair)),
         )
 
-    found = [indices(result.fused) for result in judge(case, rivals)]
+    found = [indices(result.fused) for result in score(case, rivals)]
     best = [min(values) for values in zip(*found, strict=True)]
-    (mine,) = (indices(result.fused) for result in judge(case, [ours]))
+    (mine,) = (indices(result.fused) for result in score(case, [ours]))
     assert mine[0] <= 1.02 * best[0]
     assert 2 <= sum(own < other for own, other in zip(mine, best, strict=True))

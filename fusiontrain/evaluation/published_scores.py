@@ -1,0 +1,50 @@
+"""Scores that others published: read from a CSV, shown beside ours, never ranked with them."""
+
+import csv
+from pathlib import Path
+
+from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.tables import PROTOCOLS, Row
+
+REQUIRED = ("scene", "sensor", "protocol", "method", "source")
+
+
+def read_published(path: Path) -> list[Row]:
+    """Rows of a CSV: scene, sensor, protocol, method, source, and a column for each index.
+
+    Raises: SceneError naming the file, the line and what is wrong.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file, restkey=""))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SceneError(f"cannot read {path}: {error}") from error
+    rows = [_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 2)]
+    names = [(row.scene, row.protocol, row.method) for row in rows]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise SceneError(f"{path}: more than one row for {', '.join(min(repeated))}")
+    return rows
+
+
+def _row(line: dict[str, str], place: str) -> Row:
+    if missing := [name for name in REQUIRED if not line.get(name)]:
+        raise SceneError(f"{place}: expected a value for {', '.join(missing)}")
+    if "" in line:
+        raise SceneError(f"{place}: more values than the heading has columns")
+    if line["protocol"] not in PROTOCOLS:
+        raise SceneError(f"{place}: protocol is {' or '.join(PROTOCOLS)}; got {line['protocol']!r}")
+    indices = {}
+    for name, text in line.items():
+        if name not in REQUIRED and text:
+            try:
+                indices[name] = float(text)
+            except (TypeError, ValueError):
+                raise SceneError(f"{place}: {name} must be a number; got {text!r}") from None
+    return Row(
+        scene=line["scene"],
+        sensor=line["sensor"],
+        protocol=line["protocol"],
+        method=line["method"],
+        indices=indices,
+        origin=line["source"],
+    )

@@ -1,0 +1,91 @@
+"""Indices of one fused image: against the truth at reduced resolution, without one at full."""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+from fusiontrain.errors import MetricError, ShapeError
+from fusiontrain.evaluation.protocols import BLOCK, BORDER, Case
+from fusiontrain.imaging.shift_estimation import NO_SHIFT
+from fusiontrain.metrics import (
+    d_lambda_k,
+    d_rho,
+    d_s,
+    ergas,
+    psnr,
+    q2n,
+    sam,
+    scc,
+    ssim,
+    uqi,
+)
+
+TOOLBOX_BORDER = (20, 21)  # what its demonstration leaves out, at the start and at the end
+INDICES = {
+    "reduced": ("SAM", "ERGAS", "Q2n", "Q", "SCC", "PSNR", "SSIM"),
+    "full": ("D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"),
+}
+BETTER_HIGH = frozenset({"Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR", "HQNR_reg"})
+
+
+def score_image(case: Case, fused: Tensor) -> dict[str, float]:
+    """Index -> value of `fused` (C, H, W) DN; NaN where nodata leaves an index no pixel."""
+    if case.truth is None:
+        return _full_resolution(case, fused)
+    return _against_truth(case, case.truth, fused)
+
+
+def _against_truth(case: Case, truth: Tensor, fused: Tensor) -> dict[str, float]:
+    start, stop = BORDER, BORDER
+    if case.scene.phase == "toolbox" and min(truth.shape[1:]) - sum(TOOLBOX_BORDER) >= BLOCK:
+        start, stop = TOOLBOX_BORDER
+    inner = slice(start, -stop)
+    truth, fused = truth[:, inner, inner], fused[:, inner, inner]
+    valid = None if case.scene.valid is None else case.scene.valid[inner, inner]
+    bits, ratio = case.scene.bits, case.scene.ratio
+    return _values(
+        {
+            "SAM": lambda: sam(truth, fused, valid=valid),
+            "ERGAS": lambda: ergas(truth, fused, ratio=ratio, valid=valid),
+            "Q2n": lambda: q2n(truth, fused, valid=valid),
+            "Q": lambda: uqi(truth, fused, valid=valid),
+            "SCC": lambda: scc(truth, fused, valid=valid),
+            "PSNR": lambda: psnr(truth, fused, bits=bits, valid=valid),
+            "SSIM": lambda: ssim(truth, fused, bits=bits, valid=valid),
+        }
+    )
+
+
+def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
+    scene, valid = case.scene, case.scene.valid
+    ms, pan, ratio, phase = scene.ms, scene.pan, scene.ratio, scene.phase
+    gains = scene.sensor.gains(scene.bands)
+    indices = {
+        "D_lambda_K": lambda: d_lambda_k(
+            fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
+        ),
+        "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
+        "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
+    }
+    if case.sensor_model.shift != NO_SHIFT:
+        # Where PAN is shifted against the MS, D_s is worse for methods that keep the MS's place.
+        moved = case.registered.pan[0].to(pan.dtype)
+        indices["D_s_reg"] = lambda: d_s(
+            fused, ms, moved, ratio=ratio, convention=phase, valid=valid
+        )
+    values = _values(indices)
+    values.setdefault("D_s_reg", values["D_s"])
+    for name, spatial in (("HQNR", "D_s"), ("HQNR_reg", "D_s_reg")):
+        values[name] = (1 - values["D_lambda_K"]) * (1 - values[spatial])
+    return {name: values[name] for name in INDICES["full"]}
+
+
+def _values(indices: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
+    values = {}
+    for name, index in indices.items():
+        try:
+            values[name] = float(index())
+        except (MetricError, ShapeError):
+            values[name] = math.nan
+    return values
