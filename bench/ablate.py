@@ -27,7 +27,9 @@ import torch
 from torch import Tensor, nn
 from variants import VARIANTS, Variant
 
-from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.loader import BatchLoader
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.data.shard_location import find_set
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.loaded_scenes import SceneLoader, mean_softness
@@ -100,7 +102,7 @@ def train(variant: Variant, args: argparse.Namespace, seed: int) -> tuple[nn.Mod
     mean = copy.deepcopy(net)
     sets: list[ShardSet] = [find_set(text) for text in args.shards]
     feed = iter(
-        batches(IndexedShards(sets, batch=BATCH, crop=args.crop, seed=seed), start=0, workers=0)
+        BatchLoader(IndexedShards(sets, batch=BATCH, crop=args.crop, seed=seed), start=0, workers=0)
     )
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-4)
     begun, step, smoothed = time.process_time(), 0, math.nan
@@ -108,8 +110,8 @@ def train(variant: Variant, args: argparse.Namespace, seed: int) -> tuple[nn.Mod
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / WARM) * min(1, (1 - done) / FALL)
         batch = next(feed)
-        fused = net(batch.seen)
-        loss = variant.loss(fused, batch.gt, batch.seen)
+        fused = net(batch.inputs)
+        loss = variant.loss(fused, batch.truth, batch.inputs)
         optimizer.zero_grad()
         loss.backward()
         if torch.isfinite(nn.utils.clip_grad_norm_(net.parameters(), 1.0)):
@@ -159,7 +161,7 @@ def read_tiles(folder: Path, side: int) -> list[tuple[str, PanBatch, Tensor]]:
     """Crops of a held build's tiles, spread over it."""
     data = IndexedShards([ShardSet(folder=folder)], batch=1, crop=side, seed=0)
     drawn = [data[k] for k in range(HELD_TILES)]
-    return [(f"{folder.name} {k}", one.seen, one.gt) for k, one in enumerate(drawn)]
+    return [(f"{folder.name} {k}", one.inputs, one.truth) for k, one in enumerate(drawn)]
 
 
 @torch.inference_mode()

@@ -23,7 +23,8 @@ import rasterio
 import torch
 from torch import nn
 
-from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.models.checkpoints import load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.training.losses import LOSSES
@@ -132,7 +133,7 @@ def loss(net: nn.Module, build: Path) -> float:
     data = IndexedShards([ShardSet(folder=build)], batch=BATCH, crop=CROP, seed=1)
     taken = LOSSES[find_recipe("pretrain").loss]
     batches = [data[i] for i in range(BATCHES)]
-    return sum(float(taken(net(b.seen), b.gt, b.seen)) for b in batches) / BATCHES
+    return sum(float(taken(net(b.inputs), b.truth, b.inputs)) for b in batches) / BATCHES
 
 
 def table(rows: dict[str, Row]) -> str:

@@ -20,8 +20,10 @@ import webdataset as wds
 from record import command_line, record
 from torch.utils.data import DataLoader, Dataset
 
-from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.loader import BatchLoader
 from fusiontrain.data.shard_file import ShardRef, forget_open
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.data.stream import read_shard
 from shards.index import dali_index
 from shards.manifest import Manifest, ShardRow, file_sha256
@@ -153,7 +155,7 @@ def in_process(folder: Path, files: Path, count: int) -> dict[str, Callable[[], 
         "crops: ours, turned, in batches, first pass": ours(crops, first=True),
         "crops: ours, turned, in batches, later passes": ours(crops, first=False),
         "crops: the same as float tensors": lambda: drain(
-            batches(crops, start=0, workers=0), count // BATCH
+            BatchLoader(crops, start=0, workers=0), count // BATCH
         ),
         "crops: memcpy": copy(crops),
     }
@@ -164,8 +166,8 @@ def with_a_worker(folder: Path, files: Path, count: int) -> dict[str, float]:
     tars = [str(p) for p in sorted(folder.glob("*.tar"))]
     plain = wds.WebDataset(tars, shardshuffle=False).decode().batched(BATCH)
     feeds: dict[str, Iterable[object]] = {
-        "ours, tiles": batches(indexed(folder, crop=TILE, turned=False), start=0, workers=1),
-        "ours, crops": batches(indexed(folder, crop=CROP, turned=True), start=0, workers=1),
+        "ours, tiles": BatchLoader(indexed(folder, crop=TILE, turned=False), start=0, workers=1),
+        "ours, crops": BatchLoader(indexed(folder, crop=CROP, turned=True), start=0, workers=1),
         "plain webdataset, tiles": wds.WebLoader(plain, batch_size=None, num_workers=1),
         "DataLoader over files, tiles": DataLoader(Files(files), batch_size=BATCH, num_workers=1),
     }
@@ -191,7 +193,7 @@ def training(folder: Path, rounds: int) -> dict[str, float]:
     net = build_model("anyband")
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
     held = data[0]
-    feeds = {f"shards, {w} workers": iter(batches(data, start=0, workers=w)) for w in (0, 1)}
+    feeds = {f"shards, {w} workers": iter(BatchLoader(data, start=0, workers=w)) for w in (0, 1)}
     spent: dict[str, list[float]] = {name: [] for name in ("one batch in memory", *feeds)}
     waited: dict[str, list[float]] = {name: [] for name in feeds}
     for turn in range(rounds + 1):
@@ -201,7 +203,7 @@ def training(folder: Path, rounds: int) -> dict[str, float]:
                 before = time.perf_counter()
                 batch = next(feeds[name]) if name in feeds else held
                 wait += time.perf_counter() - before
-                loss = relative_l1(net(batch.seen), batch.gt, batch.seen.ms)
+                loss = relative_l1(net(batch.inputs), batch.truth, batch.inputs.ms)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

@@ -21,6 +21,6 @@ def run(args: argparse.Namespace) -> int:
         raise SceneError(f"cannot write to {args.out}: {error.strerror}") from error
     write_placed(args.out / "pan.tif", sample.pan, pixel=1)
     write_placed(args.out / "ms.tif", sample.ms, pixel=sample.facts.ratio)
-    write_placed(args.out / "gt.tif", sample.gt, pixel=1)
+    write_placed(args.out / "gt.tif", sample.truth, pixel=1)
     print(f"fusiontrain: wrote pan.tif, ms.tif and gt.tif in {args.out}")
     return 0

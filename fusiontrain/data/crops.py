@@ -1,4 +1,4 @@
-"""Tiles to training crops and batches. Axes as in pan_batch.py.
+"""Samples to training crops and batches. Axes as in pan_batch.py.
 
 A batch is packed as uint16 into one block of bytes, so that it crosses from a worker as one
 piece and half its size, and becomes float where it is used.
@@ -17,9 +17,9 @@ from shards.schema import DTYPE, Facts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A tile."""
+    """One element of a shard."""
 
-    gt: np.ndarray  # (C, H, W) DN
+    truth: np.ndarray  # (C, H, W) DN
     ms: np.ndarray
     pan: np.ndarray
     facts: Facts
@@ -27,15 +27,15 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingBatch:
-    """Crops of one band count and ratio, with what they should become."""
+    """Crops of one band count and ratio, with the truth that the network should give."""
 
-    seen: PanBatch
-    gt: Tensor  # (B, C, H, W) DN
+    inputs: PanBatch
+    truth: Tensor  # (B, C, H, W) DN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropTransforms:
-    """Where the crops of a batch lie in their tiles, MS pixels, and how they are turned; (B,)."""
+    """Where the crops of a batch lie in their samples, MS pixels, and how they are turned; (B,)."""
 
     y: np.ndarray
     x: np.ndarray
@@ -46,7 +46,7 @@ class CropTransforms:
     def draw(
         cls, count: int, room: int, rng: np.random.Generator, *, turned: bool = True
     ) -> "CropTransforms":
-        """`room`: how many MS pixels a crop may move each way in its tile."""
+        """`room`: how many MS pixels a crop may move each way in its sample."""
         y, x = rng.integers(room + 1, size=(2, count))
         turns, mirrored = rng.integers(4, size=count), rng.integers(2, size=count)
         still = np.zeros(count, np.int64)
@@ -55,7 +55,7 @@ class CropTransforms:
         return cls(y=y, x=x, turns=turns, mirrored=mirrored)
 
     def of(self, part: slice) -> "CropTransforms":
-        """Those of a rank."""
+        """A rank's part."""
         return CropTransforms(
             y=self.y[part], x=self.x[part], turns=self.turns[part], mirrored=self.mirrored[part]
         )
@@ -74,7 +74,7 @@ class BatchLayout:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         B, C, S, s = self.batch, self.bands, self.side, self.side // self.ratio
         gains = {"mtf": (B, C), "softness": (B, C)}
-        return gains | {"gt": (B, C, S, S), "ms": (B, C, s, s), "pan": (B, 1, S, S)}
+        return gains | {"truth": (B, C, S, S), "ms": (B, C, s, s), "pan": (B, 1, S, S)}
 
     @property
     def nbytes(self) -> int:
@@ -94,22 +94,24 @@ class BatchLayout:
         return parts
 
 
-def pack(tiles: Iterable[Sample], cuts: CropTransforms, layout: BatchLayout, block: Tensor) -> None:
-    """Crops straight to where they lie in the batch. Of each tile only the crop is touched."""
+def pack(
+    samples: Iterable[Sample], crops: CropTransforms, layout: BatchLayout, block: Tensor
+) -> None:
+    """Copy the crops straight to where they lie in the batch; only the crops are read."""
     out = {name: part.numpy() for name, part in layout.parts(block).items()}
     ratio, side = layout.ratio, layout.side
-    whole = zip(tiles, cuts.y.tolist(), cuts.x.tolist(), strict=True)
-    for i, (tile, y, x) in enumerate(whole):
-        turns, mirrored = int(cuts.turns[i]), bool(cuts.mirrored[i])
+    placed = zip(samples, crops.y.tolist(), crops.x.tolist(), strict=True)
+    for i, (sample, y, x) in enumerate(placed):
+        turns, mirrored = int(crops.turns[i]), bool(crops.mirrored[i])
         for name, image, step in (
-            ("gt", tile.gt, ratio),
-            ("ms", tile.ms, 1),
-            ("pan", tile.pan, ratio),
+            ("truth", sample.truth, ratio),
+            ("ms", sample.ms, 1),
+            ("pan", sample.pan, ratio),
         ):
             n = side // ratio * step
             part = image[:, y * step : y * step + n, x * step : x * step + n]
             _turn(part, turns, mirrored, out[name][i])
-        out["mtf"][i], out["softness"][i] = tile.facts.mtf_ms, tile.facts.softness
+        out["mtf"][i], out["softness"][i] = sample.facts.mtf_ms, sample.facts.softness
 
 
 def _turn(part: np.ndarray, turns: int, mirrored: bool, out: np.ndarray) -> None:
@@ -117,38 +119,28 @@ def _turn(part: np.ndarray, turns: int, mirrored: bool, out: np.ndarray) -> None
     if turns == 0:
         out[...] = part[:, ::-1] if mirrored else part
         return
-    # numpy copies along rows that run backwards or down four times slower than along plain ones:
-    # so the crop is drawn together first, and torch reverses.
-    near = part.copy()
+    # numpy copies reversed or transposed rows four times slower than plain ones: copy the crop
+    # plainly first, then let torch reverse it.
+    crop = part.copy()
     if turns == 2:
         axes = (2,) if mirrored else (1, 2)
-        out[...] = torch.flip(torch.from_numpy(near.view(np.int16)), axes).numpy().view(DTYPE)
+        out[...] = torch.flip(torch.from_numpy(crop.view(np.int16)), axes).numpy().view(DTYPE)
         return
-    turned = np.rot90(near, turns, axes=(1, 2))
+    turned = np.rot90(crop, turns, axes=(1, 2))
     out[...] = turned[:, ::-1] if mirrored else turned
 
 
 def unpack(layout: BatchLayout, block: Tensor, device: torch.device | None = None) -> TrainingBatch:
-    """The batch as float32 on `device`, the CPU unless told; the block is free again after it."""
+    """The batch as float32 on `device` (default: CPU). The block may be used again afterwards."""
     if device is not None and device.type == "cuda":
         block = block.pin_memory().to(device, non_blocking=True)
     parts = layout.parts(block)
-    pixels = {name: parts[name].to(torch.float32) for name in ("gt", "ms", "pan")}
-    seen = PanBatch(
+    pixels = {name: parts[name].to(torch.float32) for name in ("truth", "ms", "pan")}
+    inputs = PanBatch(
         ms=pixels["ms"],
         pan=pixels["pan"],
         ratio=layout.ratio,
         mtf=parts["mtf"].clone(),
         softness=parts["softness"].clone(),
     )
-    return TrainingBatch(seen=seen, gt=pixels["gt"])
-
-
-def collate(tiles: list[Sample], side: int, rng: np.random.Generator) -> TrainingBatch:
-    """A random crop of each tile, all of one band count, ratio and size, as one batch."""
-    ratio = tiles[0].facts.ratio
-    layout = BatchLayout(batch=len(tiles), bands=tiles[0].gt.shape[0], side=side, ratio=ratio)
-    block = torch.empty(layout.nbytes, dtype=torch.uint8)
-    room = (tiles[0].gt.shape[1] - side) // ratio
-    pack(tiles, CropTransforms.draw(len(tiles), room, rng), layout, block)
-    return unpack(layout, block)
+    return TrainingBatch(inputs=inputs, truth=pixels["truth"])

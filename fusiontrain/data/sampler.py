@@ -16,7 +16,7 @@ import numpy as np
 
 from fusiontrain.errors import TrainingError
 
-_MIX, _PASS = 0, 1  # what a dice is for
+_MIX, _PASS = 0, 1  # keys of the random streams; dataset.py has another
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +29,14 @@ class SampleRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GlobalBatch:
-    """What all ranks together train on in one step."""
+    """The samples of one step, of all ranks together."""
 
     group: int
     samples: tuple[SampleRef, ...]
 
 
 class BatchSampler:
-    """Batches by number, for ever."""
+    """Batches by number, without end."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class BatchSampler:
         self.sizes, self.batch, self.seed = tuple(sizes), batch, seed
         total = Fraction(sum(sizes), batch)  # batches that one round over everything takes
         exact = [Fraction(x) for x in (shares or sizes)]
-        # 0.3 as 3/10; but nothing so small that it would never be drawn.
+        # 0.3 as 3/10; a share too small for that is kept, or it would never be drawn.
         weights = [x.limit_denominator(10**6) or x for x in exact]
         self.quota = tuple(total * w / sum(weights) for w in weights)  # batches a round
         self._whole = sum(self.quota)
@@ -80,6 +80,17 @@ class BatchSampler:
             samples.append(SampleRef(sample=drawn, number=turn))
         return GlobalBatch(group=group, samples=tuple(samples))
 
+    def group_of(self, k: int) -> int:
+        """The group that batch k draws from."""
+        number = self.round_of(k)
+        return int(self._mix(number)[0][k - self.begin(number)])
+
+    def groups_before(self, k: int) -> np.ndarray:
+        """The groups of batches 0 to k - 1, (k,)."""
+        last = self.round_of(k)
+        rounds = [self._mix(number)[0] for number in range(last + 1)]
+        return np.concatenate(rounds)[:k]
+
     def round_of(self, k: int) -> int:
         """The round, about one pass over everything, that batch k belongs to."""
         number = k * self._whole.denominator // self._whole.numerator
@@ -94,11 +105,11 @@ class BatchSampler:
         return sum(_times(number, quota) for quota in self.quota)
 
     def _pass(self, group: int, number: int) -> np.ndarray:
-        """The group's permutation of that pass. Two a group are held: a batch may need both."""
+        """The group's permutation in that pass. Two are kept a group: a batch may span both."""
         place = (group, number % 2)
         if place not in self._held or self._held[place][0] != number:
-            dice = np.random.default_rng([self.seed, _PASS, group, number])
-            self._held[place] = (number, dice.permutation(self.sizes[group]).astype(np.uint32))
+            rng = np.random.default_rng([self.seed, _PASS, group, number])
+            self._held[place] = (number, rng.permutation(self.sizes[group]).astype(np.uint32))
         return self._held[place][1]
 
     def _mix(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,6 +129,6 @@ def _mixture(seed: int, number: int, lengths: tuple[int, ...]) -> tuple[np.ndarr
     sequence = np.random.default_rng([seed, _MIX, number]).permutation(sequence)
     counts = np.zeros(len(sequence), np.int64)
     for group in range(len(lengths)):
-        mine = sequence == group
-        counts[mine] = np.arange(int(mine.sum()))
+        of_group = sequence == group
+        counts[of_group] = np.arange(int(of_group.sum()))
     return sequence, counts

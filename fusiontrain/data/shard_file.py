@@ -1,4 +1,4 @@
-"""Samples of a shard by offset, as views of the mapped file: what is not looked at is not read."""
+"""Samples of a shard by offset, as views of the mapped file: only pixels in use are read."""
 
 import mmap
 from dataclasses import dataclass
@@ -52,36 +52,36 @@ def read_sample(shard: ShardRef, number: int) -> Sample:
     """One sample of a shard, its arrays views of the file. Raises: ContractError if not as listed.
 
     Only the contract's members are decoded; any other that the index names is refused. That DN
-    fit their bits is the writer's word, which the shard's sha256 keeps.
+    fit their bits is not checked again: the shard's sha256 vouches for the writer's check.
     """
     data, lines = _open(shard.path, shard.row.samples, shard.row.bytes)
-    # A file cut while it is mapped would end the process without a word.
+    # Reading past the end of a file that was cut while mapped would kill the process (SIGBUS).
     if data.size() != shard.row.bytes:
         raise ContractError(
             f"{shard.path}: expected {shard.row.bytes} bytes, got {data.size()}; copy it again"
         )
-    places = parse_line(shard, lines[number + 1])
+    spans = parse_line(shard, lines[number + 1])
     view = memoryview(data)
-    found: dict[str, Buffer] = {p.name: view[p.begin : p.begin + p.size] for p in places}
-    keys = {p.key for p in places}
-    if len(keys) != 1 or len(found) != len(places):
+    members: dict[str, Buffer] = {s.name: view[s.begin : s.begin + s.size] for s in spans}
+    keys = {s.key for s in spans}
+    if len(keys) != 1 or len(members) != len(spans):
         raise ContractError(f"{shard.path}: sample {number} mixes {sorted(keys)}; copy it again")
-    key, plain = keys.pop(), found
+    key, plain = keys.pop(), members
     try:
-        if tuple(found) != MEMBER_NAMES:  # packed, in another order, or not all there
-            plain = plain_members(found, largest=shard.manifest.largest_array(shard.row))
+        if tuple(members) != MEMBER_NAMES:  # packed, in another order, or not all there
+            plain = plain_members(members, largest=shard.manifest.largest_array(shard.row))
         facts = Facts.from_json(plain[FACTS])
-        gt, ms, pan = (decode_array(plain[m.name], m.name) for m in ARRAYS)
-        check_shapes(gt, ms, pan, facts)
+        truth, ms, pan = (decode_array(plain[m.name], m.name) for m in ARRAYS)
+        check_shapes(truth, ms, pan, facts)
     except ContractError as error:
         raise ContractError(f"{shard.path}: sample {key}: {error}") from error
-    shard.manifest.check_sample(shard.row, key, gt.shape, facts.ratio)
-    return Sample(gt=gt, ms=ms, pan=pan, facts=facts)
+    shard.manifest.check_sample(shard.row, key, truth.shape, facts.ratio)
+    return Sample(truth=truth, ms=ms, pan=pan, facts=facts)
 
 
 @lru_cache(maxsize=_OPEN)
 def _open(path: Path, samples: int, length: int) -> tuple[mmap.mmap, list[str]]:
-    """A mapping for as long as a view of it lives, and the index's lines."""
+    """The mapped file, which lives as long as a view of it, and the index's lines."""
     lines = index_lines(path.with_suffix(".idx"), samples)
     try:
         with path.open("rb") as file:
@@ -91,7 +91,7 @@ def _open(path: Path, samples: int, length: int) -> tuple[mmap.mmap, list[str]]:
 
 
 def forget_open() -> None:
-    """Let go of all shards, so that the next sample opens its file again."""
+    """Close all shards, so that the next sample opens its file again."""
     _open.cache_clear()
 
 
@@ -111,7 +111,7 @@ def index_lines(index: Path, samples: int) -> list[str]:
 def parse_line(shard: ShardRef, line: str) -> list[MemberSpan]:
     """Where the members of a sample lie. Raises: ContractError for any but the contract's."""
     words = line.split(" ")
-    places = []
+    spans = []
     try:
         for name, offset, size, member in zip(*(words[i::4] for i in range(4)), strict=True):
             begin, count = int(offset), int(size)
@@ -121,10 +121,10 @@ def parse_line(shard: ShardRef, line: str) -> list[MemberSpan]:
                     f"sample holds only {', '.join(MEMBER_NAMES)}"
                 )
             key = member.partition(".")[0]
-            places.append(MemberSpan(name=name, begin=begin, size=count, key=key))
+            spans.append(MemberSpan(name=name, begin=begin, size=count, key=key))
     except ValueError as error:
         raise ContractError(f"{shard.path}: a line of its index is damaged: {error}") from error
-    return places
+    return spans
 
 
 def first_sample(folder: Path) -> Sample:

@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import webdataset as wds
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fusiontrain.data.crops import Sample, TrainingBatch, collate
+from fusiontrain.data.crops import (
+    BatchLayout,
+    CropTransforms,
+    Sample,
+    TrainingBatch,
+    pack,
+    unpack,
+)
 from fusiontrain.data.shard_file import ShardRef
 from fusiontrain.errors import TrainingError
 from shards.errors import ContractError
@@ -71,7 +79,7 @@ class ShardReader(IterableDataset[TrainingBatch]):
         rng = np.random.default_rng([self.seed, slot])
         waiting: dict[tuple[int, int], list[Sample]] = defaultdict(list)
         for tile in _shuffled(self._samples(slot, slots), rng):
-            group = waiting[tile.gt.shape[0], tile.facts.ratio]
+            group = waiting[tile.truth.shape[0], tile.facts.ratio]
             group.append(tile)
             if len(group) == self.batch_size:
                 yield collate(group, self.crop, rng)
@@ -116,7 +124,7 @@ def _checked(shard: ShardRef, raws: Iterator[dict[str, Any]]) -> Iterator[Sample
         gt, ms, pan, facts = decode_sample(_members(shard.path, raw), largest=largest)
         shard.manifest.check_sample(shard.row, raw["__key__"], gt.shape, facts.ratio)
         seen += 1
-        yield Sample(gt=gt, ms=ms, pan=pan, facts=facts)
+        yield Sample(truth=gt, ms=ms, pan=pan, facts=facts)
     if seen != shard.row.samples:
         raise ContractError(
             f"{shard.path}: expected {shard.row.samples} samples, got {seen} (truncated?); "
@@ -155,3 +163,13 @@ def _shuffled(samples: Iterator[Sample], rng: np.random.Generator) -> Iterator[S
         i = int(rng.integers(len(held)))
         yield held[i]
         held[i] = sample
+
+
+def collate(tiles: list[Sample], side: int, rng: np.random.Generator) -> TrainingBatch:
+    """A random crop of each tile, all of one band count, ratio and size, as one batch."""
+    ratio = tiles[0].facts.ratio
+    layout = BatchLayout(batch=len(tiles), bands=tiles[0].truth.shape[0], side=side, ratio=ratio)
+    block = torch.empty(layout.nbytes, dtype=torch.uint8)
+    room = (tiles[0].truth.shape[1] - side) // ratio
+    pack(tiles, CropTransforms.draw(len(tiles), room, rng), layout, block)
+    return unpack(layout, block)

@@ -192,7 +192,7 @@ def simulated(sample: Sample, name: str) -> Case:
     """A sample of a shard: truth, MTF and softness are those it was simulated with."""
     facts = sample.facts
     ms, pan, truth = (
-        torch.from_numpy(image.astype("float32")) for image in (sample.ms, sample.pan, sample.gt)
+        torch.from_numpy(image.astype("float32")) for image in (sample.ms, sample.pan, sample.truth)
     )
     mtf = torch.tensor(facts.mtf_ms)
     sensor = match_sensor(facts.sensor) or GENERIC

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from fusiontrain.data.crops import TrainingBatch
-from fusiontrain.data.loader import IndexedShards
+from fusiontrain.data.dataset import ShardBatches
 from fusiontrain.errors import TrainingError
 from fusiontrain.training.train_step import StepResult
 from shards.atomic_write import whole_file
@@ -48,28 +48,28 @@ class NonFiniteGuard:
 def dump_batch(
     folder: Path,
     batch: TrainingBatch,
-    data: IndexedShards,
+    data: ShardBatches[Any],
     k: int,
     net: nn.Module,
     done: StepResult,
 ) -> Path:
     """A step that was not finite, to look at: this rank's batch, its samples and all ranges."""
     folder.mkdir(parents=True, exist_ok=True)
-    seen = batch.seen
+    inputs = batch.inputs
     tensors = {
-        "gt": batch.gt,
-        "ms": seen.ms,
-        "pan": seen.pan,
-        "mtf": seen.mtf,
-        "softness": seen.softness,
+        "gt": batch.truth,
+        "ms": inputs.ms,
+        "pan": inputs.pan,
+        "mtf": inputs.mtf,
+        "softness": inputs.softness,
     }
     facts = {
         "step": k,
         "loss": done.loss,
         "gradient_norm": done.norm,
         "learning_rate": done.rate,
-        "ratio": seen.ratio,
-        "samples": sample_names(data, k),
+        "ratio": inputs.ratio,
+        "samples": data.sample_names(k),
         "batch": {name: ranges(tensor) for name, tensor in tensors.items()},
         "weights": {name: ranges(tensor) for name, tensor in net.state_dict().items()},
     }
@@ -80,25 +80,14 @@ def dump_batch(
     return folder
 
 
-def sample_names(data: IndexedShards, k: int) -> list[str]:
-    """Shard and number of every sample of global batch k, in its order."""
-    drawn = data.order[k]
-    group = data.groups[drawn.group]
-    names = []
-    for one in drawn.samples:
-        shard, number = group.locate(one.sample)
-        names.append(f"{shard.path}: sample {number}")
-    return names
-
-
 def ranges(tensor: Tensor) -> dict[str, Any]:
     values = tensor.detach().double().cpu()
     finite = values[torch.isfinite(values)]
-    told = {"shape": list(tensor.shape), "not_finite": values.numel() - finite.numel()}
+    summary = {"shape": list(tensor.shape), "not_finite": values.numel() - finite.numel()}
     if not finite.numel():
-        return told
+        return summary
     return (
-        told
+        summary
         | {"min": float(finite.min()), "max": float(finite.max())}
         | {"mean": float(finite.mean())}
     )

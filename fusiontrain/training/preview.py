@@ -23,10 +23,10 @@ def draw_sample(net: nn.Module, held: Held, path: Path) -> np.ndarray:
     """
     batch = held.data[held.numbers[0]]
     with torch.no_grad():
-        fused = net(batch.seen)[0]
-    truth = batch.gt[0]
+        fused = net(batch.inputs)[0]
+    truth = batch.truth[0]
     stretch = stretch_of(truth)
-    up = upsample(batch.seen.ms, batch.seen.ratio)[0]
+    up = upsample(batch.inputs.ms, batch.inputs.ratio)[0]
     whole = max(truth.shape[1:])
     row = beside(
         [

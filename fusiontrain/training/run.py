@@ -13,8 +13,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from fusiontrain.data.loader import IndexedShards, ShardSet, find_bad_shards
-from fusiontrain.data.shard_integrity import BadShard, BadTolerance, refuse_beyond
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.shard_integrity import (
+    BadShard,
+    BadTolerance,
+    ShardSet,
+    find_bad_shards,
+    refuse_beyond,
+)
 from fusiontrain.errors import TrainingError
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_model

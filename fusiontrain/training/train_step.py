@@ -64,10 +64,10 @@ class TrainStep:
 
     def _learn(self, part: TrainingBatch) -> Tensor:
         device = self.ranks.device
-        seen, gt = part.seen.to(device), part.gt.to(device, non_blocking=True)
+        inputs, truth = part.inputs.to(device), part.truth.to(device, non_blocking=True)
         with self.ranks.autocast():
-            fused = self.net(seen)
-        loss = LOSSES[self.config.loss](fused.float(), gt, seen) / self.accumulate
+            fused = self.net(inputs)
+        loss = LOSSES[self.config.loss](fused.float(), truth, inputs) / self.accumulate
         self.ranks.backward(loss)
         return loss.detach()
 
@@ -77,18 +77,18 @@ def split(batch: TrainingBatch, pieces: int) -> Iterator[TrainingBatch]:
     if pieces == 1:
         yield batch
         return
-    size = len(batch.gt) // pieces
+    size = len(batch.truth) // pieces
     for first in range(0, size * pieces, size):
         rows = slice(first, first + size)
-        seen = batch.seen
+        inputs = batch.inputs
         yield replace(
             batch,
-            gt=batch.gt[rows],
-            seen=replace(
-                seen,
-                ms=seen.ms[rows],
-                pan=seen.pan[rows],
-                mtf=seen.mtf[rows],
-                softness=seen.softness[rows],
+            truth=batch.truth[rows],
+            inputs=replace(
+                inputs,
+                ms=inputs.ms[rows],
+                pan=inputs.pan[rows],
+                mtf=inputs.mtf[rows],
+                softness=inputs.softness[rows],
             ),
         )

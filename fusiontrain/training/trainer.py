@@ -12,7 +12,8 @@ from typing import Any
 from torch import nn
 
 from fusiontrain.data.crops import TrainingBatch
-from fusiontrain.data.loader import IndexedShards, batches
+from fusiontrain.data.dataset import ShardBatches
+from fusiontrain.data.loader import BatchLoader
 from fusiontrain.errors import Interrupted, TrainingError
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.training import preview
@@ -38,7 +39,7 @@ class TrainerParts:
 
     ranks: Distributed
     stepper: TrainStep
-    reader: IndexedShards
+    reader: ShardBatches[Any]
     config: TrainConfig
     running: RunOptions
     out: Path
@@ -89,7 +90,7 @@ class Trainer:
             task = bar.add_task(
                 parts.running.recipe, total=1.0, shown=f"from step {self.start.step}"
             )
-            read = batches(
+            read = BatchLoader(
                 parts.reader,
                 start=self.step,
                 workers=parts.running.workers,

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import SceneError, TrainingError
 from fusiontrain.evaluation.contenders import classical, network, score
 from fusiontrain.evaluation.protocols import BORDER, Case, reduced
@@ -135,13 +136,13 @@ class Validation:
 
     def _on_tile(self, net: nn.Module, held: Held, k: int) -> list[tuple[str, float]]:
         batch = held.data[k]
-        fused = net(batch.seen)
-        loss = LOSSES[self.loss](fused, batch.gt, batch.seen)
+        fused = net(batch.inputs)
+        loss = LOSSES[self.loss](fused, batch.truth, batch.inputs)
         rim = slice(BORDER, -BORDER)
         index = ergas(
-            batch.gt[0, :, rim, rim].double(),
+            batch.truth[0, :, rim, rim].double(),
             fused[0, :, rim, rim].double(),
-            ratio=batch.seen.ratio,
+            ratio=batch.inputs.ratio,
         )
         return [(HELD_LOSS, float(loss)), (HELD_ERGAS, float(index))]
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from fusiontrain.data.crops import BatchLayout, CropTransforms, pack, unpack
-from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.loader import BatchLoader
 from fusiontrain.data.shard_file import ShardRef, read_sample
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.data.shard_location import find_set
 from fusiontrain.data.stream import read_shard
 from fusiontrain.errors import TrainingError
@@ -27,8 +29,8 @@ def data_of(folder, **changes) -> IndexedShards:
 
 
 def tensors(batch):
-    seen = batch.seen
-    return batch.gt, seen.ms, seen.pan, seen.mtf, seen.softness
+    seen = batch.inputs
+    return batch.truth, seen.ms, seen.pan, seen.mtf, seen.softness
 
 
 def digest(parts) -> str:
@@ -46,7 +48,7 @@ def test_offsets_lead_to_what_webdataset_reads(small_build):
         shard = ShardRef(folder=small_build, manifest=manifest, row=row)
         for number, theirs in enumerate(read_shard(shard)):
             ours = read_sample(shard, number)
-            np.testing.assert_array_equal(theirs.gt, ours.gt)
+            np.testing.assert_array_equal(theirs.truth, ours.truth)
             np.testing.assert_array_equal(theirs.ms, ours.ms)
             np.testing.assert_array_equal(theirs.pan, ours.pan)
             assert theirs.facts == ours.facts
@@ -69,7 +71,9 @@ def test_global_batches_are_the_same_for_any_ranks_and_workers(
 ):
     """Every batch, by its hash; 4 ranks of 3 workers are thrice as many readers as shards."""
     ranks = [
-        islice(batches(data_of(small_build, rank=r, world=world), start=0, workers=workers), NUMBER)
+        islice(
+            BatchLoader(data_of(small_build, rank=r, world=world), start=0, workers=workers), NUMBER
+        )
         for r in range(world)
     ]
     found = [digest(parts) for parts in zip(*ranks, strict=True)]
@@ -80,14 +84,14 @@ def test_global_batches_are_the_same_for_any_ranks_and_workers(
 @pytest.mark.parametrize("workers", [0, 1])
 def test_any_start_is_a_place_in_the_same_order(small_build, expected, workers):
     """Batch k is batch k, whether reached from 0 or begun at."""
-    feed = batches(data_of(small_build), start=5, workers=workers)
+    feed = BatchLoader(data_of(small_build), start=5, workers=workers)
 
     assert expected[5:] == [digest([batch]) for batch in islice(feed, NUMBER - 5)]
 
 
 def test_batches_that_were_given_stay_as_they_were(small_build):
     """Blocks are used again by workers; what was made of them is not."""
-    feed = batches(data_of(small_build), start=0, workers=1)
+    feed = BatchLoader(data_of(small_build), start=0, workers=1)
     kept, hashes = [], []
     for batch in islice(feed, NUMBER):
         kept.append(batch)
@@ -99,7 +103,7 @@ def test_batches_that_were_given_stay_as_they_were(small_build):
 def test_workers_outlive_the_signals_that_stop_a_run(small_build, expected):
     """Slurm sends them to every process of a job; who saves still wants batches."""
     others = set(multiprocessing.active_children())  # of tests before
-    feed = iter(batches(data_of(small_build), start=0, workers=1))
+    feed = iter(BatchLoader(data_of(small_build), start=0, workers=1))
     found = [digest([next(feed)])]
     (worker,) = set(multiprocessing.active_children()) - others
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
@@ -112,7 +116,7 @@ def test_workers_outlive_the_signals_that_stop_a_run(small_build, expected):
 def test_a_worker_that_dies_is_one_error(small_build):
     """As where memory runs out, or a disk fails below a mapped file."""
     others = set(multiprocessing.active_children())  # of tests before
-    feed = iter(batches(data_of(small_build), start=0, workers=1))
+    feed = iter(BatchLoader(data_of(small_build), start=0, workers=1))
     next(feed)
     (worker,) = set(multiprocessing.active_children()) - others
     os.kill(worker.pid, signal.SIGKILL)
@@ -144,20 +148,20 @@ def test_crops_are_turned_as_numpy_turns_them(small_build, turns, mirrored):
         part = np.rot90(image[:, 3 * step :, 7 * step :][:, : 8 * step, : 8 * step], turns, (1, 2))
         return (np.flip(part, 1) if mirrored else part).astype(np.float32)[None]
 
-    np.testing.assert_array_equal(slowly(tile.gt, 4), batch.gt)
-    np.testing.assert_array_equal(slowly(tile.ms, 1), batch.seen.ms)
-    np.testing.assert_array_equal(slowly(tile.pan, 4), batch.seen.pan)
-    np.testing.assert_array_equal(np.float32([tile.facts.mtf_ms]), batch.seen.mtf)
-    np.testing.assert_array_equal(np.float32([tile.facts.softness]), batch.seen.softness)
+    np.testing.assert_array_equal(slowly(tile.truth, 4), batch.truth)
+    np.testing.assert_array_equal(slowly(tile.ms, 1), batch.inputs.ms)
+    np.testing.assert_array_equal(slowly(tile.pan, 4), batch.inputs.pan)
+    np.testing.assert_array_equal(np.float32([tile.facts.mtf_ms]), batch.inputs.mtf)
+    np.testing.assert_array_equal(np.float32([tile.facts.softness]), batch.inputs.softness)
 
 
 def test_dn_of_sixteen_bits_stay_positive():
     """65535 is no -1."""
     layout = BatchLayout(batch=1, bands=1, side=4, ratio=2)
     block = torch.zeros(layout.nbytes, dtype=torch.uint8)
-    layout.parts(block)["gt"].fill_(65535)
+    layout.parts(block)["truth"].fill_(65535)
 
-    assert 65535.0 == unpack(layout, block).gt.min()
+    assert 65535.0 == unpack(layout, block).truth.min()
 
 
 def test_a_pass_sees_every_tile_once(small_build):

@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.loader import BatchLoader
 from fusiontrain.data.shard_file import ShardRef, forget_open, read_sample
-from fusiontrain.data.shard_integrity import BadTolerance, find_bad_shards
+from fusiontrain.data.shard_integrity import BadTolerance, ShardSet, find_bad_shards
 from fusiontrain.errors import TrainingError
 from shards.errors import ContractError
 from shards.index import dali_index
@@ -294,7 +295,7 @@ def test_damage_that_comes_while_training_is_told_in_one_line(build, workers):
         path.write_bytes(path.read_bytes()[:5000])
 
     with pytest.raises(ContractError) as caught:
-        next(iter(batches(data, start=0, workers=workers)))
+        next(iter(BatchLoader(data, start=0, workers=workers)))
     assert "copy it again" in str(caught.value)
     assert 1 == len(str(caught.value).splitlines())
 
@@ -302,13 +303,15 @@ def test_damage_that_comes_while_training_is_told_in_one_line(build, workers):
 ENDS = """
 import sys
 from pathlib import Path
-from fusiontrain.data.loader import IndexedShards, ShardSet, batches
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.loader import BatchLoader
+from fusiontrain.data.shard_integrity import ShardSet
 
 data = IndexedShards([ShardSet(folder=Path(sys.argv[1]))], batch=4, crop=32, seed=0)
 for path in Path(sys.argv[1]).glob("*.tar"):
     path.write_bytes(path.read_bytes()[:5000])
 try:
-    next(iter(batches(data, start=0, workers=1)))
+    next(iter(BatchLoader(data, start=0, workers=1)))
 except Exception as error:
     print("said:", error)
 """

@@ -39,7 +39,7 @@ def test_webdataset_reads_what_was_written(small_build):
 
     for example, (_, members) in zip(read_shard(shard), read_samples(shard.path), strict=True):
         gt, ms, pan, facts = decode_sample(members)
-        np.testing.assert_array_equal(gt, example.gt)
+        np.testing.assert_array_equal(gt, example.truth)
         np.testing.assert_array_equal(ms, example.ms)
         np.testing.assert_array_equal(pan, example.pan)
         assert facts == example.facts
@@ -49,12 +49,12 @@ def test_a_batch_has_one_band_count_and_fits_together(small_build):
     """Shards of 4 and of 3 bands take turns; batches never mix them."""
     counts = set()
     for batch in islice(reader_of(small_build), 24):
-        B, C, h, w = batch.seen.ms.shape
+        B, C, h, w = batch.inputs.ms.shape
         counts.add(C)
         assert (2, 8, 8) == (B, h, w)
-        assert (2, 1, 32, 32) == batch.seen.pan.shape
-        assert (2, C, 32, 32) == batch.gt.shape
-        assert (2, C) == batch.seen.mtf.shape
+        assert (2, 1, 32, 32) == batch.inputs.pan.shape
+        assert (2, C, 32, 32) == batch.truth.shape
+        assert (2, C) == batch.inputs.mtf.shape
     assert {3, 4} == counts
 
 
@@ -63,14 +63,14 @@ def test_crops_stay_aligned(small_build):
     from fusiontrain.imaging.filters import degrade
 
     for batch in islice(reader_of(small_build, crop=64), 12):
-        seen = degrade(batch.gt, batch.seen.mtf, 4)[..., 3:-3, 3:-3]
-        ms = batch.seen.ms[..., 3:-3, 3:-3]
+        seen = degrade(batch.truth, batch.inputs.mtf, 4)[..., 3:-3, 3:-3]
+        ms = batch.inputs.ms[..., 3:-3, 3:-3]
         spread = ms.std((-2, -1)).mean()
         assert float((seen - ms).abs().mean()) < 0.2 * float(spread)
 
 
 def first_batches(reader, n=10):
-    return [b.seen.ms.sum().item() for b in islice(reader, n)]
+    return [b.inputs.ms.sum().item() for b in islice(reader, n)]
 
 
 def test_order_follows_from_the_seed(small_build):
@@ -103,8 +103,8 @@ def test_workers_hand_over_whole_batches(small_build):
     """Started by spawn; batches survive the trip."""
     batches = list(islice(loader(reader_of(small_build), workers=2), 6))
 
-    assert all(torch.isfinite(b.gt).all() for b in batches)
-    assert len({b.gt.sum().item() for b in batches}) > 3
+    assert all(torch.isfinite(b.truth).all() for b in batches)
+    assert len({b.truth.sum().item() for b in batches}) > 3
 
 
 def test_an_altered_shard_is_found_before_training(build):

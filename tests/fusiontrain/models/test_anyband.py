@@ -7,7 +7,8 @@ import rasterio
 import torch
 
 from fusiontrain.cli import main
-from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.imaging.injection import injection_images
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.inputs import make_inputs
@@ -126,7 +127,7 @@ def test_it_goes_through_the_doors(name, small_build, odd_pair, tmp_path):
     trained, built = load_checkpoint(run / "model.safetensors")[0], build_model(name).eval()
     with torch.no_grad():
         errors = [
-            sum(float(relative_l1(net(b.seen), b.gt, b.seen.ms)) for b in batches)
+            sum(float(relative_l1(net(b.inputs), b.truth, b.inputs.ms)) for b in batches)
             for net in (trained, built)
         ]
     assert errors[0] < errors[1]

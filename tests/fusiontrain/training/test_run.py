@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import TrainingError
 from fusiontrain.imaging.filters import degrade
 from fusiontrain.imaging.pan_batch import PanBatch
@@ -60,7 +61,10 @@ def test_training_learns(run, small_build):
 
     with torch.no_grad():
         errors = [
-            sum(float(relative_l1(net(b.seen), b.gt, b.seen.ms)) for b in map(data.__getitem__, K))
+            sum(
+                float(relative_l1(net(b.inputs), b.truth, b.inputs.ms))
+                for b in map(data.__getitem__, K)
+            )
             for net in (trained, untrained)
         ]
 

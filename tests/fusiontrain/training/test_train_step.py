@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fusiontrain.cli import main
-from fusiontrain.data.loader import IndexedShards, ShardSet
+from fusiontrain.data.dataset import IndexedShards
+from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import TrainingError
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
@@ -55,7 +56,7 @@ def test_gradients_of_the_pieces_are_those_of_the_batch(data, tmp_path, pieces):
         results.append(step(data[0], 0, 0.0))
         gradients.append([p.grad.clone() for p in net.parameters()])
     net.zero_grad()
-    relative_l1(net(data[0].seen), data[0].gt, data[0].seen.ms).backward()
+    relative_l1(net(data[0].inputs), data[0].truth, data[0].inputs.ms).backward()
     gradients.append([p.grad for p in net.parameters()])
 
     scale = max(float(g.abs().max()) for g in gradients[0])
@@ -192,7 +193,7 @@ def test_held_builds_and_real_scenes_are_measured(looked_at, small_build):
     assert ["5", "10", "12"] == [row["step"] for row in table]
     with torch.no_grad():
         losses = [
-            consistent_l1(net(b.seen), b.gt, b.seen)
+            consistent_l1(net(b.inputs), b.truth, b.inputs)
             for b in map(held.data.__getitem__, held.numbers)
         ]
     assert 24 == len(losses)
