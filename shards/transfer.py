@@ -52,7 +52,7 @@ def read_manifest(store: Store) -> Manifest:
     """Raises: SharingError, ContractError."""
     for again in (True, False):
         data = b""
-        for block in _persistent(store, NAME, 0):
+        for block in read_persistently(store, NAME, 0):
             data += block
             if len(data) > MAX_MANIFEST:
                 raise SharingError(f"{store.shown}/{NAME} exceeds {MAX_MANIFEST} bytes")
@@ -64,9 +64,9 @@ def read_manifest(store: Store) -> Manifest:
     raise AssertionError  # the loop returns or raises
 
 
-def _next_try(failures: int) -> int:
+def _next_try(failures: int, tries: int) -> int:
     """Wait before the next try; re-raise the present error after too many."""
-    if failures + 1 >= TRIES:
+    if failures + 1 >= tries:
         raise  # noqa: PLE0704 - called while one is handled
     time.sleep(PAUSE * 2**failures)
     return failures + 1
@@ -120,7 +120,7 @@ def push(folder: Path, url: str, *, jobs: int = 4, tell: Tell = lambda _: None) 
                 store.write(file.name, path)
                 break
             except Dropped:
-                failures = _next_try(failures)
+                failures = _next_try(failures, TRIES)
         if store.size(file.name) != path.stat().st_size:
             raise SharingError(f"{store.shown}/{file.name} did not arrive whole; push again")
 
@@ -151,7 +151,7 @@ def verify(url: str, *, jobs: int = 4, tell: Tell = lambda _: None) -> Manifest:
 
     def check(file: _File) -> None:
         hasher, size = hashlib.sha256(), 0
-        for block in _persistent(store, file.name, 0):
+        for block in read_persistently(store, file.name, 0):
             hasher.update(block)
             size += len(block)
             if size > file.most:
@@ -186,8 +186,13 @@ def _claim(store: Store, manifest: Manifest) -> None:
         store.write(CLAIM, path)
 
 
-def _persistent(store: Store, name: str, start: int) -> Iterator[bytes]:
-    """All bytes from `start` on, over connections that break."""
+def read_persistently(
+    store: Store, name: str, start: int, *, tries: int = TRIES
+) -> Iterator[bytes]:
+    """All bytes from `start` on, over connections that break.
+
+    Raises: SharingError; Dropped after `tries` in a row without a byte.
+    """
     failures = 0
     while True:
         try:
@@ -196,7 +201,7 @@ def _persistent(store: Store, name: str, start: int) -> Iterator[bytes]:
                 yield block
             return
         except Dropped:
-            failures = _next_try(failures)
+            failures = _next_try(failures, tries)
 
 
 def _fetch(store: Store, file: _File, folder: Path) -> None:
@@ -221,7 +226,7 @@ def _continue(store: Store, file: _File, partial: Path) -> None:
     with partial.open("ab") as data:
         while data.tell() < file.most:
             before = data.tell()
-            for block in _persistent(store, file.name, before):
+            for block in read_persistently(store, file.name, before):
                 data.write(block)
                 if data.tell() > file.most:
                     break
