@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from shards.errors import PanpriorError
+from shards.console import run_command
 
 # Each door is a module with add_arguments(parser) and run(args); only the one asked for is
 # imported, so that fusing needs neither accelerate nor webdataset.
@@ -33,40 +33,19 @@ EXTRAS = {  # which extra holds a package that the base install lacks
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
+    name = argv[0] if argv and argv[0] in DOORS else ""
+    return run_command("fusiontrain", lambda: _run(argv), name=name, extras=EXTRAS)
+
+
+def _run(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="fusiontrain", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="door", metavar="COMMAND")
     for name, summary in DOORS.items():
         asked = argv[:1] == [name]
         door = commands.add_parser(name, help=summary, add_help=asked)
         if asked:
-            try:
-                module = importlib.import_module(MODULES.get(name, f"fusiontrain.commands.{name}"))
-            except ModuleNotFoundError as error:
-                return _say_missing(name, error)
+            module = importlib.import_module(MODULES.get(name, f"fusiontrain.commands.{name}"))
             module.add_arguments(door)
             door.set_defaults(run=module.run)
     args = parser.parse_args(argv)
-    try:
-        return int(args.run(args))
-    except ModuleNotFoundError as error:  # of a format that only some scenes need
-        return _say_missing(args.door, error)
-    except PanpriorError as error:
-        print(f"fusiontrain: {error}", file=sys.stderr)
-        return int(getattr(error, "code", 2))
-    except OSError as error:  # the disk's or the permissions' word, not a bug
-        print(
-            f"fusiontrain: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr
-        )
-        return 2
-
-
-def _say_missing(name: str, error: ModuleNotFoundError) -> int:
-    package = (error.name or "").partition(".")[0]
-    if package not in EXTRAS:
-        raise error
-    print(
-        f"fusiontrain: {name} needs the package {package}, which is not installed\n"
-        f"  do: pip install 'panprior[{EXTRAS[package]}]'",
-        file=sys.stderr,
-    )
-    return 2
+    return int(args.run(args))

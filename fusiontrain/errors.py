@@ -1,11 +1,7 @@
 """What can go wrong in training and fusing, each with its remedy in the message."""
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from shards.errors import PanpriorError
 
@@ -46,29 +42,8 @@ class MetricError(PanpriorError):
 
 
 class InterruptedBySignal(PanpriorError):
-    """A signal ended what was being done; nothing is left of it."""
+    """Interrupted by a signal; no output was written."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}; nothing was written")
         self.code = 128 + number
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Raises: Stopped in the block at the first SIGINT or SIGTERM; later ones are ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    came: list[int] = []
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if not came:
-            came.append(number)
-            raise InterruptedBySignal(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,29 +4,16 @@ import argparse
 import sys
 
 from fusiontrain.commands.training_options import add_flags, configure, find_sets, running
-from fusiontrain.errors import Interrupted
 from fusiontrain.models.registry import MODELS
 from fusiontrain.training.recipes import PRETRAIN, find_recipe
 from fusiontrain.training.run import train
-from shards.errors import PanpriorError
+from shards.console import run_command
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="fusiontrain pretrain", description=__doc__)
     add_arguments(parser)
-    args = parser.parse_args(argv)
-    try:
-        return run(args)
-    except Interrupted as stopped:
-        print(f"fusiontrain: {stopped}", file=sys.stderr)
-        return stopped.code
-    except PanpriorError as error:
-        print(f"fusiontrain: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # the disk's or the permissions' word, as in cli.py
-        said = f"{error.filename or 'disk'}: {error.strerror or error}"
-        print(f"fusiontrain: {said}", file=sys.stderr)
-        return 2
+    return run_command("fusiontrain", lambda: run(parser.parse_args(argv)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from shards.catalogue import CATALOG, published_builds
+from shards.console import print_error, run_command
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
 from shards.stores import shown
@@ -12,17 +13,14 @@ from shards.transfer import Tell, pull, push, verify
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
-    try:
+    def command() -> int:
+        args = _parser().parse_args(argv)
         return int(args.run(args))
-    except PanpriorError as error:
-        print(f"shards: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # the disk's or the permissions' word, not a bug
-        print(f"shards: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr)
-        return 2
+
+    try:
+        return run_command("shards", command)
     except KeyboardInterrupt:
-        print("shards: stopped; the same command goes on", file=sys.stderr)
+        print_error("shards", "stopped; the same command goes on")
         return 130
 
 

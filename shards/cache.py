@@ -4,23 +4,26 @@ All of a build is there before anything is read: training takes its samples in a
 over all shards, so that its first few hundred batches want every one of them.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from shards.errors import SharingError
+from shards.locking import file_lock
 from shards.manifest import NAME, Manifest
 from shards.stores import open_store
 from shards.transfer import Tell, pull, read_manifest
 
 
+def cache_folder(kind: str = "") -> Path:
+    """`$PANPRIOR_CACHE`, else panprior/`kind` in the user's cache folder (XDG's, ~/.cache)."""
+    if given := os.environ.get("PANPRIOR_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "panprior" / kind
+
+
 def default_cache() -> Path:
-    """`$PANPRIOR_CACHE`, else panprior/shards in the user's cache folder."""
-    if told := os.environ.get("PANPRIOR_CACHE"):
-        return Path(told)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "panprior" / "shards"
+    """Where copies of builds lie unless a command is given another folder."""
+    return cache_folder("shards")
 
 
 def local_copy(url: str, cache: Path, *, jobs: int = 4, tell: Tell = lambda _: None) -> Path:
@@ -34,7 +37,8 @@ def local_copy(url: str, cache: Path, *, jobs: int = 4, tell: Tell = lambda _: N
     folder = cache / manifest.digest[:24]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _waiting(cache / f"{folder.name}.lock", tell):
+        waiting = f"another process fetches {folder.name}; waiting for it"
+        with file_lock(cache / f"{folder.name}.lock", on_wait=lambda: tell(waiting)):
             if not _is_whole(folder, manifest):
                 pull(url, folder, digest=manifest.digest, jobs=jobs, tell=tell)
     except OSError as error:
@@ -49,16 +53,3 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
     if not (folder / NAME).is_file():  # named last
         return False
     return not any(manifest.problems(folder, hashes=False))
-
-
-@contextmanager
-def _waiting(path: Path, tell: Tell) -> Iterator[None]:
-    with path.open("ab") as claim:
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell(f"another process fetches {path.stem}; waiting for it")
-            fcntl.flock(claim, fcntl.LOCK_EX)
-        except OSError:
-            pass  # a file system without locks: the slower one repeats what is not yet named
-        yield

@@ -4,7 +4,6 @@ Pull reads the manifest first and names it last; push writes it last. So a folde
 place without a manifest is unfinished, and the same call goes on with it.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,13 +12,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from shards.atomic_write import TEMPORARY_PREFIX, publish, sweep_temporaries, whole_file
 from shards.errors import ContractError, SharingError
 from shards.index import WIDS_NAME, wids_index
+from shards.locking import AlreadyLocked, file_lock
 from shards.manifest import NAME, Manifest, file_sha256
 from shards.stores import Dropped, Store, open_store
 
@@ -314,11 +314,9 @@ def _each(work: Callable[[_File], None], files: Iterable[_File], jobs: int, tell
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("ab") as claim:
+    with ExitStack() as held:
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            held.enter_context(file_lock(folder / ".lock"))
+        except AlreadyLocked as error:
             raise SharingError(f"something else is writing to {folder}; wait for it") from error
-        except OSError:
-            pass  # a file system without locks
         yield

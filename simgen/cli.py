@@ -5,13 +5,14 @@ import json
 import os
 import sys
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+from shards.console import run_command
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
+from shards.signals import Stopped, ignore_signals, stoppable
 from simgen.building.array_task import find_share
-from simgen.building.bad_image_budget import BadImageBudget
+from simgen.building.bad_image_budget import parse_budget
 from simgen.building.build import Progress, run_build
 from simgen.building.merge import merge
 from simgen.building.progress import make_reporter
@@ -20,26 +21,15 @@ from simgen.config import Build
 from simgen.errors import ConfigError
 from simgen.preview.contact_sheet import contact_sheet, draw_gallery
 from simgen.recipes import RECIPES, find_recipe
-from simgen.signals import Stopped, ignore_signals, stoppable
 from simgen.sources import SOURCES
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
-    try:
+    def command() -> int:
+        args = _parser().parse_args(argv)
         return int(args.run(args))
-    except PanpriorError as error:
-        print(f"simgen: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # the disk's or the permissions' word, not a bug
-        print(f"simgen: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except (ModuleNotFoundError, PackageNotFoundError) as error:
-        print(
-            f"simgen: {error.name} is not installed\n  do: pip install 'panprior[simgen]'",
-            file=sys.stderr,
-        )
-        return 2
+
+    return run_command("simgen", command, extras={"*": "simgen"})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,7 +140,7 @@ def _build(args: argparse.Namespace) -> int:
         compression=args.compress,
     )
     share = find_share(args.task_index, args.task_count, os.environ)
-    budget = BadImageBudget() if args.max_bad is None else BadImageBudget.parse(args.max_bad)
+    budget = parse_budget(args.max_bad)
     task = "" if share.is_whole else f" (task {share.index} of {share.count})"
     with make_reporter("quiet" if args.quiet else args.log, args.dataset + task) as tell:
         seen = 0

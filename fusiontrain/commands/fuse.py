@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from fusiontrain.errors import SceneError, stoppable
+from fusiontrain.errors import InterruptedBySignal, SceneError
 from fusiontrain.fusion.fuse_scene import (
     FusionJob,
     InputFiles,
@@ -41,6 +41,7 @@ from fusiontrain.fusion.sensor_model import BANDS
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT
 from fusiontrain.scenes.writer import FORMATS, Output, output_nodata
 from shards.atomic_write import whole_file
+from shards.signals import stoppable
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
@@ -122,7 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
-    with stoppable():
+    with stoppable(InterruptedBySignal):
         inputs, options, threads = read_arguments(args)
         output = _output(args, threads)
         fuser = make_fuser(options)

@@ -16,6 +16,7 @@ from fusiontrain.data.crops import BatchLayout, TrainingBatch, unpack
 from fusiontrain.data.dataset import ShardBatches
 from fusiontrain.errors import TrainingError
 from shards.errors import ContractError, SharingError
+from shards.signals import SIGNALS, ignore_signals
 
 _PREFETCH = 4  # batches a worker is ahead
 
@@ -123,8 +124,7 @@ def _forkserver() -> ForkServerContext:
 
 def _ignore_stop_signals(_: int) -> None:
     """Slurm signals all processes of a job; the trainer ends the workers once it has saved."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals((*SIGNALS, signal.SIGUSR1))
 
 
 class _FromStart(Sampler[int]):

@@ -1,6 +1,5 @@
 """Shards judged before training: what is bad is named, and left out only within a budget."""
 
-import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from fusiontrain.errors import TrainingError
 from shards.errors import ContractError
 from shards.manifest import Manifest
 from shards.schema import ALL_NAMES, names_of
+from shards.tolerance import Tolerance
 
 OnBad = Literal["fail", "skip"]
 
@@ -24,40 +24,29 @@ class ShardSet:
     share: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BadTolerance:
-    """What may be left out: a share of all samples, or a number of shards."""
+class BadTolerance(Tolerance):
+    """What may be left out: a percentage of all samples, or a number of shards."""
 
-    share: float | None = None
-    shards: int | None = None
+    __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> "BadTolerance":
         """`5%` of the samples, or a plain count of shards. Raises: TrainingError."""
-        number = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(%?)", text.strip())
-        if number is None or (not number[2] and "." in number[1]):
+        try:
+            given = Tolerance.parse(text)
+        except ValueError as error:
             raise TrainingError(
                 f"--max-bad-shards takes a percentage of samples like 5%, or a count; got {text!r}"
-            )
-        if number[2]:
-            return cls(share=float(number[1]) / 100)
-        return cls(shards=int(number[1]))
-
-    def exceeded(self, *, shards: int, lost: int, total: int) -> bool:
-        """By so many shards, that hold `lost` of `total` samples."""
-        if self.shards is not None:
-            return shards > self.shards
-        return lost > (self.share or 0.0) * total
+            ) from error
+        return cls(percent=given.percent, count=given.count)
 
     def __str__(self) -> str:
-        return (
-            f"{self.share or 0:.3%} of the samples"
-            if self.shards is None
-            else f"{self.shards} shards"
-        )
+        if self.percent is None:
+            return f"{self.count} shards"
+        return f"{self.percent:.3f}% of the samples"
 
 
-FEW = BadTolerance(share=0.05)
+FEW = BadTolerance(percent=5)
 BadShard = dict[
     tuple[int, str], str
 ]  # (number of the set, the shard's name) -> what is wrong with it
@@ -99,7 +88,7 @@ def refuse_beyond(budget: BadTolerance, found: BadShard, sets: Sequence[ShardSet
         for row in Manifest.load(one.folder).shards:
             total += row.samples
             lost += row.samples if (place, row.name) in found else 0
-    if budget.exceeded(shards=len(found), lost=lost, total=total):
+    if budget.exceeded(count=len(found), part=lost, whole=total):
         shown = "\n  ".join(list(found.values())[:5])
         raise ContractError(
             f"{len(found)} bad shards hold {lost} of {total} samples, over the budget of {budget} "

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fusiontrain.errors import TrainingError
+from shards.locking import AlreadyLocked, file_lock
 
 LOCK_NAME = ".lock"
 # What torchrun, Slurm's and other MPIs call the number of processes.
@@ -60,32 +61,18 @@ def hold_folder(out: Path) -> Iterator[None]:
 
     Raises: TrainingError if it cannot be written to, or another process is at work in it.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not os.access(out, os.W_OK):
-            raise PermissionError(13, "not writable")
-        handle = os.open(out / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise TrainingError(f"cannot write to {out.absolute()}: {error.strerror}") from error
-    try:
-        _lock(handle, out)
-        yield
-    finally:
-        os.close(handle)  # the file stays: taking it away would free a name that others wait on
-
-
-def _lock(handle: int, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TrainingError(
-            f"another process is training in {out}\n"
-            "  do: wait for it, or give --out another folder; several processes of one run need "
-            "one launcher (docs/guides/train.md)"
-        ) from error
-    except OSError:  # a file system without locks is borne
-        return
+    with ExitStack() as held:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            if not os.access(out, os.W_OK):
+                raise PermissionError(13, "not writable")
+            held.enter_context(file_lock(out / LOCK_NAME))
+        except AlreadyLocked as error:
+            raise TrainingError(
+                f"another process is training in {out}\n"
+                "  do: wait for it, or give --out another folder; several processes of one run "
+                "need one launcher (docs/guides/train.md)"
+            ) from error
+        except OSError as error:
+            raise TrainingError(f"cannot write to {out.absolute()}: {error.strerror}") from error
+        yield  # the file stays: taking it away would free a name that others wait on

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from fusiontrain.training.training_state import State, drop_states, has_states, 
 from fusiontrain.training.validation import Validation, also_trained_on, hold
 from fusiontrain.training.watchdog import Watchdog
 from shards.atomic_write import whole_file
+from shards.signals import SIGNALS, collected_signals
 
 WEIGHTS_NAME = "model.safetensors"
 RUN_NAME = "run.json"
@@ -155,7 +155,8 @@ def _train(
             watchdog=watchdog,
         )
         steps = Trainer(parts, state.progress if state else None)
-        with _signals() as signals, _compiling(running.compiled, entry.name):
+        ending = (*SIGNALS, signal.SIGUSR1)  # they ask the loop to save and stop
+        with collected_signals(ending) as signals, _compiling(running.compiled, entry.name):
             facts = steps.go(signals)
         ranks.on_main(lambda: _finish(out, steps.weights(), info(facts)))
     return Outcome(weights=out / WEIGHTS_NAME, steps=facts["steps"], loss=facts["loss"])
@@ -180,22 +181,6 @@ def _compiling(compiled: bool, name: str) -> Iterator[None]:
                 "  do: leave out --compile, or try another version of torch"
             ) from error
         raise
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Signals that came while the block ran: they ask the loop to save and stop."""
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came  # only the main thread may set handlers
-        return
-    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in asked}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _reader(

@@ -18,8 +18,10 @@ import numpy as np
 
 from shards.compression import check_installed
 from shards.manifest import Manifest
+from shards.signals import check_signals, ignore_signals
+from shards.tolerance import Tolerance
 from simgen.building.array_task import TaskShare
-from simgen.building.bad_image_budget import BadImageBudget
+from simgen.building.bad_image_budget import budget_spent
 from simgen.building.folder_lock import claimed
 from simgen.building.merge import TaskPart, finish, manifest_of
 from simgen.building.plan import Plan, Task
@@ -27,10 +29,9 @@ from simgen.building.shard_writing import Sidecar, committed
 from simgen.config import Build
 from simgen.errors import BudgetSpent, BuildError, ConfigError
 from simgen.recipes.wald import WALD
-from simgen.signals import heed, ignore_signals
 from simgen.sources import Source, open_source
 
-WHOLE, BOUNDLESS = TaskShare(), BadImageBudget()
+WHOLE, BOUNDLESS = TaskShare(), Tolerance()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +70,7 @@ def run_build(
     workers: int,
     report: Callable[[Progress], None] = lambda _: None,
     share: TaskShare = WHOLE,
-    budget: BadImageBudget = BOUNDLESS,
+    budget: Tolerance = BOUNDLESS,
 ) -> Manifest:
     """Build what is missing of this share in build.out; write its manifest, or its part.
 
@@ -136,7 +137,7 @@ class _Bench:
 
     tasks: list[Task]
     plan: Plan
-    budget: BadImageBudget
+    budget: Tolerance
     report: Callable[[Progress], None]
     found: dict[int, Sidecar] = field(default_factory=dict)
     met: np.ndarray = field(init=False)  # by image: a byte each, for there may be millions
@@ -176,7 +177,7 @@ class _Bench:
         self._count(task, sidecar)
         self._tell()
         self.judge()
-        heed()
+        check_signals()
 
     def _count(self, task: Task, sidecar: Sidecar) -> None:
         self.found[task.shard] = sidecar
@@ -208,7 +209,7 @@ class _Bench:
     def judge(self, *, finished: bool = False) -> None:
         """Raises: BudgetSpent if too many images were unusable."""
         seen, bad = self.seen, len(self.bad)
-        if self.budget.exceeded(seen=seen, bad=bad, finished=finished):
+        if budget_spent(self.budget, images=seen, bad=bad, finished=finished):
             shown = "\n  ".join(f"{key}: {why}" for key, why in [*self.bad.items()][:5])
             raise BudgetSpent(
                 f"{bad} of the {seen} images seen are unusable; --max-bad allows {self.budget}. "

@@ -1,7 +1,5 @@
 """A build's folder: which plan it holds, who writes to it, and what dead writers left."""
 
-import errno
-import fcntl
 import json
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from shards.atomic_write import sweep_temporaries, whole_file
+from shards.locking import AlreadyLocked, file_lock
 from simgen.config import digest
 from simgen.errors import BuildError
 
 PLAN_NAME, LOCK_NAME = "build.json", ".lock"
-# What file systems without locks answer. Tasks write different files, so they do without.
-_LOCKLESS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @contextmanager
@@ -52,15 +49,11 @@ def claimed(
 
 
 def _lock(held: ExitStack, path: Path, *, shared: bool) -> None:
-    claim = held.enter_context(path.open("ab"))
     try:
-        fcntl.flock(claim, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        held.enter_context(file_lock(path, shared=shared))
+    except AlreadyLocked as error:
         what = f"{path.name} is held" if "-" in path.name else "wait for it"
         raise BuildError(f"another build is running in {path.parent}; {what}") from error
-    except OSError as error:
-        if error.errno not in _LOCKLESS:
-            raise
 
 
 def _is_new(out: Path, plan: dict[str, Any]) -> bool:

@@ -13,8 +13,8 @@ from enum import Enum, auto
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from shards.signals import check_signals
 from simgen.config import Recipe
-from simgen.signals import heed
 from simgen.simulate.dali_graph import (
     Arrays,
     DecodeError,
@@ -31,7 +31,7 @@ def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
     """All samples of `jobs`, in order, from fresh pipelines.
 
     Raises: DecodeError if DALI rejects any image: a pipeline cannot skip a sample; Stopped if
-    a signal's own was lost (signals.py).
+    a signal came and Python dropped its exception (check_signals()).
     """
     made: dict[int, Arrays] = {}
     # One thread: workers are processes, and sums must not depend on how many there are.
@@ -42,12 +42,12 @@ def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
             if kind in (_Kind.ENCODED, _Kind.DECODED):
                 crops = read_crops(some, device=device, threads=threads)
                 for i, crop in zip(here, crops, strict=True):
-                    heed()
+                    check_signals()
                     made[i] = make(crop, jobs[i].draw, recipe)
             else:
                 seen = observe_in_graph(some, recipe, device=device, threads=threads)
                 for i, images in zip(here, seen, strict=True):
-                    heed()
+                    check_signals()
                     made[i] = finish(*images, jobs[i].draw, recipe)
     return [made[i] for i in range(len(jobs))]
 

@@ -1,12 +1,11 @@
 """What a walk through a large tar found, kept for the next time.
 
 A tar has no directory: listing ImageNet's 138 GB means a million small reads, in each task of
-an array. Kept in PANPRIOR_CACHE (default: ~/.cache/panprior), one file an archive, named by its
-path, size and time of change; a stale or damaged one is simply made again.
+an array. Kept in PANPRIOR_CACHE (default: panprior in the user's cache folder), one file an
+archive, named by its path, size and time of change; a stale or damaged one is made again.
 """
 
 import hashlib
-import os
 import zipfile
 from array import array
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from shards.atomic_write import whole_file
+from shards.cache import cache_folder
 
 LEAST = 1 << 30  # bytes: a smaller archive is walked every time
 
@@ -62,6 +62,6 @@ def _place(path: Path) -> Path | None:
     status = path.stat()
     if status.st_size < LEAST:
         return None
-    root = os.environ.get("PANPRIOR_CACHE") or Path.home() / ".cache" / "panprior"
-    told = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    return Path(root) / f"{hashlib.sha256(told.encode('utf-8', 'surrogateescape')).hexdigest()}.npz"
+    version = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    digest = hashlib.sha256(version.encode("utf-8", "surrogateescape")).hexdigest()
+    return cache_folder() / f"{digest}.npz"

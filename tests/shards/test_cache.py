@@ -10,7 +10,7 @@ from fusiontrain.data.shard_integrity import find_bad_shards
 from fusiontrain.data.shard_location import find_set, split_share
 from fusiontrain.errors import TrainingError
 from shards import transfer
-from shards.cache import default_cache, local_copy
+from shards.cache import cache_folder, default_cache, local_copy
 from shards.errors import ContractError, SharingError
 from shards.manifest import NAME, Manifest
 
@@ -151,3 +151,15 @@ def test_the_users_own_cache(monkeypatch, tmp_path):
     assert tmp_path / "panprior" / "shards" == default_cache()
     monkeypatch.setenv("PANPRIOR_CACHE", "/big/disk")
     assert "/big/disk" == str(default_cache())
+
+
+def test_one_rule_for_all_that_is_cached(monkeypatch, tmp_path):
+    """Listings of tars too: theirs once ignored XDG_CACHE_HOME."""
+    monkeypatch.delenv("PANPRIOR_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert tmp_path / "panprior" == cache_folder()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert tmp_path / "home/.cache/panprior/shards" == default_cache()
+    monkeypatch.setenv("PANPRIOR_CACHE", "/big/disk")
+    assert "/big/disk" == str(cache_folder("shards")) == str(cache_folder())

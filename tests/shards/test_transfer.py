@@ -312,7 +312,7 @@ def test_the_catalogue(small_build, web, tmp_path, capsys, monkeypatch):
     url, _ = web
     entry = {"url": url, "manifest": Manifest.load(small_build).digest, "licence": "CC0"}
     (tmp_path / "small.json").write_text(json.dumps(entry))
-    monkeypatch.setattr(__main__, "known_builds", lambda: catalogue.published_builds(tmp_path))
+    monkeypatch.setattr(__main__, "published_builds", lambda: catalogue.published_builds(tmp_path))
     assert 0 == main(["list"])
     assert f"small  {url}  {entry['manifest'][:12]}  CC0" in capsys.readouterr().out
     assert 0 == main(["pull", "small", str(tmp_path / "s")])

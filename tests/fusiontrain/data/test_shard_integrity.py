@@ -122,25 +122,25 @@ def test_a_flipped_byte_is_found(build):
         check(build)
     with pytest.raises(ContractError, match=r"6 of 24 samples, over the budget of 5.000%"):
         check(build, "skip")
-    for budget in (BadTolerance(share=0.5), BadTolerance(shards=1)):
+    for budget in (BadTolerance(percent=50), BadTolerance(count=1)):
         bad = check(build, "skip", budget=budget)
         assert [(0, TAR)] == list(bad)
     with pytest.raises(ContractError, match="over the budget of 0 shards"):
-        check(build, "skip", budget=BadTolerance(shards=0))
+        check(build, "skip", budget=BadTolerance(count=0))
     left = IndexedShards([ShardSet(folder=build)], batch=4, crop=32, seed=0, bad=bad)
     assert path not in [shard.path for group in left.groups for shard in group.shards]
     assert 18 == sum(group.size for group in left.groups)
     index = build / "shard-000002.idx"
     index.write_bytes(index.read_bytes().replace(b"512", b"513", 1))
-    assert 2 == len(check(build, "skip", budget=BadTolerance(shards=2)))
+    assert 2 == len(check(build, "skip", budget=BadTolerance(count=2)))
 
 
 @pytest.mark.parametrize(
     ("text", "budget"),
     [
-        ("5%", BadTolerance(share=0.05)),
-        ("0", BadTolerance(shards=0)),
-        ("7", BadTolerance(shards=7)),
+        ("5%", BadTolerance(percent=5)),
+        ("0", BadTolerance(count=0)),
+        ("7", BadTolerance(count=7)),
     ],
 )
 def test_a_budget_is_a_share_or_a_count(text, budget):

@@ -227,12 +227,11 @@ def test_a_task_leaves_its_siblings_alone(mixed, parts):
 
 def test_file_systems_without_locks_are_borne(mixed, whole, tmp_path, monkeypatch):
     """Some cluster file systems have none."""
-    from simgen.building import folder_lock
 
     def flock(_, how):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folder_lock.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     for index in range(3):
         run_build(build_of(mixed, tmp_path / "s"), workers=1, share=TaskShare(index=index, count=3))
 

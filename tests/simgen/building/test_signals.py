@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from shards.manifest import NAME, Manifest
-from simgen.building.bad_image_budget import BadImageBudget
+from shards.signals import Stopped, stoppable
+from simgen.building.bad_image_budget import budget_spent, parse_budget
 from simgen.building.build import run_build
 from simgen.building.verify import verify
 from simgen.cli import main
 from simgen.errors import BudgetSpent, ConfigError
-from simgen.signals import Stopped, stoppable
 from simgen.simulate import dispatch, numpy_engine
 from tests.support.paths import ROOT
 
@@ -316,15 +316,15 @@ def test_a_spent_budget_stops_the_build(worm_eaten, tmp_path, capsys, limit):
 
 def test_a_count_is_judged_at_once_and_a_share_after_two_hundred():
     """3 bad of the first 10 say nothing about a million."""
-    assert BadImageBudget.parse("2").exceeded(seen=3, bad=3, finished=False)
-    assert not BadImageBudget.parse("1%").exceeded(seen=10, bad=3, finished=False)
-    assert BadImageBudget.parse("1%").exceeded(seen=10, bad=3, finished=True)
-    assert BadImageBudget.parse("1%").exceeded(seen=200, bad=3, finished=False)
-    assert not BadImageBudget.parse("1%").exceeded(seen=200, bad=2, finished=False)
-    assert not BadImageBudget().exceeded(seen=200, bad=200, finished=True)
+    assert budget_spent(parse_budget("2"), images=3, bad=3, finished=False)
+    assert not budget_spent(parse_budget("1%"), images=10, bad=3, finished=False)
+    assert budget_spent(parse_budget("1%"), images=10, bad=3, finished=True)
+    assert budget_spent(parse_budget("1%"), images=200, bad=3, finished=False)
+    assert not budget_spent(parse_budget("1%"), images=200, bad=2, finished=False)
+    assert not budget_spent(parse_budget(None), images=200, bad=200, finished=True)
     for text in ("", "x", "-1", "1.5", "%", "1%%", "nan%"):
         with pytest.raises(ConfigError, match="percentage"):
-            BadImageBudget.parse(text)
+            parse_budget(text)
     assert issubclass(BudgetSpent, Exception)
 
 

@@ -1,0 +1,87 @@
+"""What commands have in common: logging, results on standard output, errors as one line."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shards.errors import PanpriorError
+
+PACKAGES = ("shards", "simgen", "fusiontrain")
+_HANDLER = "panprior"
+
+
+def set_up_logging(program: str, *, quiet: bool = False) -> None:
+    """Send log lines of our packages to standard error as `program: text`; quiet: warnings only.
+
+    On a terminal they go through rich's handler where rich is installed. May be called again.
+    """
+    handler = _rich_handler() or logging.StreamHandler(sys.stderr)
+    handler.name = _HANDLER
+    handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
+    for package in PACKAGES:
+        logger = logging.getLogger(package)
+        for old in [h for h in logger.handlers if h.name == _HANDLER]:
+            logger.removeHandler(old)
+        logger.addHandler(handler)
+        logger.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def _rich_handler() -> logging.Handler | None:
+    if not sys.stderr.isatty():
+        return None
+    try:
+        from rich.console import Console
+        from rich.highlighter import NullHighlighter
+        from rich.logging import RichHandler
+    except ImportError:
+        return None
+    return RichHandler(
+        console=Console(stderr=True),
+        show_time=False,
+        show_level=False,
+        show_path=False,
+        highlighter=NullHighlighter(),
+    )
+
+
+def print_result(text: str) -> None:
+    """Write a command's own result (a table, JSON, a path) to standard output, at once."""
+    print(text, flush=True)
+
+
+def print_error(program: str, text: object) -> None:
+    """Write an error to standard error as `program: text`."""
+    print(f"{program}: {text}", file=sys.stderr, flush=True)
+
+
+def run_command(
+    program: str,
+    command: Callable[[], Any],
+    *,
+    name: str = "",
+    extras: Mapping[str, str] | None = None,
+) -> int:
+    """Exit code of `command()`. Errors that a user can act on become one line, not a traceback.
+
+    Exit codes: the command's own; an error's `code`, else 2.
+    name:   of the subcommand, for the message about a missing package.
+    extras: which extra of panprior installs a package ("*": any other).
+    Raises: ModuleNotFoundError of a package that no extra installs.
+    """
+    try:
+        return int(command())
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = (extras or {}).get(package, (extras or {}).get("*"))
+        if extra is None:
+            raise
+        needed = f"{name} needs the package {package}, which" if name else error.name
+        print_error(program, f"{needed} is not installed\n  do: pip install 'panprior[{extra}]'")
+        return 2
+    except PanpriorError as error:
+        print_error(program, error)
+        return int(getattr(error, "code", 2))
+    except OSError as error:  # of the disk or its permissions, not a bug
+        print_error(program, f"{error.filename or 'disk'}: {error.strerror or error}")
+        return 2

@@ -1,0 +1,107 @@
+"""Exit codes, one-line errors and log lines of every command."""
+
+import logging
+import sys
+
+import pytest
+
+from shards.console import print_result, run_command, set_up_logging
+from shards.errors import PanpriorError
+
+MISSING = (
+    "prog: read needs the package h5py, which is not installed\n"
+    "  do: pip install 'panprior[formats]'\n"
+)
+
+
+class CodedError(PanpriorError):
+    code = 143
+
+
+def raising(error):
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (PanpriorError("no such build"), 2, "prog: no such build\n"),
+        (CodedError("stopped"), 143, "prog: stopped\n"),
+        (FileNotFoundError(2, "No such file", "a/b"), 2, "prog: a/b: No such file\n"),
+        (OSError("full"), 2, "prog: disk: full\n"),
+        (
+            ModuleNotFoundError("No module", name="h5py._hl"),
+            2,
+            MISSING,
+        ),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(capsys, error, code, text):
+    extras = {"h5py": "formats"}
+    assert code == run_command("prog", raising(error), name="read", extras=extras)
+    assert ("", text) == capsys.readouterr()
+
+
+def test_any_missing_package_may_be_one_extras(capsys):
+    missing = ModuleNotFoundError("No module", name="nvidia.dali")
+    assert 2 == run_command("prog", raising(missing), extras={"*": "simgen"})
+    assert (
+        "prog: nvidia.dali is not installed\n  do: pip install 'panprior[simgen]'\n"
+        == capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), ModuleNotFoundError(name="typo")])
+def test_bugs_keep_their_traceback(error):
+    with pytest.raises(type(error)):
+        run_command("prog", raising(error), extras={"h5py": "formats"})
+
+
+def test_the_commands_own_exit_code():
+    assert 5 == run_command("prog", lambda: 5)
+
+
+def test_log_lines_go_to_standard_error(capsys):
+    """Once each, however often logging is set up; results go to standard output."""
+    for _ in range(2):
+        set_up_logging("prog")
+    logging.getLogger("shards.transfer").info("half")
+    logging.getLogger("simgen").debug("too much")
+    print_result("done")
+    assert ("done\n", "prog: half\n") == capsys.readouterr()
+
+
+def test_quiet_leaves_warnings(capsys):
+    set_up_logging("prog", quiet=True)
+    logging.getLogger("fusiontrain.fusion").info("half")
+    logging.getLogger("fusiontrain.fusion").warning("odd")
+    assert ("", "prog: odd\n") == capsys.readouterr()
+
+
+def test_a_terminal_gets_richs_handler(monkeypatch, capsys):
+    """The same words, nothing read as markup."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    set_up_logging("prog")
+    logging.getLogger("shards").info("[red] 3 of 4")
+    assert "prog: [red] 3 of 4" in capsys.readouterr().err
+
+
+def test_a_terminal_without_rich_gets_plain_lines(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "rich.logging", None)
+    set_up_logging("prog")
+    logging.getLogger("shards").info("half")
+    assert "prog: half\n" == capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    names = ("shards", "simgen", "fusiontrain")
+    before = {n: (logging.getLogger(n).level, [*logging.getLogger(n).handlers]) for n in names}
+    yield
+    for name, (level, handlers) in before.items():
+        logging.getLogger(name).level = level
+        logging.getLogger(name).handlers[:] = handlers
