@@ -50,19 +50,19 @@ lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python bench/indices.py
-	$(BIN)/python bench/networks.py
-	$(BIN)/python bench/scan.py
-	$(BIN)/python bench/reader.py --training --record
-	$(BIN)/python bench/simulation.py
-	$(BIN)/python bench/stages.py
-	$(BIN)/python bench/rivals_fuse.py --cog --weights default
-	$(BIN)/python bench/whole_scenes.py --slope 4 16 64 --methods gsa net
+	$(BIN)/python -m bench.speed.indices
+	$(BIN)/python -m bench.speed.networks
+	$(BIN)/python -m bench.speed.scan
+	$(BIN)/python -m bench.speed.reader --training --record
+	$(BIN)/python -m bench.speed.simulation
+	$(BIN)/python -m bench.speed.stages
+	$(BIN)/python -m bench.speed.rivals --cog --weights default
+	$(BIN)/python -m bench.speed.whole_scenes --slope 4 16 64 --methods gsa net
 
 # make ablate SHARDS='DIR:0.8 DIR:0.2' SCENES=../shared/data/real [HELD=DIR] [SECONDS=150]
 ablate: $(READY)
-	$(BIN)/python bench/ablate.py --shards $(SHARDS) --scenes $(SCENES) $(if $(HELD),--held $(HELD)) \
-		$(if $(SECONDS),--seconds $(SECONDS))
+	$(BIN)/python -m bench.study ablation --shards $(SHARDS) --scenes $(SCENES) $(if $(HELD),--held $(HELD)) \
+		--seconds $(or $(SECONDS),150) --seeds 0 1 2 $(STUDY)
 
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \
@@ -70,11 +70,11 @@ shards: $(READY)
 		$(if $(COMPRESS),--compress $(COMPRESS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
 
-# make study PART=families|simulation|data|one-shot|softness|failures|sensors|adapt [STUDY='--seconds 90 --seeds 0 1 2'] (docs/reports/study.md)
+# make study PART=families|simulation|data|one-shot|softness|failures|sensors|hqnr|adapt [STUDY='--seconds 90 --seeds 0 1 2'] (docs/reports/study.md)
 PHOTOS ?= ../shared/data/photos
 SCENES ?= ../shared/data/real
 study: $(READY)
-	$(BIN)/python bench/study.py $(PART) --photos $(PHOTOS) --scenes $(SCENES) $(STUDY)
+	$(BIN)/python -m bench.study $(PART) --photos $(PHOTOS) --scenes $(SCENES) $(STUDY)
 
 # make weights [PHOTOS=DIR] [STEPS='--max-steps 20']: the shipped weights, from photographs to
 # runs/weights/{default,small}/model.safetensors; few STEPS try the chain

@@ -26,7 +26,8 @@ from shards.sensors import Sensor, find_sensor, match_sensor
 NETWORK = "net"
 MEMORY = 2.0  # GiB that windows may take
 _CORES = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)  # PAN pixels a side
-# Measured by bench/whole_scenes.py: peak bytes a PAN pixel and band; Mpix a second, core and band.
+# Measured (python -m bench.speed.whole_scenes): peak bytes a PAN pixel and band; Mpix a second,
+# core and band.
 _BYTES = {NETWORK: 140, "classical": 90}
 _SPEED = {NETWORK: 1.0, "classical": 8.0}
 _MARGINS = 22  # of a window's side, at most: then a fifth is read twice

@@ -15,7 +15,8 @@ def sensor() -> Recipe:
     sample had would be what no network expects to be without. See
     docs/reference/recipes.md; how near it is to the real scenes that its draws were tuned on:
     docs/reports/realism.md.
-    Cost: 40 samples of 4 bands and 256 pixels a second and core, 35 of 8 (bench/stages.py).
+    Cost: 40 samples of 4 bands and 256 pixels a second and core, 35 of 8
+    (python -m bench.speed.stages).
     """
     return Recipe(
         name="sensor",

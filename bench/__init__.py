@@ -1,0 +1,1 @@
+"""What the packages cost and what decides their quality; see bench/README.md."""

@@ -1,0 +1,81 @@
+"""The pictures of docs/scenes.md: MS, PAN and the fused result, side by side.
+
+python -m bench.study.before_after [--scenes DIR] [--weights default | --method glp-fs-soft]
+
+Only scenes whose licence lets their pixels be shown; docs/scenes.md gives it beside each picture.
+Without --weights a classical method stands in, and the page says which.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL.Image import Image, Resampling, new
+
+from fusiontrain import pansharpen
+from fusiontrain.evaluation.rendering import colour_picture, stretch_of
+from fusiontrain.scenes.discovery import find_scenes
+
+SIDE, SCALE, GAP = 160, 2, 6  # PAN pixels shown; picture pixels of one; white between
+MOST = 100_000  # bytes a picture
+CORNERS = {  # PAN pixels: row, column of what is shown
+    "WV2_solaris_sn6_1": (220, 220),
+    "WV2_solaris_sn6_2": (220, 220),
+    "WV2_solaris_sn6_3": (220, 220),
+    "L8_mmsm_1": (230, 320),
+}
+FOLDER = Path(__file__).parents[2] / "docs" / "scenes"
+
+
+def panels(pan: np.ndarray, ms: np.ndarray, fused: np.ndarray, corner: tuple[int, int]) -> Image:
+    """MS in its own pixels, PAN, fused; one stretch for both in colour."""
+    ratio = pan.shape[-1] // ms.shape[-1]
+    rows, columns = (slice(start, start + SIDE) for start in corner)
+    blocks = ms.repeat(ratio, 1).repeat(ratio, 2)
+    stretch = stretch_of(torch.from_numpy(ms))
+    grey = pan[:, rows, columns].repeat(3, 0)
+    images = [
+        colour_picture(torch.from_numpy(np.ascontiguousarray(blocks[:, rows, columns])), stretch),
+        colour_picture(
+            torch.from_numpy(grey), tuple(limit.repeat(3) for limit in _limits(grey[:1]))
+        ),
+        colour_picture(torch.from_numpy(np.ascontiguousarray(fused[:, rows, columns])), stretch),
+    ]
+    side = SIDE * SCALE
+    whole = new("RGB", (3 * side + 2 * GAP, side), "white")
+    for place, image in enumerate(images):
+        whole.paste(image.resize((side, side), Resampling.NEAREST), (place * (side + GAP), 0))
+    return whole
+
+
+def _limits(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return stretch_of(torch.from_numpy(image))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--scenes", type=Path, default=Path("../shared/data/real"))
+    parser.add_argument("--weights", help="default, small, or a .safetensors")
+    parser.add_argument("--method", default="glp-fs-soft", help="where no weights are given")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    args = parser.parse_args()
+    how = {"weights": args.weights} if args.weights else {"method": args.method}
+    args.out.mkdir(parents=True, exist_ok=True)
+    for entry in find_scenes([args.scenes]):
+        if entry.name not in CORNERS or entry.pan is None:
+            continue
+        scene = entry.load()
+        fused = pansharpen(entry.pan, entry.ms, dtype="float32", assume_aligned=True, **how)
+        picture = panels(scene.pan.numpy(), scene.ms.numpy(), fused, CORNERS[entry.name])
+        path = args.out / f"{entry.name}.webp"
+        for quality in (85, 70, 50):
+            picture.save(path, quality=quality, method=6)
+            if path.stat().st_size < MOST:
+                break
+        print(f"{path}: {path.stat().st_size} bytes, {args.weights or args.method}")
+
+
+if __name__ == "__main__":
+    main()
