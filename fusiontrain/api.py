@@ -18,20 +18,17 @@ from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuse_scene import (
     FusionJob,
     InputFiles,
+    fuse_job_to_array,
     fuse_to_array,
     fuse_to_file,
     open_job,
-    read_fused,
     use_threads,
 )
-from fusiontrain.fusion.make_fuser import (
-    MEMORY,
-    NETWORK,
-    AdaptationBudget,
-    Fuser,
-    FusionOptions,
-    make_fuser,
-)
+from fusiontrain.fusion.fuser import Fuser
+from fusiontrain.fusion.make_fuser import make_fuser
+from fusiontrain.fusion.memory_plan import make_plan
+from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions
+from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.raster import spread
@@ -99,10 +96,10 @@ def pansharpen(
             assume_aligned=assume_aligned,
             match=match,
         )
-        with open_job(inputs, fuser, threads=count) as opened:
-            ready = _adapted(opened)
+        with open_job(inputs, fuser, options, threads=count) as opened:
+            job = _adapted(opened)
             if out is None:
-                return read_fused(ready, dtype=kind, nodata=nodata)
+                return fuse_job_to_array(job, dtype=kind, nodata=nodata)
             output = Output(
                 path=Path(out),
                 format=format,
@@ -111,17 +108,17 @@ def pansharpen(
                 options=dict(creation_options or {}),
                 threads=count,
             )
-            fuse_to_file(ready, output)
+            fuse_to_file(job, output)
             return Path(out)
     if out is not None or bbox is not None or match:
         raise SceneError("out, bbox and match are for files; arrays have no place on the ground")
     if hasattr(pan, "dims") and hasattr(ms, "dims"):
-        return _labelled(pan, ms, fuser, bands, kind, nodata)
-    return _fused(pan, ms, fuser, bands, kind, nodata)
+        return _labelled(pan, ms, fuser, options, bands, kind, nodata)
+    return _fused(pan, ms, fuser, options, bands, kind, nodata)
 
 
 def _adapted(job: FusionJob) -> FusionJob:
-    if job.fuser.options.adapt is None:
+    if job.options.adapt is None:
         return job
     from fusiontrain.training.adaptation import adapted  # fusing needs nothing of training
 
@@ -129,7 +126,13 @@ def _adapted(job: FusionJob) -> FusionJob:
 
 
 def _fused(
-    pan: Any, ms: Any, fuser: Fuser, bands: Sequence[int], dtype: Any, nodata: float | None
+    pan: Any,
+    ms: Any,
+    fuser: Fuser,
+    options: FusionOptions,
+    bands: Sequence[int],
+    dtype: Any,
+    nodata: float | None,
 ) -> np.ndarray:
     images = np.ma.asanyarray(pan), np.ma.asanyarray(ms)
     pan, ms = (image[None] if image.ndim == 2 else image for image in images)
@@ -154,15 +157,16 @@ def _fused(
         valid = pan_valid & pan_valid_mask(ms_valid, ratio)
         valid = None if bool(valid.all()) else valid
     scene = Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
-    sensor_model, _ = fuser.estimate_sensor_model(scene, told={}, name="", picked=tuple(bands))
-    if fuser.options.adapt is not None:
+    sensor_model, _ = sensor_model_for(scene, options, blind=fuser.blind, bands=bands)
+    if options.adapt is not None:
         from fusiontrain.training.adaptation import adapt
 
-        fuser, _ = adapt(fuser, scene, sensor_model)
+        fuser, _ = adapt(fuser, scene, sensor_model, options.adapt)
     missing = nodata
     if missing is None and kind.kind == "f":
         missing = math.nan
-    return fuse_to_array(scene, fuser, sensor_model, fuser.plan(scene), dtype=kind, nodata=missing)
+    plan = make_plan(scene, fuser, memory=options.memory, core=options.core)
+    return fuse_to_array(scene, fuser, sensor_model, plan, dtype=kind, nodata=missing)
 
 
 def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
@@ -185,7 +189,13 @@ def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
 
 
 def _labelled(
-    pan: Any, ms: Any, fuser: Fuser, bands: Sequence[int], dtype: Any, nodata: float | None
+    pan: Any,
+    ms: Any,
+    fuser: Fuser,
+    options: FusionOptions,
+    bands: Sequence[int],
+    dtype: Any,
+    nodata: float | None,
 ) -> Any:
     """DataArrays with y and x: (y, x) or (band, y, x) in that order."""
     y, x = pan.dims[-2:]
@@ -197,7 +207,7 @@ def _labelled(
     if nodata is None:
         for place in (ms.attrs, ms.encoding):
             nodata = place.get("_FillValue", place.get("nodata", nodata))
-    fused = _fused(pan.values, ms.values, fuser, bands, dtype, nodata)
+    fused = _fused(pan.values, ms.values, fuser, options, bands, dtype, nodata)
     picked = ms.isel({ms.dims[0]: [band - 1 for band in bands]}) if bands else ms
     coords = {key: pan.coords[key] for key in (y, x, "spatial_ref") if key in pan.coords}
     if ms.dims[0] in picked.coords:

@@ -62,7 +62,9 @@ def seam(args: argparse.Namespace, room: Path) -> None:
 def half(args: argparse.Namespace, room: Path) -> None:
     weights = args.weights or fresh_weights(room / "w.safetensors")
     from fusiontrain.fusion.fuse_scene import fuse_to_array
-    from fusiontrain.fusion.make_fuser import FusionOptions, make_fuser
+    from fusiontrain.fusion.make_fuser import make_fuser
+    from fusiontrain.fusion.memory_plan import make_plan
+    from fusiontrain.fusion.options import MEMORY, FusionOptions
     from fusiontrain.fusion.sensor_model import estimate_sensor_model
     from fusiontrain.scenes.scene import Scene
     from shards.sensors import find_sensor
@@ -77,7 +79,12 @@ def half(args: argparse.Namespace, room: Path) -> None:
         started = time.monotonic()
         outs.append(
             fuse_to_array(
-                ground, fuser, known, fuser.plan(ground), dtype=np.dtype("f4"), nodata=None
+                ground,
+                fuser,
+                known,
+                make_plan(ground, fuser, memory=MEMORY),
+                dtype=np.dtype("f4"),
+                nodata=None,
             )
         )
         print(f"bf16={bf16}: {time.monotonic() - started:.1f} s")

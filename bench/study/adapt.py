@@ -18,8 +18,10 @@ from bench.study.runs import save
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.contenders import network, score
 from fusiontrain.evaluation.protocols import Case, reduced
-from fusiontrain.fusion.fusion_report import Adaptation
-from fusiontrain.fusion.make_fuser import AdaptationBudget, Fuser, FusionOptions, make_fuser
+from fusiontrain.fusion.fuse_scene import AdaptationResult
+from fusiontrain.fusion.make_fuser import make_network_fuser
+from fusiontrain.fusion.network_fuser import NetworkFuser
+from fusiontrain.fusion.options import AdaptationBudget, FusionOptions
 from fusiontrain.fusion.sensor_model import estimate_sensor_model
 from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.scenes.scene import Scene
@@ -49,28 +51,28 @@ def adaptation(args: argparse.Namespace) -> str:
 
 
 def _run(weights: Path, scene: Scene, budget: AdaptationBudget) -> dict[str, Any]:
-    fuser = make_fuser(FusionOptions(weights=weights, adapt=budget))
+    fuser = make_network_fuser(FusionOptions(weights=weights))
     pair = replace(scene, gt=None)
-    _, own = adapt(fuser, pair, estimate_sensor_model(pair, sensor=None, softness=None))
-    return {"budget": asdict(budget), "own": own.as_data(), "down": _one_level_down(fuser, scene)}
+    _, own = adapt(fuser, pair, estimate_sensor_model(pair, sensor=None, softness=None), budget)
+    down = _one_level_down(fuser, scene, budget)
+    return {"budget": asdict(budget), "own": own.as_data(), "down": down}
 
 
-def _one_level_down(fuser: Fuser, scene: Scene) -> dict[str, Any]:
+def _one_level_down(fuser: NetworkFuser, scene: Scene, budget: AdaptationBudget) -> dict[str, Any]:
     """The gate's decision there, and ERGAS of what `fuse` would have used, before and after."""
     try:
         case = reduced(scene)
-        tuned, outcome = adapt(fuser, replace(case.scene, gt=None), case.sensor_model)
+        tuned, outcome = adapt(fuser, replace(case.scene, gt=None), case.sensor_model, budget)
     except SceneError as error:
-        outcome = Adaptation(kept=False, reason=str(error).splitlines()[0])
+        outcome = AdaptationResult(kept=False, reason=str(error).splitlines()[0])
     row: dict[str, Any] = dict(outcome.as_data())
     if outcome.ergas is not None:
         row["truth"] = [_ergas(one, case) for one in (fuser, tuned)]
     return row
 
 
-def _ergas(fuser: Fuser, case: Case) -> float:
-    assert fuser.net is not None
-    (result,) = score(case, [network(fuser.net, fuser.halo_of)])
+def _ergas(fuser: NetworkFuser, case: Case) -> float:
+    (result,) = score(case, [network(fuser.net, fuser.entry.halo)])
     return result.indices["ERGAS"]
 
 

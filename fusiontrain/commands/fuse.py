@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from rich.console import Console
@@ -23,21 +23,19 @@ from fusiontrain.fusion.fuse_scene import (
     FusionJob,
     InputFiles,
     fuse_to_file,
-    numbers,
     open_job,
-    own_version,
     use_threads,
 )
-from fusiontrain.fusion.fusion_report import QualitySampler
-from fusiontrain.fusion.make_fuser import (
+from fusiontrain.fusion.fusion_report import fusion_report
+from fusiontrain.fusion.make_fuser import make_fuser
+from fusiontrain.fusion.options import (
     MEMORY,
     NETWORK,
     AdaptationBudget,
     FusionOptions,
-    make_fuser,
     method_names,
 )
-from fusiontrain.fusion.sensor_model import BANDS
+from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT
 from fusiontrain.scenes.writer import FORMATS, Output, output_nodata
 from shards.atomic_write import whole_file
@@ -127,9 +125,9 @@ def run(args: argparse.Namespace) -> int:
         inputs, options, threads = read_arguments(args)
         output = _output(args, threads)
         fuser = make_fuser(options)
-        with open_job(inputs, fuser, threads=threads) as opened:
+        with open_job(inputs, fuser, options, threads=threads) as opened:
             ready = opened
-            for line in ready.says:
+            for line in ready.notes:
                 _say(args, line)
             dtype = output.dtype or ready.pair.dtype
             _, changed = output_nodata(ready.pair, dtype, output.nodata)
@@ -146,17 +144,19 @@ def run(args: argparse.Namespace) -> int:
             if ready.adaptation is not None:
                 _say(args, str(ready.adaptation))
             tuned = time.monotonic()
-            spots = None
+            sampler = None
             if args.json is not None:
-                spots = QualitySampler(ready.pair, ready.plan.windows)
+                sampler = QualitySampler(ready.pair, ready.plan.windows)
             with _bar(args, ready) as (first, then):
-                fuse_to_file(ready, output, spots=spots, statistics=first, advance=then)
+                fuse_to_file(ready, output, sampler=sampler, statistics=first, advance=then)
             fused = time.monotonic()
             seconds = {"opening": learned - started, "fusing": fused - tuned}
             if ready.adaptation is not None:
                 seconds["adapting"] = tuned - learned
-            if spots is not None:
-                _report(args, ready, output, spots, seconds)
+            if sampler is not None:
+                report = fusion_report(ready, output.path, sampler, seconds)
+                with whole_file(args.json) as file:
+                    file.write(json.dumps(report, indent=2).encode() + b"\n")
         h, w = (side * ready.pair.ratio for side in ready.pair.shape)
         speed = ready.plan.megapixels / max(fused - tuned, 1e-9)
         _say(args, f"wrote {args.out}: {ready.pair.bands} x {h} x {w}, {dtype}, {speed:.2f} Mpix/s")
@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
 def read_arguments(args: argparse.Namespace) -> tuple[InputFiles, FusionOptions, int]:
     """Checked. Raises: SceneError naming the flag."""
     try:
-        bands = tuple(band for text in args.bands for band in numbers(text))
+        bands = tuple(band for text in args.bands for band in map(int, text.split(",")))
     except ValueError:
         raise SceneError(f"--bands is numbers from 1, as in 3,2,1; got {args.bands}") from None
     if args.match_limit <= 0 or args.memory <= 0:
@@ -197,18 +197,13 @@ def read_arguments(args: argparse.Namespace) -> tuple[InputFiles, FusionOptions,
 
 
 def parse_softness(text: str) -> float | Literal["bands"] | None:
-    """None for auto. Raises: SceneError unless a number in 0.05..0.95."""
+    """None for auto; FusionOptions refuses what is neither a number nor a word it takes."""
     if text == "auto":
         return None
-    if text == BANDS:
-        return BANDS
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
-        value = -1.0
-    if not 0.05 <= value <= 0.95:
-        raise SceneError(f"--softness is auto, bands or a number from 0.05 to 0.95; got {text!r}")
-    return value
+        return cast("Literal['bands']", text)
 
 
 def _threads(text: str | None) -> int | None:
@@ -292,43 +287,3 @@ def _print_plan(ready: FusionJob, output: Output, dtype: np.dtype) -> None:
 def _span(seconds: float) -> str:
     seconds = math.ceil(seconds)
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
-
-
-def _report(
-    args: argparse.Namespace,
-    ready: FusionJob,
-    output: Output,
-    spots: QualitySampler,
-    seconds: dict[str, float],
-) -> None:
-    pair, plan = ready.pair, ready.plan
-    match = pair.match
-    found = {
-        "version": own_version(),
-        "out": str(output.path),
-        "method": ready.fuser.name,
-        "weights_sha256": ready.fuser.digest or None,
-        "shape": [pair.bands, *(side * pair.ratio for side in pair.shape)],
-        "ratio": pair.ratio,
-        "alignment": {
-            "note": pair.note,
-            "warped": pair.ms_warped is not None,
-            "ms_shift": list(pair.ms_shift),
-            "register": "auto" if ready.fuser.options.register else "off",
-            "pan_shift": list(ready.sensor_model.shift),
-            "match": None if match is None else {"rows": match.rows, "columns": match.columns},
-        },
-        "knowledge": {
-            "mtf": ready.sensor_model.mtf.tolist(),
-            "softness": ready.sensor_model.softness.tolist(),
-            "sensor": ready.sensor_model.sensor.name,
-        },
-        "adaptation": None if ready.adaptation is None else ready.adaptation.as_data(),
-        "windows": plan.windows,
-        "window": plan.core,
-        "seconds": {key: round(value, 3) for key, value in seconds.items()},
-        "mpix_per_second": plan.megapixels / max(seconds["fusing"], 1e-9),
-        "quality": spots.judge(ready.sensor_model),
-    }
-    with whole_file(args.json) as file:
-        file.write(json.dumps(found, indent=2).encode() + b"\n")

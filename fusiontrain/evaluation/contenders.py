@@ -15,7 +15,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.protocols import Case
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
-from fusiontrain.fusion.window_loop import fuse_scene
+from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.pretrained_weights import find_weights
@@ -128,4 +128,4 @@ def _fuse_classical(method: Method, registered: bool, case: Case) -> Tensor:
 
 
 def _fuse_network(net: nn.Module, halo: Callable[[int], int], case: Case) -> Tensor:
-    return fuse_scene(case.scene, net, case.sensor_model, halo=halo(case.scene.ratio))
+    return fuse_network(case.scene, net, case.sensor_model, halo=halo(case.scene.ratio))

@@ -1,7 +1,7 @@
 """A classical method over a whole scene: its moments in first passes, then window by window."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,21 +17,65 @@ from fusiontrain.classical.images import (
 from fusiontrain.classical.method import Method, softened
 from fusiontrain.classical.statistics import Moments
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.fuser import no_progress
+from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import (
     CORE,
     FusedWindow,
     assemble,
+    core_slices,
     empty_window,
     read_ahead,
     scene_tiles,
     window_batch,
 )
 from fusiontrain.imaging.masks import ms_valid_mask
-from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.scene import NOTHING, Window, WindowedScene
+from fusiontrain.imaging.tiling import WindowExtent
+from fusiontrain.scenes.scene import NOTHING, WindowedScene
 
 DARK_SAMPLE = 2**22  # pixels whose darkest percentile stands for a large scene's
+_CORE_PER_HALO = 22  # beyond it a window's margins are under a fifth of what is read
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassicalFuser:
+    """A classical method. Satisfies Fuser."""
+
+    method: Method
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+    @property
+    def blind(self) -> bool:
+        return self.method.blind
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(bytes_per_pixel=90, speed=8.0, passes=1 + len(self.method.stacks))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {"PANPRIOR_METHOD": self.name}
+
+    def halo(self, ratio: int) -> int:
+        return self.method.reach * ratio
+
+    def largest_core(self, ratio: int) -> int:
+        return max(CORES[-1], _CORE_PER_HALO * self.halo(ratio))
+
+    def fuse(
+        self,
+        scene: WindowedScene,
+        sensor_model: SensorModel,
+        plan: Plan,
+        *,
+        advance: Callable[[], None] = no_progress,  # noqa: ARG002 - the interface's
+    ) -> Iterator[FusedWindow]:
+        yield from fuse_windows_classical(scene, self.method, sensor_model, core=plan.core)
 
 
 @torch.inference_mode()
@@ -41,38 +85,44 @@ def collect_statistics(
     """What `method` must know of the whole scene: a pass for each of its stacks of images."""
     collected = StatisticsAccumulator()
     for stack in method.stacks:
-        found = StatisticsAccumulator()
-        for window in _windows(scene, method, sensor_model, collected, core=CORE):
-            if window.empty:
-                continue
-            channels = STACKS[stack](window.known.frame, window.known)
-            rows, columns, valid = window.on(COARSE_STACKS, stack)
-            found.add(stack, Moments.of(channels[..., rows, columns], valid))
-        if stack not in found.moments or not found.moments[stack].count:
+        sums = StatisticsAccumulator()
+        for window in _windows_with_data(scene, method, sensor_model, collected):
+            channels = STACKS[stack](window.statistics.frame, window.statistics)
+            rows, columns, valid = window.core_of(stack)
+            sums.add(stack, Moments.of(channels[..., rows, columns], valid))
+        if stack not in sums.moments or not sums.moments[stack].count:
             raise SceneError(NOTHING)
-        collected.moments |= found.moments
+        collected.moments |= sums.moments
     if method.darkest:
-        height, width = (side * scene.ratio for side in scene.shape)
-        every = max(1, height * width // DARK_SAMPLE)
-        kept = []
-        for window in _windows(scene, method, sensor_model, collected, core=CORE):
-            if window.empty:
-                continue
-            up = window.known.frame.up[..., window.rows, window.columns]
-            # Four bands go by a percentile, which a sample gives; others by the minimum.
-            values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
-            kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
-        if not kept:
-            raise SceneError(NOTHING)
-        collected.darkest = darkest_values(torch.cat(kept, -1))
+        collected.darkest = _darkest(scene, method, sensor_model, collected)
     return collected
+
+
+def _darkest(
+    scene: WindowedScene,
+    method: Method,
+    sensor_model: SensorModel,
+    collected: StatisticsAccumulator,
+) -> Tensor:
+    """(B, C) DN of the scene's darkest ground."""
+    height, width = (side * scene.ratio for side in scene.shape)
+    every = max(1, height * width // DARK_SAMPLE)
+    kept = []
+    for window in _windows_with_data(scene, method, sensor_model, collected):
+        up = window.statistics.frame.up[..., window.rows, window.columns]
+        # Four bands go by a percentile, which a sample gives; others by the minimum.
+        values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
+        kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
+    if not kept:
+        raise SceneError(NOTHING)
+    return darkest_values(torch.cat(kept, -1))
 
 
 @torch.inference_mode()
 def fuse_windows_classical(
     scene: WindowedScene, method: Method, sensor_model: SensorModel, *, core: int = CORE
 ) -> Iterator[FusedWindow]:
-    """Every window of the scene, fused by a classical method that knows the whole scene.
+    """Every window of the scene, fused by a classical method with the whole scene's statistics.
 
     The same pixels as in one piece, save for methods with a `window`, which solve for each
     window anew. Raises: SceneError for a scene in the toolbox's phase, whose borders wrap.
@@ -83,11 +133,11 @@ def fuse_windows_classical(
     core = core if method.window is None else method.window * scene.ratio
     for window in _windows(scene, method, sensor_model, collected, core=core):
         if window.empty:
-            yield empty_window(window.core, scene.bands, window.valid)
+            yield empty_window(window.tile.core, scene.bands, window.valid)
             continue
-        fused = method.on(window.known.frame, window.known)[0].float()
+        fused = method.on(window.statistics.frame, window.statistics)[0].float()
         yield FusedWindow(
-            core=window.core, fused=fused[:, window.rows, window.columns], valid=window.valid
+            core=window.tile.core, fused=fused[:, window.rows, window.columns], valid=window.valid
         )
 
 
@@ -97,36 +147,49 @@ def fuse_classical(scene: WindowedScene, method: Method, sensor_model: SensorMod
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Window:
-    core: Box  # MS pixels
-    seen: Box
+class _MethodWindow:
+    """One window as a method takes it: images of all that is read, of which the core counts."""
+
+    tile: WindowExtent
     ratio: int
-    known: SceneStatistics
-    part: Window
+    statistics: SceneStatistics
+    valid_read: Tensor  # (H, W) bool of all that is read
 
     @property
     def rows(self) -> slice:
-        return self.core.scaled(self.ratio).inside(self.seen.scaled(self.ratio))[0]
+        return core_slices(self.tile, self.ratio)[0]
 
     @property
     def columns(self) -> slice:
-        return self.core.scaled(self.ratio).inside(self.seen.scaled(self.ratio))[1]
+        return core_slices(self.tile, self.ratio)[1]
 
     @property
     def valid(self) -> Tensor:
-        return self.part.valid[self.rows, self.columns]
+        """(H, W) bool of the core."""
+        return self.valid_read[self.rows, self.columns]
 
     @property
     def empty(self) -> bool:
-        """Nothing in the core is data: nothing need be computed, and nothing is learnt of it."""
+        """No pixel of the core is data: there is nothing to compute and no statistics."""
         return not bool(self.valid.any())
 
-    def on(self, coarse: frozenset[str], stack: str) -> tuple[slice, slice, Tensor]:
+    def core_of(self, stack: str) -> tuple[slice, slice, Tensor]:
         """The core's rows and columns, and its valid pixels, on the grid of `stack`."""
-        if stack not in coarse:
+        if stack not in COARSE_STACKS:
             return self.rows, self.columns, self.valid
-        rows, columns = self.core.inside(self.seen)
-        return rows, columns, ms_valid_mask(self.part.valid, self.ratio)[rows, columns]
+        rows, columns = self.tile.core.inside(self.tile.padded)
+        return rows, columns, ms_valid_mask(self.valid_read, self.ratio)[rows, columns]
+
+
+def _windows_with_data(
+    scene: WindowedScene,
+    method: Method,
+    sensor_model: SensorModel,
+    collected: StatisticsAccumulator,
+) -> Iterator[_MethodWindow]:
+    for window in _windows(scene, method, sensor_model, collected, core=CORE):
+        if not window.empty:
+            yield window
 
 
 def _windows(
@@ -136,15 +199,14 @@ def _windows(
     collected: StatisticsAccumulator,
     *,
     core: int,
-) -> Iterator[_Window]:
+) -> Iterator[_MethodWindow]:
     tiles = scene_tiles(scene, halo=method.reach * scene.ratio, core=core)
-    for tile, part in read_ahead(scene, tiles):
-        batch = window_batch(scene, part, sensor_model)
-        frame = MethodInputs(softened(batch) if method.soft else batch, sensor_model.sensor)
-        yield _Window(
-            core=tile.core,
-            seen=tile.padded,
+    for tile, window in read_ahead(scene, tiles):
+        batch = window_batch(scene, window, sensor_model)
+        inputs = MethodInputs(softened(batch) if method.soft else batch, sensor_model.sensor)
+        yield _MethodWindow(
+            tile=tile,
             ratio=scene.ratio,
-            known=SceneStatistics(frame, collected),
-            part=part,
+            statistics=SceneStatistics(inputs, collected),
+            valid_read=window.valid,
         )

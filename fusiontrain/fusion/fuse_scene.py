@@ -1,20 +1,23 @@
-"""One scene fused, to a file or to memory: what the command and the Python function share."""
+"""One scene fused: open, align, estimate, plan, fuse, write. Commands and pansharpen() share it."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.fusion_report import Adaptation, QualitySampler
-from fusiontrain.fusion.make_fuser import Fuser, Plan
+from fusiontrain.fusion.fuser import Fuser, no_progress
+from fusiontrain.fusion.memory_plan import Plan, make_plan
+from fusiontrain.fusion.options import FusionOptions
+from fusiontrain.fusion.quality_sampler import QualitySampler
+from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
-from fusiontrain.fusion.window_loop import FusedWindow
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
@@ -25,7 +28,7 @@ from fusiontrain.scenes.writer import Output, create_fused, output_nodata, to_dt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputFiles:
-    """Which files, and how they are laid on each other."""
+    """Files of one scene, and how they are aligned."""
 
     pan: Source
     ms: tuple[Source, ...]
@@ -37,93 +40,122 @@ class InputFiles:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptationResult:
+    """Outcome of adapting a network to its scene; indices before and after, of pixels held out."""
+
+    kept: bool
+    steps: int = 0
+    seconds: float = 0.0
+    ergas: tuple[float, float] | None = None
+    sam: tuple[float, float] | None = None
+    reason: str = ""  # why nothing was tried
+
+    def __str__(self) -> str:
+        if self.ergas is None or self.sam is None:
+            return f"not adapted: {self.reason}"
+        verdict = "kept" if self.kept else "not better, so the network stays as it was"
+        ergas, sam = (f"{before:.3f} -> {after:.3f}" for before, after in (self.ergas, self.sam))
+        return (
+            f"adapted to the scene in {self.steps} steps; on pixels held out ERGAS {ergas}, "
+            f"SAM {sam}: {verdict}"
+        )
+
+    def as_data(self) -> Mapping[str, Any]:
+        return {
+            "kept": self.kept,
+            "steps": self.steps,
+            "seconds": round(self.seconds, 2),
+            "ergas": self.ergas,
+            "sam": self.sam,
+            "reason": self.reason or None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FusionJob:
-    """A pair that is open, and all that is known before the first window."""
+    """An open pair, its sensor model and plan, and what fuses it."""
 
     pair: GeoPair
     fuser: Fuser
+    options: FusionOptions
     sensor_model: SensorModel
     plan: Plan
-    says: tuple[str, ...] = field(default=())  # lines for whoever asked
-    adaptation: Adaptation | None = None  # what --adapt came to
+    notes: tuple[str, ...] = ()  # lines for the user
+    adaptation: AdaptationResult | None = None
 
 
 @contextlib.contextmanager
-def open_job(inputs: InputFiles, fuser: Fuser, *, threads: int = 1) -> Iterator[FusionJob]:
-    """Open, align and measure. Raises: SceneError as open_pair and learn do."""
+def open_job(
+    inputs: InputFiles, fuser: Fuser, options: FusionOptions, *, threads: int = 1
+) -> Iterator[FusionJob]:
+    """Open, align, estimate, plan. Raises: SceneError as open_pair, sensor_model_for, make_plan."""
     with (
         gdal(threads),
         open_pair(
             inputs.pan,
             inputs.ms,
             bands=inputs.bands,
-            # --match is what un-orthorectified pairs of one pass are accepted with
+            # pairs without a geotransform are what `match` is for
             assume_aligned=True if inputs.match else inputs.assume_aligned,
             match=inputs.match,
             limit=inputs.match_limit,
         ) as opened,
     ):
         pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
-        told = pair.pan_file.all_tags() | pair.ms_file.all_tags()
-        sensor_model, why = fuser.estimate_sensor_model(
-            pair, told=told, name=Path(str(inputs.ms[0])).stem, picked=inputs.bands
+        sensor_model, source = sensor_model_for(
+            pair,
+            options,
+            blind=fuser.blind,
+            tags=pair.pan_file.all_tags() | pair.ms_file.all_tags(),
+            name=Path(str(inputs.ms[0])).stem,
+            bands=inputs.bands,
         )
         h, w = (side * pair.ratio for side in pair.shape)
-        says = (
+        notes = (
             *filter(None, [pair.note]),
-            f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {why}: {sensor_model}",
-            registration(sensor_model, asked=fuser.options.register),
+            f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {source}: {sensor_model}",
+            registration(sensor_model, register=options.register),
         )
+        plan = make_plan(pair, fuser, memory=options.memory, core=options.core, threads=threads)
         yield FusionJob(
             pair=pair,
             fuser=fuser,
+            options=options,
             sensor_model=sensor_model,
-            plan=fuser.plan(pair, threads),
-            says=says,
+            plan=plan,
+            notes=notes,
         )
 
 
 def fuse_to_file(
-    ready: FusionJob,
+    job: FusionJob,
     output: Output,
     *,
-    spots: QualitySampler | None = None,
-    statistics: Callable[[], None] = lambda: None,
+    sampler: QualitySampler | None = None,
+    statistics: Callable[[], None] = no_progress,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """The file appears when it is whole. Reading, fusing and writing go on side by side.
 
     `statistics` is called for each window of the first pass, `advance` with the PAN pixels done.
     """
-    pair = ready.pair
-    tags = ready.fuser.tags | {
-        "PANPRIOR_KNOWLEDGE": str(ready.sensor_model),
-        "PANPRIOR_REGISTRATION": registration(
-            ready.sensor_model, asked=ready.fuser.options.register
-        ),
-        "PANPRIOR_VERSION": own_version(),
-    }
-    if pair.note:
-        tags["PANPRIOR_ALIGNMENT"] = pair.note
-    if ready.adaptation is not None:
-        tags["PANPRIOR_ADAPTATION"] = str(ready.adaptation)
-    output = replace(output, tags=tags | output.tags)
-    with create_fused(output, pair) as file, ThreadPoolExecutor(1, "writing") as writer:
+    output = replace(output, tags=_tags(job) | output.tags)
+    with create_fused(output, job.pair) as file, ThreadPoolExecutor(1, "writing") as writer:
         pending: list[Future[None]] = []
-        seen = False
+        has_data = False
         try:
-            parts = ready.fuser.parts(pair, ready.sensor_model, ready.plan, advance=statistics)
-            for part in parts:
+            windows = job.fuser.fuse(job.pair, job.sensor_model, job.plan, advance=statistics)
+            for window in windows:
                 if pending:
                     pending.pop().result()  # one window may wait, not more: memory is bounded
-                if spots is not None:
-                    spots.see(part)
-                seen = seen or bool(part.valid.any())
-                pending.append(writer.submit(file.write, part.core, part.fused, part.valid))
-                advance(_pixels(part))
+                if sampler is not None:
+                    sampler.add(window)
+                has_data = has_data or bool(window.valid.any())
+                pending.append(writer.submit(file.write, window.core, window.fused, window.valid))
+                advance(window.valid.numel())
             for future in pending:
                 future.result()
-            if not seen:
+            if not has_data:
                 raise SceneError(NOTHING)
         finally:
             for future in pending:
@@ -142,37 +174,39 @@ def fuse_to_array(
     """(C, H, W) of `dtype`, with the pixels that a file would have; missing ones `nodata` or 0."""
     h, w = (side * scene.ratio for side in scene.shape)
     out = np.empty((scene.bands, h, w), dtype)
-    seen = False
-    for part in fuser.parts(scene, sensor_model, plan):
-        seen = seen or bool(part.valid.any())
-        fine = part.core.scaled(scene.ratio)
-        data = to_dtype(part.fused.numpy(), dtype, nodata)
-        data[:, ~part.valid.numpy()] = 0 if nodata is None else nodata
+    has_data = False
+    for window in fuser.fuse(scene, sensor_model, plan):
+        has_data = has_data or bool(window.valid.any())
+        fine = window.core.scaled(scene.ratio)
+        data = to_dtype(window.fused.numpy(), dtype, nodata)
+        data[:, ~window.valid.numpy()] = 0 if nodata is None else nodata
         out[:, fine.top : fine.bottom, fine.left : fine.right] = data
-    if not seen:
+    if not has_data:
         raise SceneError(NOTHING)
     return out
 
 
-def read_fused(ready: FusionJob, *, dtype: np.dtype | None, nodata: float | None) -> np.ndarray:
+def fuse_job_to_array(
+    job: FusionJob, *, dtype: np.dtype | None, nodata: float | None
+) -> np.ndarray:
     """fuse_to_array of an open pair, in the dtype and nodata that its file would have."""
-    kind = dtype or ready.pair.dtype
-    chosen, _ = output_nodata(ready.pair, kind, nodata)
+    dtype = dtype or job.pair.dtype
+    nodata, _ = output_nodata(job.pair, dtype, nodata)
     return fuse_to_array(
-        ready.pair, ready.fuser, ready.sensor_model, ready.plan, dtype=kind, nodata=chosen
+        job.pair, job.fuser, job.sensor_model, job.plan, dtype=dtype, nodata=nodata
     )
 
 
 def use_threads(threads: int | None) -> int:
-    """Of the network and of GDAL's codecs; None leaves what torch has."""
+    """Threads of the network and of GDAL's codecs; None leaves what torch has."""
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()
 
 
-def registration(sensor_model: SensorModel, *, asked: bool) -> str:
+def registration(sensor_model: SensorModel, *, register: bool) -> str:
     """Where PAN was moved, in one line."""
-    if not asked:
+    if not register:
         return "--register off: PAN used where it lies"
     if sensor_model.shift == NO_SHIFT:
         return "--register auto: no shift between PAN and MS can be told; PAN used where it lies"
@@ -190,10 +224,15 @@ def own_version() -> str:
         return "unknown"
 
 
-def numbers(text: str | Sequence[int]) -> tuple[int, ...]:
-    """(3, 2, 1) of "3,2,1"."""
-    return tuple(map(int, text.split(","))) if isinstance(text, str) else tuple(text)
-
-
-def _pixels(part: FusedWindow) -> int:
-    return part.fused.shape[-2] * part.fused.shape[-1]
+def _tags(job: FusionJob) -> dict[str, str]:
+    """PANPRIOR_* tags of the output."""
+    tags = job.fuser.tags | {
+        "PANPRIOR_KNOWLEDGE": str(job.sensor_model),
+        "PANPRIOR_REGISTRATION": registration(job.sensor_model, register=job.options.register),
+        "PANPRIOR_VERSION": own_version(),
+    }
+    if job.pair.note:
+        tags["PANPRIOR_ALIGNMENT"] = job.pair.note
+    if job.adaptation is not None:
+        tags["PANPRIOR_ADAPTATION"] = str(job.adaptation)
+    return tags

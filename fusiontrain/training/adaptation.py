@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from fusiontrain.errors import MetricError, SceneError, ShapeError
 from fusiontrain.evaluation.protocols import BORDER, Case, reduced
-from fusiontrain.fusion.fuse_scene import FusionJob
-from fusiontrain.fusion.fusion_report import Adaptation
-from fusiontrain.fusion.make_fuser import Fuser
+from fusiontrain.fusion.fuse_scene import AdaptationResult, FusionJob
+from fusiontrain.fusion.fuser import Fuser
+from fusiontrain.fusion.network_fuser import NetworkFuser, fuse_network
+from fusiontrain.fusion.options import AdaptationBudget
 from fusiontrain.fusion.sensor_model import SensorModel, fullest_window
-from fusiontrain.fusion.window_loop import fuse_scene
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.metrics import ergas, sam
-from fusiontrain.models.registry import ModelEntry, find_model
+from fusiontrain.models.registry import ModelEntry
 from fusiontrain.scenes.scene import LEAST_SIDE, Scene, WindowedScene
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.one_shot import tune
@@ -35,32 +35,31 @@ _TRIED = 2  # steps by which one is timed
 
 
 def adapt(
-    fuser: Fuser, scene: WindowedScene, sensor_model: SensorModel
-) -> tuple[Fuser, Adaptation]:
+    fuser: Fuser, scene: WindowedScene, sensor_model: SensorModel, budget: AdaptationBudget
+) -> tuple[Fuser, AdaptationResult]:
     """A fuser with the tuned network if it is better where it was not taught, else `fuser`.
 
-    How long: the choice's `adapt`. Seconds are turned into steps by timing a few; the same steps
+    Seconds of the budget are turned into steps by timing a few; the same steps
     give the same network. Dice and recipe are fixed. `fuser` itself is not touched.
     """
     begun = time.monotonic()
-    wanted = fuser.options.adapt
-    if wanted is None or fuser.net is None:
+    if not isinstance(fuser, NetworkFuser):
         raise SceneError("--adapt tunes a network; give --weights, and no classical --method")
     # Wald's protocol runs on the CPU; the caller's network stays where it is.
     net = copy.deepcopy(fuser.net).cpu()
-    entry = find_model(fuser.name)
+    entry = fuser.entry
     try:
         lesson, test = _split(_window_case(scene, sensor_model))
         before = _measured(net, entry, test)
-        steps = wanted.steps
+        steps = budget.steps
         if steps is None:
-            left = wanted.seconds - (time.monotonic() - begun)
+            left = budget.seconds - (time.monotonic() - begun)
             steps = _steps_in(left, net, entry, lesson)
         tuned = tune(net, entry, lesson, _config(steps))
         after = _measured(tuned, entry, test)
     except (MetricError, SceneError, ShapeError) as error:
-        return fuser, Adaptation(kept=False, reason=str(error).splitlines()[0])
-    found = Adaptation(
+        return fuser, AdaptationResult(kept=False, reason=str(error).splitlines()[0])
+    found = AdaptationResult(
         kept=after[0] < before[0] and after[1] <= before[1],
         steps=steps,
         seconds=time.monotonic() - begun,
@@ -70,12 +69,12 @@ def adapt(
     return (replace(fuser, net=tuned.to(fuser.device)) if found.kept else fuser), found
 
 
-def adapted(ready: FusionJob) -> FusionJob:
+def adapted(job: FusionJob) -> FusionJob:
     """With the network adapted to the scene, if that was asked for and helps; else as it is."""
-    if ready.fuser.options.adapt is None:
-        return ready
-    fuser, found = adapt(ready.fuser, ready.pair, ready.sensor_model)
-    return replace(ready, fuser=fuser, adaptation=found)
+    if job.options.adapt is None:
+        return job
+    fuser, result = adapt(job.fuser, job.pair, job.sensor_model, job.options.adapt)
+    return replace(job, fuser=fuser, adaptation=result)
 
 
 def _config(steps: int) -> TrainConfig:
@@ -152,7 +151,7 @@ def _measured(net: nn.Module, entry: ModelEntry, case: Case) -> tuple[float, flo
     """ERGAS and SAM, the rim left out as in the benchmark."""
     if case.truth is None:
         raise SceneError("adapting needs a truth")
-    fused = fuse_scene(case.scene, net, case.sensor_model, halo=entry.halo(case.scene.ratio))
+    fused = fuse_network(case.scene, net, case.sensor_model, halo=entry.halo(case.scene.ratio))
     rim = slice(BORDER, -BORDER)
     valid = None if case.scene.valid is None else case.scene.valid[rim, rim]
     with torch.inference_mode():

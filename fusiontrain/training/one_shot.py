@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
 from fusiontrain.evaluation.protocols import Case, reduced
-from fusiontrain.fusion.window_loop import fuse_scene
+from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
 from fusiontrain.models.registry import ModelEntry
 from fusiontrain.scenes.discovery import SceneEntry
@@ -77,7 +77,7 @@ class OneShot:
         if net is None:
             return None
         halo = self.entry.halo(case.scene.ratio)
-        return fuse_scene(case.scene, net, case.sensor_model, halo=halo)
+        return fuse_network(case.scene, net, case.sensor_model, halo=halo)
 
     def _taught(self, case: Case) -> nn.Module | None:
         same_sensor_scenes = sorted(

@@ -11,8 +11,8 @@ from rasterio.transform import Affine
 
 from fusiontrain.classical import METHODS
 from fusiontrain.cli import main
+from fusiontrain.fusion.network_fuser import fuse_windows, scene_statistics
 from fusiontrain.fusion.sensor_model import SensorModel
-from fusiontrain.fusion.window_loop import fuse_windows, scene_statistics
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model, find_model
 from fusiontrain.scenes.scene import Scene
@@ -124,7 +124,7 @@ def test_windows_leave_no_seam(ratio, core):
 
 def test_statistics_by_windows_are_the_scenes(monkeypatch):
     """One streamed pass gives what one look at everything gives."""
-    from fusiontrain.fusion import window_loop
+    from fusiontrain.fusion import network_fuser
     from fusiontrain.imaging.injection import (
         injection_images,
         injection_moments,
@@ -138,8 +138,10 @@ def test_statistics_by_windows_are_the_scenes(monkeypatch):
         ms=ms[None], pan=pan[None], ratio=4, mtf=told.mtf[None], softness=told.softness[None]
     )
     expected = statistics_from_moments(injection_moments(injection_images(batch)))
-    whole = window_loop.scene_tiles
-    monkeypatch.setattr(window_loop, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64))
+    whole = network_fuser.scene_tiles
+    monkeypatch.setattr(
+        network_fuser, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64)
+    )
 
     seen = scene_statistics(Scene(name="x", ms=ms, pan=pan), told)
 

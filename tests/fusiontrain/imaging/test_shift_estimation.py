@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.fusion.sensor_model import estimate_sensor_model, measure_pair
-from fusiontrain.fusion.window_loop import fuse_scene
 from fusiontrain.imaging.filters import degrade, gain_to_sigma
 from fusiontrain.imaging.shift_estimation import NO_SHIFT, estimate_shift, shift_image
 from fusiontrain.models.registry import build_model, find_model
@@ -124,7 +124,7 @@ def test_a_network_gets_the_registered_pan():
         scene = Scene(name="made", ms=ms, pan=pan, bits=11, sensor=find_sensor("generic"))
         for register in (True, False):
             told = estimate_sensor_model(scene, sensor=None, softness=0.3, register=register)
-            whole = fuse_scene(scene, net, told, halo=entry.halo(4))
+            whole = fuse_network(scene, net, told, halo=entry.halo(4))
             fused[shift, register] = whole[:, 16:-16, 16:-16]
     straight, crooked = fused[(0.0, 0.0), True], fused[(1.0, -0.5), True]
     left = (fused[(1.0, -0.5), False] - straight).square().mean()

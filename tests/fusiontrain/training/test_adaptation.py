@@ -12,7 +12,8 @@ from rasterio.transform import Affine
 
 from fusiontrain.api import pansharpen
 from fusiontrain.cli import main
-from fusiontrain.fusion.make_fuser import AdaptationBudget, FusionOptions, make_fuser
+from fusiontrain.fusion.make_fuser import make_network_fuser
+from fusiontrain.fusion.options import AdaptationBudget, FusionOptions
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.imaging.filters import blur
 from fusiontrain.rio_plugin import fuse as rio_fuse
@@ -91,9 +92,9 @@ def test_what_does_not_help_is_left_out(weights, monkeypatch):
     """Steps so long that they ruin it: the network is the one that came, and this is said."""
     rates = adaptation._config
     monkeypatch.setattr(adaptation, "_config", lambda n: replace(rates(n), learning_rate=3.0))
-    fuser = make_fuser(FusionOptions(weights=weights, adapt=AdaptationBudget.of("5steps")))
+    fuser = make_network_fuser(FusionOptions(weights=weights))
 
-    after, found = adapt(fuser, *scene())
+    after, found = adapt(fuser, *scene(), AdaptationBudget(steps=5))
 
     assert not found.kept
     assert after is fuser
@@ -103,7 +104,7 @@ def test_what_does_not_help_is_left_out(weights, monkeypatch):
 def test_pixels_that_judge_do_not_teach(weights):
     """Other ground in the last quarter: the same network comes of it."""
     ground, told = scene()
-    fuser = make_fuser(FusionOptions(weights=weights, adapt=AdaptationBudget.of("5steps")))
+    fuser = make_network_fuser(FusionOptions(weights=weights))
     cut = SIDE * 3 // 4
     other = replace(ground, ms=ground.ms.clone(), pan=ground.pan.clone())
     other.pan[:, cut:] = ground.pan[:, cut:].flip(-1)
@@ -115,7 +116,7 @@ def test_pixels_that_judge_do_not_teach(weights):
     assert torch.equal(tuned[0].scene.pan, tuned[1].scene.pan)
     assert torch.equal(tuned[0].scene.ms, tuned[1].scene.ms)
     before = {name: value.clone() for name, value in fuser.net.named_parameters()}
-    adapt(fuser, ground, told)
+    adapt(fuser, ground, told, AdaptationBudget(steps=5))
     assert all(torch.equal(before[name], value) for name, value in fuser.net.named_parameters())
 
 
@@ -133,9 +134,9 @@ def test_a_scene_too_small_is_fused_all_the_same(weights):
     """The reason is said."""
     ground, told = scene()
     small = replace(ground, ms=ground.ms[:, :24, :24], pan=ground.pan[:, :96, :96])
-    fuser = make_fuser(FusionOptions(weights=weights, adapt=AdaptationBudget.of(1)))
+    fuser = make_network_fuser(FusionOptions(weights=weights))
 
-    after, found = adapt(fuser, small, told)
+    after, found = adapt(fuser, small, told, AdaptationBudget(seconds=1))
 
     assert after is fuser
     assert str(found).startswith("not adapted: ")

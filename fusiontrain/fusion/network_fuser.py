@@ -1,0 +1,180 @@
+"""A network over a whole scene: statistics in a first pass, then window by window, no seams."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from fusiontrain.errors import SceneError
+from fusiontrain.fusion.fuser import no_progress
+from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
+from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.fusion.window_loop import (
+    CORE,
+    MULTIPLE_OF,
+    FusedWindow,
+    assemble,
+    core_slices,
+    empty_window,
+    read_ahead,
+    scene_tiles,
+    window_batch,
+)
+from fusiontrain.imaging.injection import (
+    InjectionMoments,
+    injection_images,
+    injection_moments,
+    statistics_from_moments,
+)
+from fusiontrain.imaging.pan_batch import Statistics
+from fusiontrain.imaging.tiling import WindowExtent, grid_step, window_at
+from fusiontrain.models.model_entry import ModelEntry
+from fusiontrain.scenes.scene import NOTHING, WindowedScene
+
+SAMPLE = 2**24  # PAN pixels; scenes up to this size give their statistics from all of them
+SAMPLE_SIDE, SAMPLE_COUNT = 512, 8  # larger ones from so many windows an axis, PAN pixels a side
+STATISTICS_HALO = 12  # MS pixels: reach of blur and interpolation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkFuser:
+    """A network with its weights. Satisfies Fuser."""
+
+    net: nn.Module = field(repr=False)
+    entry: ModelEntry
+    digest: str  # sha256 of the weights' file
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    bf16: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def blind(self) -> bool:
+        return False
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(bytes_per_pixel=140, speed=1.0, passes=1.3)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {
+            "PANPRIOR_METHOD": self.name,
+            "PANPRIOR_MODEL": self.name,
+            "PANPRIOR_WEIGHTS_SHA256": self.digest,
+        }
+
+    def halo(self, ratio: int) -> int:
+        return self.entry.halo(ratio)
+
+    def largest_core(self, ratio: int) -> int:  # noqa: ARG002 - the interface's
+        return CORES[0]
+
+    def fuse(
+        self,
+        scene: WindowedScene,
+        sensor_model: SensorModel,
+        plan: Plan,
+        *,
+        advance: Callable[[], None] = no_progress,
+    ) -> Iterator[FusedWindow]:
+        yield from fuse_windows(
+            scene,
+            self.net,
+            sensor_model,
+            halo=plan.halo,
+            statistics=scene_statistics(scene, sensor_model, advance),
+            core=plan.core,
+            device=self.device,
+            bf16=self.bf16,
+        )
+
+
+@torch.inference_mode()
+def scene_statistics(
+    scene: WindowedScene, sensor_model: SensorModel, advance: Callable[[], None] = no_progress
+) -> Statistics:
+    """Statistics of the scene, the same for all its windows, so that none shows its edge.
+
+    Of every pixel of scenes up to SAMPLE; of larger ones, of windows spread evenly over them,
+    or of every pixel after all where most of those windows are empty.
+    """
+    total: InjectionMoments | None = None
+    for tiles in (_sampled(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
+        total = None
+        for tile, window in read_ahead(scene, tiles):
+            advance()
+            rows, columns = core_slices(tile, scene.ratio)
+            valid = window.valid[rows, columns]
+            if not bool(valid.any()):
+                continue
+            images = injection_images(window_batch(scene, window, sensor_model))
+            sums = injection_moments(images.crop(rows, columns), valid)
+            total = sums if total is None else total + sums
+        if total is not None and total.count > SAMPLE // 8:
+            break
+    if total is None or total.count == 0:
+        raise SceneError(NOTHING)
+    return statistics_from_moments(total)
+
+
+def _sampled(scene: WindowedScene) -> list[WindowExtent]:
+    """Windows spread over a large scene; none for a scene of which every pixel is used."""
+    (h, w), ratio = scene.shape, scene.ratio
+    step = grid_step(ratio, MULTIPLE_OF)
+    side = SAMPLE_SIDE // ratio // step * step
+    if h * w * ratio**2 <= SAMPLE or min(h, w) < side:
+        return []
+    return [
+        window_at(top, left, side, scene.shape, halo=STATISTICS_HALO, step=step)
+        for top in _spaced(h, side, step)
+        for left in _spaced(w, side, step)
+    ]
+
+
+def _spaced(size: int, side: int, step: int) -> list[int]:
+    """Starts of up to SAMPLE_COUNT windows, from edge to edge."""
+    last = (size - side) // step
+    return sorted({round(i * last / (SAMPLE_COUNT - 1)) * step for i in range(SAMPLE_COUNT)})
+
+
+@torch.inference_mode()
+def fuse_windows(
+    scene: WindowedScene,
+    net: nn.Module,
+    sensor_model: SensorModel,
+    *,
+    halo: int,
+    statistics: Statistics,
+    core: int = CORE,
+    device: torch.device | None = None,
+    bf16: bool = False,
+) -> Iterator[FusedWindow]:
+    """Every window of the scene, fused; `halo` is the network's reach in PAN pixels."""
+    device = device or torch.device("cpu")
+    on_device = replace(
+        statistics,
+        **{f.name: getattr(statistics, f.name).to(device) for f in fields(statistics)},
+    )
+    tiles = scene_tiles(scene, halo=halo, core=core)
+    for tile, window in read_ahead(scene, tiles):
+        rows, columns = core_slices(tile, scene.ratio)
+        valid = window.valid[rows, columns]
+        if not bool(valid.any()):
+            yield empty_window(tile.core, scene.bands, valid)
+            continue
+        batch = window_batch(scene, window, sensor_model, on_device).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            fused = net(batch)[0]
+        yield FusedWindow(core=tile.core, fused=fused[:, rows, columns].float().cpu(), valid=valid)
+
+
+def fuse_network(
+    scene: WindowedScene, net: nn.Module, sensor_model: SensorModel, *, halo: int
+) -> Tensor:
+    """A scene small enough for memory, whole: (C, H, W) DN."""
+    stats = scene_statistics(scene, sensor_model)
+    return assemble(scene, fuse_windows(scene, net, sensor_model, halo=halo, statistics=stats))

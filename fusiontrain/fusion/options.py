@@ -1,0 +1,94 @@
+"""How a scene is to be fused: method, weights, sensor, softness, limits. Checked when made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fusiontrain.classical import METHODS
+from fusiontrain.classical.method import SOFT
+from fusiontrain.errors import SceneError
+from fusiontrain.fusion.sensor_model import BANDS
+
+NETWORK = "net"
+MEMORY = 2.0  # GiB that windows may take
+SOFTNESS_LIMITS = (0.05, 0.95)
+_MIN_CORE = 64  # PAN pixels a side
+_MAX_SECONDS, _MAX_STEPS = 3600, 1000  # of adaptation
+
+
+def method_names() -> dict[str, str]:
+    """Name that `method` accepts -> the method's name in tables; "-soft": on a softened PAN."""
+    names = {}
+    for name in METHODS:
+        plain = name.removesuffix(SOFT).lower()
+        soft = "-soft" if name.endswith(SOFT) else ""
+        names[plain.removeprefix("mtf-") + soft] = name
+        names[plain + soft] = name
+    return names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdaptationBudget:
+    """How long a network is adapted to its scene: about `seconds`, or exactly `steps`."""
+
+    seconds: float = 0.0
+    steps: int | None = None
+
+    @staticmethod
+    def of(value: "float | str | AdaptationBudget | None") -> "AdaptationBudget | None":
+        """60, "60" or "40steps". Raises: SceneError naming what is accepted."""
+        if value is None or isinstance(value, AdaptationBudget):
+            return value
+        text = str(value).strip().lower()
+        number = text.removesuffix("steps").strip()
+        try:
+            if number != text and 1 <= int(number) <= _MAX_STEPS:
+                return AdaptationBudget(steps=int(number))
+            if number == text and 0 < float(number) <= _MAX_SECONDS:
+                return AdaptationBudget(seconds=float(number))
+        except ValueError:
+            pass
+        raise SceneError(
+            f"--adapt is seconds, up to {_MAX_SECONDS}, or steps as in 40steps, up to "
+            f"{_MAX_STEPS}; got {value!r}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FusionOptions:
+    """Options of one fusion. Raises: SceneError naming the option that cannot be."""
+
+    method: str = NETWORK
+    weights: Path | None = None  # or a shipped name; None: the shipped default
+    model: str | None = None  # weights of any other model are refused
+    sensor: str = "auto"  # a name or a .toml file
+    softness: float | Literal["bands"] | None = None  # None: as the MS itself, at least nominal
+    register: bool = True  # PAN is moved to where the MS lies
+    adapt: AdaptationBudget | None = None
+    device: str = "auto"
+    bf16: bool = False
+    memory: float = MEMORY
+    core: int | None = None  # PAN pixels a side of a window; None: by memory
+
+    def __post_init__(self) -> None:
+        if self.method != NETWORK and self.method not in method_names():
+            raise SceneError(
+                f"no method {self.method!r}; have: {NETWORK}, {', '.join(sorted(method_names()))}"
+            )
+        if self.adapt is not None and self.method != NETWORK:
+            raise SceneError(
+                f"--adapt tunes a network; --method {self.method} is none: leave one of them out"
+            )
+        _check_softness(self.softness)
+        if self.core is not None and self.core < _MIN_CORE:
+            raise SceneError(f"a window is at least {_MIN_CORE} PAN pixels a side; got {self.core}")
+
+
+def _check_softness(softness: float | str | None) -> None:
+    low, high = SOFTNESS_LIMITS
+    if softness is None or softness == BANDS:
+        return
+    if isinstance(softness, str) or not low <= softness <= high:
+        raise SceneError(
+            f"--softness is auto, bands or a number from {low} to {high}; got {softness!r}"
+        )

@@ -1,0 +1,75 @@
+"""Which satellite took a scene: given, or named in the tags and names of its files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from fusiontrain.fusion.options import FusionOptions
+from fusiontrain.fusion.sensor_model import SensorModel, estimate_sensor_model
+from fusiontrain.scenes.metadata import guess_sensor
+from fusiontrain.scenes.scene import WindowedScene
+from shards.sensors import Sensor, find_sensor, match_sensor
+
+_SENSOR_TAG = re.compile(r"SAT|SENSOR|PLATFORM|SPACECRAFT|MISSION|INSTRUMENT", re.IGNORECASE)
+_LONGEST_NAME = 80  # characters of a tag that may name a satellite
+
+
+def sensor_model_for(
+    scene: WindowedScene,
+    options: FusionOptions,
+    *,
+    blind: bool,
+    tags: Mapping[str, str] | None = None,
+    name: str = "",
+    bands: Sequence[int] = (),
+) -> tuple[SensorModel, str]:
+    """The scene's sensor model, and in words where it comes from.
+
+    `tags`, `name`: of the scene's files; `bands`: those fused of a product, from 1; `blind`: the
+    method uses neither MTF nor softness.
+    Raises: ContractError for an unknown sensor; SceneError as estimate_sensor_model.
+    """
+    given = None if options.sensor == "auto" else _some_bands(find_sensor(options.sensor), bands)
+    sensor_model = estimate_sensor_model(
+        scene,
+        sensor=given,
+        softness=options.softness,
+        register=options.register,
+        blind=blind,
+    )
+    if given is not None:
+        return sensor_model, f"sensor {given.name} and its published MTF, as asked"
+    named, where = named_sensor(tags or {}, name)
+    if named is None:
+        return sensor_model, "sensor unknown, MTF measured on the scene"
+    if named.ratio != scene.ratio:
+        return sensor_model, (
+            f"{where} says {named.name}, whose ratio is {named.ratio}, not {scene.ratio}: "
+            "MTF measured on the scene"
+        )
+    source = (
+        f"sensor {named.name} ({where}), its published MTF only for PAN and for HQNR; the MS's "
+        f"MTF measured on the scene (--sensor {named.name}: the published one)"
+    )
+    return replace(sensor_model, sensor=named), source
+
+
+def named_sensor(tags: Mapping[str, str], name: str) -> tuple[Sensor | None, str]:
+    """The sensor that tags name, else the file's name; and which of them does."""
+    for key, value in tags.items():
+        if _SENSOR_TAG.search(key) and len(value) < _LONGEST_NAME:
+            row = match_sensor(value) or guess_sensor(value)
+            if row is not None:
+                return row, f"tag {key}"
+    return guess_sensor(name), "by its name"
+
+
+def _some_bands(sensor: Sensor, bands: Sequence[int]) -> Sensor:
+    """The row of the bands picked, where it has them."""
+    if not bands or max(bands) > len(sensor.mtf_ms):
+        return sensor
+    return replace(
+        sensor,
+        bands=tuple(sensor.bands[band - 1] for band in bands),
+        mtf_ms=tuple(sensor.mtf_ms[band - 1] for band in bands),
+    )
