@@ -13,8 +13,7 @@ from rich.progress import Progress
 
 from fusiontrain.classical import METHODS, PLAIN
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.best_classical import as_text as baseline_as_text
-from fusiontrain.evaluation.best_classical import best_classical_baseline
+from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
 from fusiontrain.evaluation.contenders import (
     Contender,
     NetworkContender,
@@ -32,7 +31,7 @@ from fusiontrain.evaluation.protocols import Case, full, reduced
 from fusiontrain.evaluation.published_scores import read_published
 from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
 from fusiontrain.evaluation.score_image import BETTER_HIGH
-from fusiontrain.evaluation.tables import as_text, sensor_tables
+from fusiontrain.evaluation.tables import print_grid, score_grid, sensor_tables
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.geotiff import read_scene
@@ -120,9 +119,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(results: BenchmarkResults, paths: Sequence[Path]) -> None:
+    console = Console()
     for table in sensor_tables(results.rows, better_high=BETTER_HIGH):
-        print(f"\n{as_text(table)}")
-    print(f"\n{baseline_as_text(best_classical_baseline(results.rows))}".rstrip())
+        print_grid(score_grid(table), console)
+    if baseline := best_classical_baseline(results.rows):
+        print_grid(comparison_grid(baseline), console)
+    print()
     for one in results.left_out:
         print(f"fusiontrain: left out {one.scene}, {one.protocol}: {one.reason}")
     print(f"fusiontrain: wrote {', '.join(map(str, paths))}")

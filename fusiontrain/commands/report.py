@@ -16,7 +16,7 @@ from fusiontrain.evaluation.contenders import classical, load_networks, score
 from fusiontrain.evaluation.protocols import Case, reduced, simulated
 from fusiontrain.evaluation.results import BenchmarkResults
 from fusiontrain.evaluation.score_image import BETTER_HIGH
-from fusiontrain.evaluation.tables import as_text, scene_tables
+from fusiontrain.evaluation.tables import print_grid, scene_tables, score_grid
 from fusiontrain.scenes.geotiff import read_scene
 from shards.manifest import Manifest
 from shards.sensors import find_sensor
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
                 bar.advance(task)
             recorder.close()
     for table in scene_tables(results.rows, better_high=BETTER_HIGH):
-        print(f"\n{as_text(table)}")
+        print_grid(score_grid(table), Console())
     print(f"\nfusiontrain: wrote {results.write()[-1]}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Weights to give away: one safetensors file, and a model card that says what is in it."""
+"""Weights as a package: one safetensors file, and a model card that describes it."""
 
 import json
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from torch import nn
 
 from fusiontrain.errors import CheckpointError, SceneError
 from fusiontrain.evaluation.best_classical import (
-    as_markdown,
     best_classical_baseline,
+    comparison_grid,
     scene_by_scene,
 )
 from fusiontrain.evaluation.contenders import NETWORK
-from fusiontrain.evaluation.tables import Row, kind_of
+from fusiontrain.evaluation.tables import Row, as_markdown, kind_of, pipe_table
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import find_model
 from shards.atomic_write import whole_file
@@ -30,9 +30,9 @@ WEIGHTS, CARD, CONFIG = "model.safetensors", "README.md", "config.json"
 def write_package(
     folder: Path, net: nn.Module, info: CheckpointInfo, license_name: str, *sections: str
 ) -> None:
-    """The three files of a model on a hub. `license_name` is the hub's word; empty: not said.
+    """The three files of a model on a hub. `license_name` is the hub's word; empty: none.
 
-    `sections` go below what the checkpoint itself says.
+    `sections` (Markdown) follow the facts of the checkpoint.
 
     Raises: CheckpointError if the folder cannot be written to.
     """
@@ -52,7 +52,7 @@ def write_package(
 
 
 def card_of(info: CheckpointInfo, parameters: int, digest: str, license_name: str) -> str:
-    """Markdown with the hub's heading. Facts only: what the checkpoint itself says."""
+    """Markdown with the hub's heading. Facts of the checkpoint only."""
     entry, training = find_model(info.model), info.training
     head = ["library_name: panprior", "pipeline_tag: image-to-image"]
     head += [f"license: {license_name}"] if license_name else []
@@ -85,32 +85,32 @@ def card_of(info: CheckpointInfo, parameters: int, digest: str, license_name: st
             "```",
             "",
             *_table(rows),
-            *_measured(training),
+            *_figures(training),
             "",
         ]
     )
 
 
 def on_scenes(rows: Sequence[Row], network: str = NETWORK) -> str:
-    """A card's section: what a benchmark measured, beside the best classical method.
+    """A card's section: scores of a benchmark, beside the best classical method.
 
     Raises: SceneError if the rows are not of one network.
     """
-    own = {row.method for row in rows if not row.origin and kind_of(row.method) == "network"}
-    if own != {network}:
-        raise SceneError(f"expected the rows of one network, {network!r}; got {sorted(own)}")
-    bar = [one for one in best_classical_baseline(rows) if one.network == network]
+    networks = {row.method for row in rows if not row.origin and kind_of(row.method) == "network"}
+    if networks != {network}:
+        raise SceneError(f"expected the rows of one network, {network!r}; got {sorted(networks)}")
+    baseline = best_classical_baseline(rows)
     return "\n\n".join(
         [
             "## On scenes it has never seen",
-            as_markdown(bar),
+            *([as_markdown(comparison_grid(baseline)).rstrip()] if baseline else []),
             ON_SCENES,
             scene_by_scene(rows, network),
         ]
     )
 
 
-def _measured(training: dict[str, Any]) -> list[str]:
+def _figures(training: dict[str, Any]) -> list[str]:
     figures = training.get("validation")
     if not figures:
         return ["", "No figure was measured while training."]
@@ -121,4 +121,5 @@ def _measured(training: dict[str, Any]) -> list[str]:
 
 
 def _table(rows: dict[str, Any]) -> list[str]:
-    return ["| what | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    lines = [[name, str(value)] for name, value in rows.items()]
+    return [pipe_table(["what", ""], lines)]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from markupsafe import Markup
+
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.best_classical import as_html as bar_as_html
-from fusiontrain.evaluation.best_classical import as_markdown as bar_as_markdown
-from fusiontrain.evaluation.best_classical import best_classical_baseline
+from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
 from fusiontrain.evaluation.contenders import Result
 from fusiontrain.evaluation.page import View, write_page
 from fusiontrain.evaluation.protocols import Case
@@ -23,6 +23,7 @@ from fusiontrain.evaluation.tables import (
     as_latex,
     as_markdown,
     scene_tables,
+    score_grid,
     sensor_tables,
 )
 from shards.atomic_write import whole_file
@@ -116,12 +117,13 @@ class BenchmarkResults:
 
     def write(self) -> list[Path]:
         """Everything; the page last. Returns the paths."""
-        sensors = sensor_tables(self.rows, better_high=BETTER_HIGH)
-        scenes = scene_tables(self.rows, better_high=BETTER_HIGH)
-        bar = best_classical_baseline(self.rows)
+        sensors = [score_grid(t) for t in sensor_tables(self.rows, better_high=BETTER_HIGH)]
+        scenes = [score_grid(t) for t in scene_tables(self.rows, better_high=BETTER_HIGH)]
+        baseline = best_classical_baseline(self.rows)
+        against = [comparison_grid(baseline)] if baseline else []
         texts = {
             "results.csv": as_csv(self.rows),
-            "tables.md": "\n\n".join([*map(as_markdown, sensors), bar_as_markdown(bar)]) + "\n",
+            "tables.md": "\n\n".join(map(as_markdown, [*sensors, *against])) + "\n",
             "tables.tex": "\n\n".join(map(as_latex, sensors)) + "\n",
         }
         for name, text in texts.items():
@@ -129,8 +131,11 @@ class BenchmarkResults:
                 file.write(text.encode())
         page = self.folder / "index.html"
         tables = [
-            ("Against the best classical method", bar_as_html(bar)),
-            ("Sensor by sensor, mean and std over scenes", "".join(map(as_html, sensors))),
+            *(("Against the best classical method", as_html(grid)) for grid in against),
+            (
+                "Sensor by sensor, mean and std over scenes",
+                Markup("").join(map(as_html, sensors)),
+            ),
             ("Every scene", all_as_html(scenes)),
         ]
         write_page(
@@ -139,7 +144,7 @@ class BenchmarkResults:
             facts=self.facts,
             views=self.views,
             better_high=BETTER_HIGH,
-            tables=[table for table in tables if table[1]],
+            tables=tables,
         )
         return [self.write_results(), *(self.folder / name for name in texts), page]
 

@@ -3,10 +3,11 @@
 import math
 from io import BytesIO
 
+from markupsafe import Markup
 from PIL import Image
 
 from fusiontrain.evaluation.page import View, write_page
-from fusiontrain.evaluation.tables import Row, as_html, sensor_tables
+from fusiontrain.evaluation.tables import Row, as_html, score_grid, sensor_tables
 
 HIGH = frozenset({"Q2n", "HQNR"})
 METHODS = ("GSA", "GSA soft", "EXP", "network")
@@ -57,7 +58,8 @@ def tables(views):
         for v in views
         for method, found in v.indices.items()
     ]
-    return [("By sensor", "".join(map(as_html, sensor_tables(rows, better_high=HIGH))))]
+    grids = [score_grid(table) for table in sensor_tables(rows, better_high=HIGH)]
+    return [("By sensor", Markup("").join(map(as_html, grids)))]
 
 
 def written(path, views=VIEWS, title="A benchmark", facts=None, tables=tables):

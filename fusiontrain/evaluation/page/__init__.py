@@ -1,23 +1,23 @@
 """The benchmark as one HTML file: comparison, error maps, bars, tables. Nothing from the network.
 
 The pictures of each view are one JSON block: a browser parses a block when its view is chosen,
-and decodes the two pictures that are looked at.
+and decodes the two pictures that are shown.
 """
 
-import json
 import math
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
+
+from markupsafe import Markup
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.colormap import FULL_SCALE, SCALE_NOTE, as_css
 from fusiontrain.evaluation.tables import PROTOCOLS, kind_of
+from fusiontrain.evaluation.templates import render
 from shards.atomic_write import whole_file
 
 
@@ -58,9 +58,9 @@ def write_page(
     facts: dict[str, str],
     views: Sequence[View],
     better_high: frozenset[str],
-    tables: Sequence[tuple[str, str]],
+    tables: Sequence[tuple[str, Markup]],
 ) -> None:
-    """Write everything into the one file `path`; `tables` are (heading, HTML that we made).
+    """Write everything into the one file `path`; `tables` are (heading, HTML of our templates).
 
     Raises: SceneError without views, or if two show one scene under one protocol.
     """
@@ -69,21 +69,18 @@ def write_page(
         raise SceneError(f"a page needs views, each of another scene or protocol; got {names}")
     style = f":root {{ --ramp: {as_css()}; }}\n{_part('page.css')}"
     scripts = [_part("compare.js"), _part("page.js")]
-    listed = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
-    sections = "".join(
-        f"<section class='table'><h3>{escape(heading)}</h3>{html}</section>"
-        for heading, html in tables
-    )
-    html = Template(_part("page.html")).substitute(
+    html = render(
+        "page/page.html",
         policy=_policy(style, scripts),
-        title=escape(title),
-        style=style,
-        facts=listed,
-        scale_note=escape(SCALE_NOTE),
+        title=title,
+        # Our own files, as they are: the policy names them by their hashes.
+        style=Markup(style),  # noqa: S704
+        scripts=[Markup(script) for script in scripts],  # noqa: S704
+        facts=facts,
+        scale_note=SCALE_NOTE,
         full_scale=f"{FULL_SCALE:g}",
-        tables=sections,
-        data="".join(_blocks(views, better_high)),
-        scripts="".join(f"<script>{script}</script>" for script in scripts),
+        tables=tables,
+        data=list(_blocks(views, better_high)),
     )
     with whole_file(path) as file:
         file.write(html.encode())
@@ -94,7 +91,7 @@ def _part(name: str) -> str:
 
 
 def _policy(style: str, scripts: Sequence[str]) -> str:
-    """Only our own style and scripts, by their hashes, and pictures in the page itself."""
+    """Content security policy: our style and scripts by their hashes, pictures as data."""
     hashes = " ".join(_hash(script) for script in scripts)
     return (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {hashes}; "
@@ -106,7 +103,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _blocks(views: Sequence[View], better_high: frozenset[str]) -> Iterator[str]:
+def _blocks(
+    views: Sequence[View], better_high: frozenset[str]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """(id, value) of the page's JSON: the pictures of each view, then what the views are."""
     listed = []
     for number, view in enumerate(views):
         listed.append(
@@ -116,19 +116,20 @@ def _blocks(views: Sequence[View], better_high: frozenset[str]) -> Iterator[str]
                 "protocol": view.protocol,
                 "note": view.note,
                 "captions": list(view.pictures),
-                "indices": {m: _finite(found) for m, found in view.indices.items()},
+                "indices": {method: _finite(v) for method, v in view.indices.items()},
                 "origins": {method: source for method, source in view.origins.items() if source},
             }
         )
-        pictures = {"pictures": _encoded(view.pictures), "errors": _encoded(view.errors)}
-        yield _block(f"pictures-{number}", pictures)
+        yield (
+            f"pictures-{number}",
+            {"pictures": _encoded(view.pictures), "errors": _encoded(view.errors)},
+        )
     names = {name for view in views for name in (*view.pictures, *view.indices)}
-    kinds = {name: kind_of(name) for name in sorted(names)}
-    yield _block(
+    yield (
         "views",
         {
             "views": listed,
-            "kinds": kinds,
+            "kinds": {name: kind_of(name) for name in sorted(names)},
             "betterHigh": sorted(better_high),
             "protocols": PROTOCOLS,
         },
@@ -141,9 +142,3 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 
 def _encoded(pictures: dict[str, bytes]) -> dict[str, str]:
     return {caption: b64encode(webp).decode() for caption, webp in pictures.items()}
-
-
-def _block(name: str, value: object) -> str:
-    # "</script>" or "<!--" in a name would end the block or hide its end; JSON has another "<".
-    text = json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    return f'<script type="application/json" id="{name}">{text}</script>\n'

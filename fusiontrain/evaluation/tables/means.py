@@ -66,14 +66,9 @@ class Table:
     better_high: frozenset[str]
     lines: tuple[Line, ...]  # ours in the order given, then published ones
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Where published lines are from; the place of each is its footnote mark."""
-        return tuple(dict.fromkeys(line.origin for line in self.lines if line.origin))
-
 
 def kind_of(method: str) -> str:
-    """The kind that a name of the benchmark's tells of: network, registered, soft or plain."""
+    """Of a method by its name: network, registered, soft or plain."""
     if method.startswith("network"):
         return "network"
     if method.endswith(" registered"):
@@ -173,7 +168,7 @@ def _finite(rows: Iterable[Row], index: str) -> list[float]:
 
 
 def _digits(rows: list[Row]) -> dict[str, int]:
-    """Four figures or so; by the median, lest one method that failed take the others' digits."""
+    """Four figures or so; by the median, so that a failed method costs the others no digits."""
     sizes = {i: median(map(abs, _finite(rows, i) or [0.0])) for i in indices_of(rows)}
     return {i: 4 if s < 2 else 3 if s < 20 else 2 if s < 200 else 1 for i, s in sizes.items()}
 
@@ -199,17 +194,3 @@ def _column(
         )
         for v, value, ours in zip(lines, shown, ranked, strict=True)
     ]
-
-
-def directions(indices: tuple[str, ...], better_high: frozenset[str]) -> list[tuple[str, str]]:
-    """Which way each index is better: the word and the arrow."""
-    return [("higher", "↑") if name in better_high else ("lower", "↓") for name in indices]
-
-
-def mark_of(sources: tuple[str, ...], source: str) -> str:
-    """The footnote mark of a source: a, b, ... z, aa, ab, ...; none for what was measured here."""
-    number, mark = sources.index(source) + 1 if source else 0, ""
-    while number:
-        number, letter = divmod(number - 1, 26)
-        mark = chr(ord("a") + letter) + mark
-    return mark

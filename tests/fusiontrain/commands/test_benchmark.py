@@ -10,9 +10,9 @@ from affine import Affine
 
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.best_classical import as_markdown, as_text, best_classical_baseline
+from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
 from fusiontrain.evaluation.published_scores import read_published
-from fusiontrain.evaluation.tables import Row
+from fusiontrain.evaluation.tables import Row, as_markdown, as_text
 
 
 def write_pair(folder, name, *, seed, side=64, ratio=4):
@@ -63,7 +63,7 @@ def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
     assert len(results["rows"]) == len(lines)
     gsa = [row["indices"] for row in ours if row["method"] == "GSA"]
     by_hand = [indices["ERGAS"] for indices in gsa if "ERGAS" in indices]
-    line = next(x for x in (out / "tables.md").read_text().splitlines() if x.startswith("| GSA |"))
+    line = next(x for x in (out / "tables.md").read_text().splitlines() if x.startswith("| GSA  "))
     digits = line.split("|")[3].strip(" *").split(" ")[0].removeprefix("<ins>").strip("*")
     assert np.mean(by_hand) == pytest.approx(float(digits), rel=1e-3)
     assert r"\toprule" in (out / "tables.tex").read_text()
@@ -162,8 +162,10 @@ def test_the_baseline_is_the_best_of_each_scene():
         ergas.worst.value,
     )
     assert pytest.approx((0.2 - 0.5 + 0.3 - 0.8) / 2) == q2n.mean
-    assert "1 of 2" in as_text([ergas])
-    assert as_markdown([]) == ""
+    grid = comparison_grid([ergas])
+    assert "1 of 2" in as_text(grid)
+    cells = [cell.strip() for cell in as_markdown(grid).splitlines()[-1].split("|")]
+    assert ["ERGAS (network / best)", "0.866", "1 of 2"] == cells[3:6]
 
 
 @pytest.mark.slow

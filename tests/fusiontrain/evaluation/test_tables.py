@@ -3,9 +3,11 @@
 import csv
 import io
 import math
+import re
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.tables import (
@@ -18,7 +20,9 @@ from fusiontrain.evaluation.tables import (
     as_markdown,
     as_text,
     kind_of,
+    print_grid,
     scene_tables,
+    score_grid,
     sensor_tables,
 )
 
@@ -115,10 +119,11 @@ def test_published_rows_are_apart():
     assert 0 == table.lines[-1].cells[0].rank
     assert 1 == cells(table)["network"]["ERGAS"].rank
     assert ("one", "two", "three") == table.scenes
-    assert (paper,) == table.sources
-    for text in (as_html(table), as_markdown(table), as_latex(table), as_text(table)):
+    grid = score_grid(table)
+    assert (paper,) == grid.sources
+    for text in (as_html(grid), as_markdown(grid), as_latex(grid), as_text(grid)):
         assert paper in text
-    assert '<tr class="published"><th scope="row">PNN</th><td>0.100</td>' in as_html(table)
+    assert '<tr class="published"><th scope="row">PNN</th><td>0.100</td>' in as_html(grid)
 
 
 def test_sensors_and_protocols_do_not_mix():
@@ -175,7 +180,7 @@ def test_html_escapes_what_it_is_given():
     [table] = sensor_tables(rows, better_high=HIGH)
     parser = Text()
 
-    parser.feed(as_html(table))
+    parser.feed(as_html(score_grid(table)))
 
     assert NASTY in parser.data
     assert f"{NASTY}, reduced resolution, 1 scene" in parser.data
@@ -183,17 +188,22 @@ def test_html_escapes_what_it_is_given():
     assert "b" not in [tag for tag, _ in parser.tags]
 
 
+def cells_of(latex):
+    """Of each row of a tabular."""
+    rows = [line[:-2] for line in latex.splitlines() if line.endswith(r"\\")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)&", row)] for row in rows]
+
+
 def test_latex_escapes_what_it_is_given():
     """Each special character by the name LaTeX has for it; ranks in booktabs."""
     [table] = sensor_tables([row("a&b_c%~^\\", ERGAS=1), row("d", ERGAS=2)], better_high=HIGH)
 
-    latex = as_latex(table)
+    latex = as_latex(score_grid(table))
 
-    assert (
-        r"a\&b\_c\%\textasciitilde{}\textasciicircum{}\textbackslash{} & \textbf{1.0000} \\"
-        in latex
-    )
-    assert r"d & \underline{2.0000} \\" in latex
+    rows = cells_of(latex)
+    name = r"a\&b\_c\%\textasciitilde{}\textasciicircum{}\textbackslash{}"
+    assert [name, r"\textbf{1.0000}"] in rows
+    assert ["d", r"\underline{2.0000}"] in rows
     assert r"ERGAS $\downarrow$" in latex
     rules = [part for part in (r"\toprule", r"\midrule", r"\bottomrule") if part in latex]
     assert 3 == len(rules)
@@ -203,9 +213,11 @@ def test_latex_has_plus_minus_and_a_rule_before_published_rows():
     rows = [*THREE, row("PNN", origin="paper", ERGAS=0.1)]
     [table] = sensor_tables(rows, better_high=HIGH)
 
-    latex = as_latex(table)
+    latex = as_latex(score_grid(table))
 
-    assert r"GSA & \underline{4.000 $\pm$ 2.646}" in latex
+    assert ["GSA", r"\underline{4.000 $\pm$ 2.646}"] == next(
+        row[:2] for row in cells_of(latex) if row[0] == "GSA"
+    )
     assert 2 == latex.count(r"\midrule")
     assert latex.index("network") < latex.rindex(r"\midrule") < latex.index(r"PNN$^{a}$")
     assert latex.isascii()
@@ -215,23 +227,47 @@ def test_markdown_keeps_its_columns():
     """A pipe in a name does not start a column."""
     [table] = sensor_tables([row("a|b", ERGAS=1), row("c*", ERGAS=2)], better_high=HIGH)
 
-    lines = as_markdown(table).splitlines()
+    _, _, *lines = as_markdown(score_grid(table)).splitlines()
 
-    assert r"| a\|b | **1.0000** | measured |" in lines
-    assert r"| c\* | <ins>2.0000</ins> | measured |" in lines
-    assert "| method | ERGAS ↓ | origin |" in lines
+    assert [
+        r"| method   |           ERGAS ↓ | origin   |",
+        r"|:---------|------------------:|:---------|",
+        r"| a\|b     |        **1.0000** | measured |",
+        r"| c\*      | <ins>2.0000</ins> | measured |",
+    ] == lines
 
 
 def test_text_has_straight_columns():
     """Every line of a table without sources is as wide as its head, but for trailing blanks."""
     [table] = sensor_tables(THREE, better_high=HIGH)
 
-    title, head, *lines = as_text(table).splitlines()
+    title, head, *lines = as_text(score_grid(table)).splitlines()
 
     assert "IKONOS, reduced resolution, 3 scenes" == title
     column = head.index("ERGAS ↓") + len("ERGAS ↓")
     assert all(line[column] in " *+" for line in lines)
     assert "*" == next(line for line in lines if line.startswith("network"))[column]
+
+
+def test_a_terminal_shows_styles_and_a_pipe_plain_text():
+    """The best bold, the second underlined; brackets in names are no markup of rich's."""
+    rows = [
+        row("[bold]GSA", ERGAS=1.0),
+        row("EXP", ERGAS=2.0),
+        row("PNN", origin="a paper", ERGAS=3.0),
+    ]
+    grid = score_grid(sensor_tables(rows, better_high=HIGH)[0])
+    terminal, pipe = io.StringIO(), io.StringIO()
+
+    print_grid(grid, Console(file=terminal, force_terminal=True, color_system="standard", width=60))
+    print_grid(grid, Console(file=pipe, width=20))
+
+    assert "\x1b[1m1.000\x1b[0m" in terminal.getvalue()
+    assert "\x1b[4m2.000\x1b[0m" in terminal.getvalue()
+    assert f"\n{as_text(grid)}\n" == pipe.getvalue()
+    assert "\x1b" not in pipe.getvalue()
+    assert "[bold]GSA" in pipe.getvalue()
+    assert "PNN [a]" in pipe.getvalue()
 
 
 def test_csv_keeps_every_digit_and_every_comma():
@@ -254,7 +290,7 @@ def test_the_whole_table_has_a_body_a_scene():
     rows = [row("A", ERGAS=1), row("B", ERGAS=2), row("A", "two", ERGAS=4, SAM=1)]
     rows.append(row("B", "two", ERGAS=3, SAM=2))
 
-    html = all_as_html(scene_tables(rows, better_high=HIGH))
+    html = all_as_html([score_grid(t) for t in scene_tables(rows, better_high=HIGH)])
 
     assert 2 == html.count("<tbody>")
     first, second = html.split("<tbody>")[1:]
