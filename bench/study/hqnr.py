@@ -62,8 +62,8 @@ def _settings(entry: SceneEntry, contender: Contender) -> Figures:
     """Indices of full resolution by what the network is given."""
     case = full(entry.load())
     model = case.sensor_model
-    assert model.of_ms is not None
-    soft = replace(model, softness=torch.full_like(model.softness, model.of_ms))
+    assert model.ms_softness is not None
+    soft = replace(model, softness=torch.full_like(model.softness, model.ms_softness))
     models = {
         "as `fuse` does": model,
         "softness as estimated": soft,

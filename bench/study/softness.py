@@ -85,7 +85,7 @@ def _full_resolution(entries: Sequence[SceneEntry], contender: Contender) -> dic
         settings = {
             "auto, the sensor's MTF": case,
             "nominal": _with_softness(case, nominal),
-            "estimated, the sensor's MTF": _with_softness(case, estimate.of_ms or nominal),
+            "estimated, the sensor's MTF": _with_softness(case, estimate.ms_softness or nominal),
             "auto, the MTF too (fuse)": replace(case, sensor_model=model),
         }
         settings |= {f"{value:.1f}": _with_softness(case, value) for value in VALUES}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.sensor_model import PairMeasurement, measure_pair
+from fusiontrain.fusion.sensor_model import PairEstimate, estimate_pair
 from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import GENERIC, Sensor
@@ -21,7 +21,7 @@ class LoadedScene:
     entry: SceneEntry
     sensor: Sensor
     simulated: bool  # the data bring the truth: MS and PAN were made of it
-    pair: PairMeasurement | None  # estimated at the scene's own resolution; None: failed
+    pair: PairEstimate | None  # estimated at the scene's own resolution; None: failed
     summary: str  # sensor, bands, ratio, bits and softness, for the log
 
 
@@ -39,9 +39,9 @@ class SceneLoader:
             self.bytes_left -= size
             entry = replace(entry, load=lambda: scene)
         about = f"{scene.sensor.name}, {scene.bands} bands, ratio {scene.ratio}, {scene.bits} bits"
-        pair: PairMeasurement | None = None
+        pair: PairEstimate | None = None
         try:
-            pair = measure_pair(scene)
+            pair = estimate_pair(scene)
             softness = f", softness {pair.softness:.2f}"
         except SceneError as error:
             softness = f", softness unknown: {error}"

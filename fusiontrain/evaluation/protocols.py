@@ -15,11 +15,11 @@ from fusiontrain.classical.method import softened
 from fusiontrain.data.crops import Sample
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.sensor_model import (
-    PairMeasurement,
+    PairEstimate,
     SensorModel,
+    estimate_pair,
+    estimate_pair_shift,
     estimate_sensor_model,
-    find_shift,
-    measure_pair,
 )
 from fusiontrain.imaging.filters import degrade, reduce_pan
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
@@ -87,7 +87,7 @@ def reduced(
     *,
     softness: float | None = None,
     convention: GridPhase | None = None,
-    pair: PairMeasurement | None = None,
+    pair: PairEstimate | None = None,
 ) -> Case:
     """The case one level down, where the truth is known: the scene's own, or its MS (Wald).
 
@@ -107,9 +107,9 @@ def reduced(
     ms, low, low_pan, valid = _degraded(scene, phase)
     mtf = torch.tensor(scene.sensor.gains(scene.bands))
     if softness is None:
-        softness = (pair or measure_pair(scene)).softness
+        softness = (pair or estimate_pair(scene)).softness
     valid_ms = None if valid is None else ms_valid_mask(valid, scene.ratio)
-    shift = find_shift(low, low_pan, float(mtf.mean()), scene.ratio, valid_ms, phase)
+    shift = estimate_pair_shift(low, low_pan, float(mtf.mean()), scene.ratio, valid_ms, phase)
     return Case(
         name=scene.name,
         scene=replace(
@@ -155,7 +155,7 @@ def _degraded(scene: Scene, phase: GridPhase) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def full(
-    scene: Scene, *, convention: GridPhase | None = None, pair: PairMeasurement | None = None
+    scene: Scene, *, convention: GridPhase | None = None, pair: PairEstimate | None = None
 ) -> Case:
     """The scene as it is, without a truth; cut at the right and below to whole blocks of 32.
 
@@ -204,7 +204,7 @@ def simulated(sample: Sample, name: str) -> Case:
             mtf=mtf,
             softness=torch.tensor(facts.softness),
             sensor=sensor,
-            shift=find_shift(ms, pan, float(mtf.mean()), facts.ratio, None, scene.phase),
+            shift=estimate_pair_shift(ms, pan, float(mtf.mean()), facts.ratio, None, scene.phase),
         ),
         truth=truth,
     )
@@ -215,7 +215,7 @@ def _with_own_truth(
     truth: Tensor,
     softness: float | None,
     convention: GridPhase | None,
-    pair: PairMeasurement | None,
+    pair: PairEstimate | None,
 ) -> Case:
     if min(scene.pan.shape[1:]) < 2 * BORDER + BLOCK:
         raise SceneError(
@@ -231,7 +231,7 @@ def _with_own_truth(
             mtf=gains,
             softness=torch.full_like(gains, gain),
             sensor=scene.sensor,
-            shift=(pair or measure_pair(scene)).shift,
+            shift=(pair or estimate_pair(scene)).shift,
         )
         mtf_source = "the sensor's MTF"
     else:

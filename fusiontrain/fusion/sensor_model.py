@@ -1,4 +1,4 @@
-"""What is known of a scene's sensor: from a published row, or measured on the pair itself."""
+"""Sensor model of one scene: MTF, softness and shift, given or estimated on the pair itself."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,39 +16,35 @@ from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.scene import LEAST_SIDE, NOTHING, Window, WindowedScene
 from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
-_ENOUGH = 0.9  # of a window's pixels: look no further
+BANDS: Literal["bands"] = "bands"  # softness: one number a band
+_FULL_ENOUGH = 0.9  # part of a window's pixels that have data: no other window is tried
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SensorModel:
-    """What a method is told of a scene, (C,) gains each."""
+    """Per-band sensor model that every fusion method is given."""
 
-    mtf: Tensor
-    softness: Tensor
-    sensor: Sensor = GENERIC  # for what only classical methods ask: PAN's own gain
-    shift: Shift = (
-        NO_SHIFT  # where on PAN the MS's pixels lie, PAN pixels: networks see PAN moved by it
-    )
-    of_ms: float | None = None  # softness that the MS itself was measured to have
+    mtf: Tensor  # (C,) gain at the MS's Nyquist
+    softness: Tensor  # (C,) gain of the fused image at the PAN's Nyquist
+    sensor: Sensor = GENERIC  # its other figures, as PAN's own gain, are for classical methods
+    shift: Shift = NO_SHIFT  # where on PAN the MS's pixels lie, PAN pixels; PAN is moved by it
+    ms_softness: float | None = None  # softness of the MS itself, where it was estimated
 
     def __str__(self) -> str:
         gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
-        said = "MTF {}, softness {}".format(*gains)
+        text = "MTF {}, softness {}".format(*gains)
         if self.shift == NO_SHIFT:
-            return said
-        return "{}, PAN registered by {:+.2f}, {:+.2f} pixels".format(said, *self.shift)
+            return text
+        return "{}, PAN registered by {:+.2f}, {:+.2f} pixels".format(text, *self.shift)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairMeasurement:
-    """What the pair itself tells."""
+class PairEstimate:
+    """Blur and shift between MS and PAN, estimated on the pair."""
 
     softness: float
     shift: Shift
-    bands: Tensor | None = None  # (C,) softness of each, where it was asked for
-
-
-BANDS: Literal["bands"] = "bands"  # softness: one number a band
+    band_softness: Tensor | None = None  # (C,), where it was asked for
 
 
 def estimate_sensor_model(
@@ -58,90 +54,94 @@ def estimate_sensor_model(
     softness: float | Literal["bands"] | None,
     register: bool = True,
     blind: bool = False,
-    pair: PairMeasurement | None = None,
+    pair: PairEstimate | None = None,
 ) -> SensorModel:
-    """Gains for fusing `scene` at its own resolution; None means measured on the scene.
+    """Sensor model for fusing `scene` at its own resolution; None: estimated on the scene.
 
-    A measured softness is wanted no softer than a nominal sensor's: the blur of an MS that is far
-    softer than its PAN is no aim, and looks it (docs/guides/fuse.md).
+    An estimated softness is limited to a nominal sensor's: the blur of an MS that is far softer
+    than its PAN is no aim (docs/guides/fuse.md).
 
-    Without a sensor's row the MS's MTF is what the pair shows: its blur relative to PAN, less the
-    part that the wanted softness leaves in. The shift between the two is left out unless
-    `register`; where all else is told, or the method is `blind` to it, nothing is measured then.
+    Without a `sensor` the MTF is the MS's blur relative to PAN, less the part that the softness
+    leaves in. The shift is left out unless `register`. Nothing is estimated then if both sensor
+    and softness are given, or the method is `blind` to them.
     `pair`: blur and shift where they were estimated on `scene` before.
+    Raises: SceneError if the pair has too little data for what must be estimated.
     """
     C, ratio = scene.bands, scene.ratio
-    told = sensor is not None and isinstance(softness, float)
-    unknown = found = PairMeasurement(softness=NOMINAL_MS, shift=NO_SHIFT)
+    given = None if softness is None or softness == BANDS else float(softness)
+    complete = sensor is not None and given is not None
+    estimate: PairEstimate | None = None
     try:
-        if register or not (told or blind):
-            found = pair or measure_pair(scene, bands=softness == BANDS)
+        if register or not (complete or blind):
+            estimate = pair or estimate_pair(scene, bands=softness == BANDS)
     except SceneError:
-        if not told:
+        if not complete:
             raise
-    one = torch.ones(C, dtype=torch.float64)
-    measured = one * found.softness if found.bands is None else found.bands
-    wanted = measured.clamp_min(NOMINAL_MS)
-    if isinstance(softness, float):
-        wanted = one * softness
+    ones = torch.ones(C, dtype=torch.float64)
+    ms_softness = ones * NOMINAL_MS
+    if estimate is not None:
+        per_band = estimate.band_softness
+        ms_softness = ones * estimate.softness if per_band is None else per_band
+    target = ms_softness.clamp_min(NOMINAL_MS) if given is None else ones * given
     if sensor is None:
-        # Gaussians in series: sigma_ms^2 = sigma_measured^2 - sigma_wanted^2.
-        remaining = measured / wanted ** (1 / ratio**2)
+        # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.
+        remaining = ms_softness / target ** (1 / ratio**2)
         mtf = remaining.clamp(0.05, 0.9).float()
     else:
         mtf = torch.tensor(sensor.gains(C))
     return SensorModel(
         mtf=mtf,
-        softness=wanted.float(),
+        softness=target.float(),
         sensor=sensor or GENERIC,
-        shift=found.shift if register else NO_SHIFT,
-        of_ms=None if found is unknown else found.softness,
+        shift=estimate.shift if estimate is not None and register else NO_SHIFT,
+        ms_softness=None if estimate is None else estimate.softness,
     )
 
 
-def measure_pair(scene: WindowedScene, *, bands: bool = False) -> PairMeasurement:
-    """Blur and shift of one window, the fullest of nine, the middle one first; `bands`: each one's.
+def estimate_pair(scene: WindowedScene, *, bands: bool = False) -> PairEstimate:
+    """Blur and shift of the fullest of nine windows; `bands`: the blur of each band too.
 
-    The blur is measured on the registered pair: a shift looks like blur.
-    Raises: SceneError if no window has data enough to tell.
+    The blur is estimated on the registered pair: a shift looks like blur.
+    Raises: SceneError if no window has enough data.
     """
-    best = fullest_window(scene)
-    valid = ms_valid_mask(best.valid, scene.ratio)
+    window = fullest_window(scene)
+    valid = ms_valid_mask(window.valid, scene.ratio)
     if int(valid.sum()) < max(LEAST_SIDE**2, 4 * scene.bands):
         raise SceneError(
             f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "
             "give --sensor and --softness, or a fuller scene"
         )
-    pair = (scene.ratio, valid, scene.phase)
+    grids = (scene.ratio, valid, scene.phase)
     # Any blur will do to find the shift well enough for the blur; the blur then sharpens it.
-    shift = find_shift(best.ms, best.pan, NOMINAL_MS, *pair)
-    softness = estimate_softness(best.ms, shift_image(best.pan, shift), *pair)
-    shift = find_shift(best.ms, best.pan, softness, *pair)
-    each = None
+    shift = estimate_pair_shift(window.ms, window.pan, NOMINAL_MS, *grids)
+    softness = estimate_softness(window.ms, shift_image(window.pan, shift), *grids)
+    shift = estimate_pair_shift(window.ms, window.pan, softness, *grids)
+    per_band = None
     if bands:
-        each = estimate_band_softness(best.ms, shift_image(best.pan, shift), *pair)
-    return PairMeasurement(softness=softness, shift=shift, bands=each)
+        per_band = estimate_band_softness(window.ms, shift_image(window.pan, shift), *grids)
+    return PairEstimate(softness=softness, shift=shift, band_softness=per_band)
 
 
 def fullest_window(scene: WindowedScene) -> Window:
-    """Of nine windows of MAX_SIDE MS pixels at most, the middle one first.
+    """The fullest of nine windows of MAX_SIDE MS pixels at most, the middle one first.
 
     Raises: SceneError if none has any data.
     """
-    best: Window | None = None
-    share = 0.0
+    fullest: Window | None = None
+    best_share = 0.0
     for box in _windows(*scene.shape):
-        part = scene.read(box)
-        if (found := float(part.valid.float().mean())) > share:
-            best, share = part, found
-        if share > _ENOUGH:
+        window = scene.read(box)
+        share = float(window.valid.float().mean())
+        if share > best_share:
+            fullest, best_share = window, share
+        if best_share > _FULL_ENOUGH:
             break
-    if best is None:
+    if fullest is None:
         raise SceneError(NOTHING)
-    return best
+    return fullest
 
 
-def find_shift(
+def estimate_pair_shift(
     ms: Tensor,
     pan: Tensor,
     gain: float,
@@ -152,11 +152,6 @@ def find_shift(
     """estimate_shift of a pair whose blur has this gain at the MS's Nyquist."""
     sigma = float(gain_to_sigma(torch.tensor(gain), ratio))
     return estimate_shift(ms, pan, ratio, sigma, valid, phase)
-
-
-def measure_softness(scene: WindowedScene) -> float:
-    """Of measure_pair."""
-    return measure_pair(scene).softness
 
 
 def _windows(h: int, w: int) -> list[Box]:

@@ -106,7 +106,7 @@ def _window_case(scene: WindowedScene, sensor_model: SensorModel) -> Case:
         sensor=sensor_model.sensor,
         phase=scene.phase,
     )
-    return reduced(held, softness=sensor_model.of_ms)
+    return reduced(held, softness=sensor_model.ms_softness)
 
 
 def _split(case: Case) -> tuple[Case, Case]:

@@ -294,7 +294,7 @@ def test_softness_is_measured_where_there_is_data(weights, monkeypatch):
     from fusiontrain.scenes.scene import Window
 
     monkeypatch.setattr(sensor_model, "MAX_SIDE", 128)
-    measure_softness = sensor_model.measure_softness
+    estimate_pair = sensor_model.estimate_pair
     ms, pan = arrays(150, 150)
     full = Scene(name="x", ms=ms, pan=pan)
 
@@ -313,4 +313,5 @@ def test_softness_is_measured_where_there_is_data(weights, monkeypatch):
                 valid=valid,
             )
 
-    assert measure_softness(full) == pytest.approx(measure_softness(Holed()), abs=0.03)
+    expected, found = (estimate_pair(scene).softness for scene in (full, Holed()))
+    assert expected == pytest.approx(found, abs=0.03)

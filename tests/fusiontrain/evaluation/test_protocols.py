@@ -9,7 +9,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.contenders import classical, score
 from fusiontrain.evaluation.loaded_scenes import LoadedScene, mean_softness
 from fusiontrain.evaluation.protocols import full, reduced
-from fusiontrain.fusion.sensor_model import PairMeasurement
+from fusiontrain.fusion.sensor_model import PairEstimate
 from fusiontrain.imaging.filters import blur, degrade
 from fusiontrain.imaging.shift_estimation import NO_SHIFT, shift_image
 from fusiontrain.metrics import ergas
@@ -166,13 +166,13 @@ def test_a_sensors_softness_is_the_mean_of_its_scenes():
             entry=SceneEntry(name=str(k), load=scene),
             sensor=sensor,
             simulated=False,
-            pair=PairMeasurement(softness=softness, shift=NO_SHIFT),
+            pair=PairEstimate(softness=softness, shift=NO_SHIFT),
             summary="",
         )
         for k, (sensor, softness) in enumerate(rows)
     ]
     scenes.append(replace(scenes[0], pair=None))
-    blurred = PairMeasurement(softness=9, shift=NO_SHIFT)
+    blurred = PairEstimate(softness=9, shift=NO_SHIFT)
     scenes.append(replace(scenes[0], simulated=True, pair=blurred))
 
     means = mean_softness(scenes)

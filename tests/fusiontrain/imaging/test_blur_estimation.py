@@ -66,8 +66,8 @@ def test_softer_than_nominal_is_known_but_not_wanted():
     assert [0.3] * len(ms) == pytest.approx(auto.softness.tolist())
     assert [0.1] * len(ms) == pytest.approx(told.softness.tolist())
     assert (0.1, 0.1) == (
-        pytest.approx(auto.of_ms, abs=0.02),
-        pytest.approx(told.of_ms, abs=0.02),
+        pytest.approx(auto.ms_softness, abs=0.02),
+        pytest.approx(told.ms_softness, abs=0.02),
     )
 
 
@@ -81,14 +81,14 @@ def test_a_flat_scene_has_some_softness():
 @pytest.mark.parametrize("name", ["IKONOS_grip_1", "WV2_grip_1", "QB_dispnet_1", "PLEIADES_jian_3"])
 def test_real_scenes_blur_as_others_measured(shared, name):
     """The scene's json has an independent estimate, in steps of .2 PAN pixels."""
-    from fusiontrain.fusion.sensor_model import measure_softness
+    from fusiontrain.fusion.sensor_model import estimate_pair
     from fusiontrain.imaging.filters import gain_to_sigma
     from fusiontrain.scenes.grid_alignment import open_pair
 
     folder = shared("data/real")
     expected = json.loads((folder / f"{name}.json").read_text())["checks"]
     with open_pair(folder / f"{name}_pan.tif", folder / f"{name}_ms.tif") as opened:
-        sigma = float(gain_to_sigma(torch.tensor(measure_softness(opened)), 4))
+        sigma = float(gain_to_sigma(torch.tensor(estimate_pair(opened).softness), 4))
 
     assert expected["best_gauss_sigma_pan_px"] == pytest.approx(sigma, abs=0.25)
 

@@ -7,7 +7,7 @@ import torch
 
 from fusiontrain.evaluation.protocols import reduced
 from fusiontrain.fusion.network_fuser import fuse_network
-from fusiontrain.fusion.sensor_model import estimate_sensor_model, measure_pair
+from fusiontrain.fusion.sensor_model import estimate_pair, estimate_sensor_model
 from fusiontrain.imaging.filters import degrade, gain_to_sigma
 from fusiontrain.imaging.shift_estimation import NO_SHIFT, estimate_shift, shift_image
 from fusiontrain.models.registry import build_model, find_model
@@ -140,7 +140,7 @@ def test_real_pairs_say_the_same_one_level_down(shared, name):
     entry = next(e for e in find_scenes([shared("data/real")]) if e.name == name)
     scene = entry.load()
 
-    here = measure_pair(scene).shift
+    here = estimate_pair(scene).shift
     below = reduced(scene).sensor_model.shift
 
     assert tuple(part / scene.ratio for part in here) == pytest.approx(below, abs=0.1)
@@ -151,7 +151,7 @@ def test_landsat_is_half_a_pan_pixel_off(shared):
     """Its PAN grid begins half a PAN pixel before the MS's: USGS LSDS-1574, Landsat 8 Level 1."""
     entry = next(e for e in find_scenes([shared("data/real")]) if e.name == "L8_mmsm_1")
 
-    assert (-0.5, 0.5) == pytest.approx(measure_pair(entry.load()).shift, abs=0.05)
+    assert (-0.5, 0.5) == pytest.approx(estimate_pair(entry.load()).shift, abs=0.05)
 
 
 def test_registration_can_be_left_out(shared):

@@ -123,7 +123,7 @@ def test_pixels_that_judge_do_not_teach(weights):
 def test_the_lesson_has_the_softness_of_its_own_truth(weights):
     """The MS is that truth; how crisp the picture is wanted says nothing of it."""
     ground, told = scene()
-    wanted = replace(told, softness=told.softness * 3, of_ms=0.17)
+    wanted = replace(told, softness=told.softness * 3, ms_softness=0.17)
 
     lesson = adaptation._window_case(ground, wanted)
 
