@@ -78,7 +78,7 @@ def draw_gallery(folder: Path) -> list[Path]:
             _drawn(panel, *both_halves(panel, photos[panel.photo])).save(file, "WEBP", quality=80)
     head = (
         "# What each switch of a recipe does\n\n"
-        "Left without, right with; the same photograph and the same dice. Strengths are for the\n"
+        "Left without, right with; the same photograph and random numbers. Strengths are for the\n"
         "eye: `sensor` draws most of them far weaker. Photographs: scikit-image's, licences in\n"
         "the docstrings of `skimage.data`. Made by `simgen look --gallery docs/gallery`.\n"
     )
