@@ -1,4 +1,4 @@
-"""What can go wrong in training and fusing, each with its remedy in the message."""
+"""Exceptions of fusiontrain. Each message says what was expected, what was found, what to do."""
 
 import signal
 from pathlib import Path
@@ -7,23 +7,23 @@ from shards.errors import PanpriorError
 
 
 class UnknownModel(PanpriorError):
-    """No model of that name."""
+    """The registry has no model of that name."""
 
 
 class CheckpointError(PanpriorError):
-    """A file offered as weights is not one we can load safely."""
+    """A file is not a checkpoint that can be loaded safely."""
 
 
 class SceneError(PanpriorError):
-    """PAN and MS cannot be read, or do not belong together."""
+    """PAN and MS cannot be read or do not fit each other, or a fusion option is invalid."""
 
 
 class TrainingError(PanpriorError):
-    """A run cannot start or must not go on."""
+    """A training run cannot start or cannot continue."""
 
 
 class Interrupted(PanpriorError):
-    """A signal stopped a run that has saved its state; the same command goes on."""
+    """A signal stopped a training run, whose state was saved; the same command resumes it."""
 
     def __init__(self, number: int, step: int, out: Path) -> None:
         super().__init__(
@@ -34,11 +34,11 @@ class Interrupted(PanpriorError):
 
 
 class ShapeError(PanpriorError):
-    """Arrays given to a metric, method or model do not fit each other."""
+    """Shapes of the inputs of a metric, method or model do not fit each other."""
 
 
 class MetricError(PanpriorError):
-    """An index would be no number, or one that misleads."""
+    """A quality index is undefined for its inputs, or would mislead."""
 
 
 class InterruptedBySignal(PanpriorError):

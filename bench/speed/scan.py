@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from bench.speed.record import command_line, record
-from fusiontrain.models.layers.selective_scan import plain_scan, selective_scan
-from fusiontrain.models.layers.ssd import plain_ssd, ssd
+from fusiontrain.models.layers.selective_scan import reference_scan, selective_scan
+from fusiontrain.models.layers.ssd import reference_ssd, ssd
 
 FEATURES, STATES, HEADS = 64, 16, 4
 BESIDE = 2048  # tokens at which the loops are measured too
@@ -70,8 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     rounds = 1 if args.quick else args.rounds
     beside, linear = (64, (64, 128)) if args.quick else (BESIDE, LINEAR)
     forms = {
-        "selective scan (Mamba)": (selective_scan, plain_scan, selective),
-        "state space duality (Mamba-2)": (ssd, plain_ssd, dual),
+        "selective scan (Mamba)": (selective_scan, reference_scan, selective),
+        "state space duality (Mamba-2)": (ssd, reference_ssd, dual),
     }
     figures: dict[str, dict[str, float]] = {}
     for form, (fast, slow, draw) in forms.items():

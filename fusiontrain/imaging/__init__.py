@@ -1,0 +1,1 @@
+"""Image operations that models, methods, metrics and fusion share: blur, resampling, injection."""

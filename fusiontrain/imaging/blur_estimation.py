@@ -1,7 +1,7 @@
-"""How soft an MS is: the blur that best explains it from its own PAN. No ground truth.
+"""Blur estimation: the MTF gain from PAN to MS at the MS Nyquist, from the pair alone.
 
-The wanted image of Wald's protocol is the MS itself, and real MS differ by far more than
-published MTF rows say. The estimate uses the pair at its own resolution.
+Wald's protocol takes the MS itself for the truth, and the sharpness of real MS differs by far
+more than published MTF tables say. The estimate uses the pair at its own resolution.
 """
 
 import math
@@ -11,13 +11,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.filters import sigma_to_gain, to_ms
+from fusiontrain.imaging.filters import blur_to_ms, sigma_to_gain
 from fusiontrain.imaging.pan_batch import GridPhase
 
 SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
-COARSE = 4  # every so many are tried first, then those around the best
-LEAST, MOST = 0.05, 0.95
-MAX_SIDE = 512  # MS pixels that suffice; callers give no more
+COARSE = 4  # step of the first search over SIGMAS; the second searches around its best
+MIN_GAIN, MAX_GAIN = 0.05, 0.95
+MAX_SIDE = 512  # MS pixels; larger scenes are cropped by the callers, the estimate needs no more
 
 
 def estimate_softness(
@@ -27,9 +27,10 @@ def estimate_softness(
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
 ) -> float:
-    """Gain at the MS's Nyquist of the Gaussian by which PAN, decimated, is best explained by MS.
+    """Gain at the MS Nyquist of the Gaussian blur for which the MS best explains the decimated PAN.
 
-    Shapes: (C, h, w), (1, H, W) DN, valid (h, w) bool: the MS pixels to go by.
+    Shapes: ms (C, h, w) and pan (1, H, W), DN; valid (h, w) bool: the MS pixels to use.
+    Returns: a gain in MIN_GAIN..MAX_GAIN.
     For each sigma the blurred PAN is regressed on all bands and a constant; the sigma of the
     largest R2 wins, refined by a parabola. PAN and MS may differ by any gain and offset.
     """
@@ -40,13 +41,13 @@ def estimate_softness(
     sigmas = SIGMAS.double() * ratio
 
     def unexplained(index: int) -> float:
-        """The part of PAN's variance, seen through sigma `index`, that MS leaves unexplained."""
-        seen = to_ms(pan[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
-        seen = seen - seen.mean()
-        rest = (seen - q @ (q.T @ seen)).pow(2).sum() / seen.pow(2).sum().clamp_min(1e-12)
-        return float(rest)
+        """1 - R2 of the regression of PAN, blurred by sigma `index` and decimated, on the MS."""
+        low = blur_to_ms(pan[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
+        low = low - low.mean()
+        residual = low - q @ (q.T @ low)
+        return float(residual.pow(2).sum() / low.pow(2).sum().clamp_min(1e-12))
 
-    return _gain_of_least(unexplained, sigmas, ratio)
+    return _gain_of_min(unexplained, sigmas, ratio)
 
 
 def estimate_band_softness(
@@ -56,10 +57,11 @@ def estimate_band_softness(
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
 ) -> Tensor:
-    """The same, (C,): for each band the blur at which PAN correlates best with it alone.
+    """(C,) gains at the MS Nyquist: for each band the blur for which PAN correlates best with it.
 
-    Shapes and units as above. What PAN and a band do not share counts as noise here, which makes
-    it less sure than one number from all bands; what it gains: docs/guides/fuse.md.
+    Shapes and units as of `estimate_softness`. Detail that PAN and a band do not share is noise
+    here, so that the estimate is less certain than one number from all bands. For its benefit see
+    docs/guides/fuse.md.
     """
     kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid
     sigmas = SIGMAS.double() * ratio
@@ -68,19 +70,20 @@ def estimate_band_softness(
 
     @cache
     def uncorrelated(index: int) -> Tensor:
-        seen = to_ms(pan.double()[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
-        seen = seen - seen.mean()
-        sizes = (bands.pow(2).sum(1) * seen.pow(2).sum()).clamp_min(1e-12)
-        return 1 - (bands @ seen).pow(2) / sizes
+        """1 - squared correlation of each band with PAN, blurred by sigma `index`."""
+        low = blur_to_ms(pan.double()[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
+        low = low - low.mean()
+        energies = (bands.pow(2).sum(1) * low.pow(2).sum()).clamp_min(1e-12)
+        return 1 - (bands @ low).pow(2) / energies
 
-    def of(band: int) -> float:
-        return _gain_of_least(lambda index: float(uncorrelated(index)[band]), sigmas, ratio)
+    def gain_of(band: int) -> float:
+        return _gain_of_min(lambda index: float(uncorrelated(index)[band]), sigmas, ratio)
 
-    return torch.tensor([of(band) for band in range(len(bands))], dtype=torch.float64)
+    return torch.tensor([gain_of(band) for band in range(len(bands))], dtype=torch.float64)
 
 
-def _gain_of_least(error: Callable[[int], float], sigmas: Tensor, ratio: int) -> float:
-    """The gain of the sigma whose error is the least, refined by a parabola."""
+def _gain_of_min(error: Callable[[int], float], sigmas: Tensor, ratio: int) -> float:
+    """The gain of the sigma with the smallest error, refined by a parabola."""
     error = cache(error)
     last = len(sigmas) - 1
     rough = min(sorted({*range(0, last, COARSE), last}), key=error)
@@ -92,4 +95,4 @@ def _gain_of_least(error: Callable[[int], float], sigmas: Tensor, ratio: int) ->
         if curve > 0:
             sigma += 0.5 * (left - right) / curve * float(sigmas[1] - sigmas[0])
     gain = float(sigma_to_gain(torch.tensor(sigma), ratio))
-    return min(max(gain, LEAST), MOST) if math.isfinite(gain) else MOST
+    return min(max(gain, MIN_GAIN), MAX_GAIN) if math.isfinite(gain) else MAX_GAIN

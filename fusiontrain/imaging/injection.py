@@ -1,10 +1,11 @@
-"""Blur-matched MTF-GLP: where every any-band network starts.
+"""Detail injection: blur-matched MTF-GLP-FS, the starting point of every any-band network.
 
-PAN is first softened to the wanted softness, then seen through each band's MTF; the
-difference is the detail that the MS lacks. Axes as in pan_batch.py.
+fused = upsampled MS + gain * (soft PAN - low PAN). The soft PAN has the output's softness; the
+low PAN is the soft PAN through each band's MTF. `injection_gain` computes the gain, from moments
+that are summed window by window. Axes as in pan_batch.py.
 
 Source: MTF-GLP-FS, Vivone, Restaino and Chanussot 2018, IEEE TIP 27(7):3418-3431, here with
-decimation in the scene's phase and Lanczos interpolation, on a PAN of matched softness.
+decimation in the scene's grid phase and Lanczos interpolation, on a PAN of matched softness.
 """
 
 from dataclasses import dataclass
@@ -12,33 +13,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.filters import blur, gain_to_sigma, to_ms, upsample
+from fusiontrain.imaging.filters import blur, blur_to_ms, gain_to_sigma, upsample
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 
-TINY = 1e-6  # DN; keeps flat bands from dividing by zero
-_RIDGE = 1e-4  # of the bands' mean variance
-_DARKEST = 3.0  # spreads under the mean
+TINY = 1e-6  # DN; prevents division by zero in constant bands
+_RIDGE = 1e-4  # ridge regularization, relative to the bands' mean variance
+_DARKEST = 3.0  # standard deviations below the mean: the lower limit of `Statistics.dark`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InjectionImages:
-    """Images on the PAN's grid, (B, C, H, W), DN."""
+    """Images of the detail injection, DN; (B, C, H, W) unless noted."""
 
-    pan: Tensor  # (B, 1, H, W), as it came
-    up: Tensor  # MS, interpolated
-    pan_soft: Tensor  # PAN at the wanted softness
-    pan_low: Tensor  # that, through the band's MTF, decimated and interpolated
-    pan_low_ms: Tensor  # the same before interpolation, (B, C, h, w)
-    ms: Tensor  # as it came, (B, C, h, w)
+    pan: Tensor  # (B, 1, H, W), the input PAN
+    up: Tensor  # interpolated MS
+    pan_soft: Tensor  # PAN blurred to the output's softness
+    pan_low: Tensor  # pan_soft through the band's MTF, decimated and interpolated
+    pan_low_ms: Tensor  # (B, C, h, w), pan_low before interpolation
+    ms: Tensor  # (B, C, h, w), the input MS
     ratio: int
 
     @property
     def detail(self) -> Tensor:
+        """PAN detail that the MS lacks, (B, C, H, W) DN."""
         return self.pan_soft - self.pan_low
 
     def crop(self, rows: slice, columns: slice) -> "InjectionImages":
-        """The part at these PAN pixels, which begin and end on the MS's grid."""
+        """A window, in PAN pixels; its bounds are multiples of the ratio."""
         ratio = self.ratio
         down, along = (slice(s.start // ratio, s.stop // ratio) for s in (rows, columns))
         return InjectionImages(
@@ -54,27 +56,27 @@ class InjectionImages:
 
 @dataclass(slots=True)
 class InjectionMoments:
-    """Sums that whole-scene statistics need, collected window by window; float64."""
+    """Sums over pixels, float64, for whole-scene statistics; windows are added up with +."""
 
     count: int  # PAN pixels
-    sums: Tensor  # (8, B, C)
-    products: Tensor  # (B, C + 2, C + 2), MS pixels: of the bands, PAN seen as MS, and one
-    least: Tensor  # (B, C), the smallest DN
+    sums: Tensor  # (8, B, C), see `moments_about`
+    products: Tensor  # (B, C + 2, C + 2), over MS pixels, of [bands, PAN reduced to MS, 1]
+    minimum: Tensor  # (B, C), smallest DN
 
     def __add__(self, other: "InjectionMoments") -> "InjectionMoments":
         return InjectionMoments(
             self.count + other.count,
             self.sums + other.sums,
             self.products + other.products,
-            torch.minimum(self.least, other.least),
+            torch.minimum(self.minimum, other.minimum),
         )
 
 
 def injection_images(batch: PanBatch) -> InjectionImages:
-    """The three images that injection methods are made of."""
+    """The images that detail injection consists of."""
     sigma_soft = gain_to_sigma(batch.softness, 1)
     sigma_low = torch.sqrt(sigma_soft**2 + gain_to_sigma(batch.mtf, batch.ratio) ** 2)
-    pan_low_ms = to_ms(batch.pan, sigma_low, batch.ratio, batch.phase)
+    pan_low_ms = blur_to_ms(batch.pan, sigma_low, batch.ratio, batch.phase)
     return InjectionImages(
         pan=batch.pan,
         up=upsample(batch.ms, batch.ratio, batch.phase),
@@ -87,7 +89,7 @@ def injection_images(batch: PanBatch) -> InjectionImages:
 
 
 def injection_moments(images: InjectionImages, valid: Tensor | None = None) -> InjectionMoments:
-    """Sums over the pixels of one window, or of a whole scene; `valid` (H, W) counts only data."""
+    """Moments of a window or a whole scene; `valid` (H, W) bool: the PAN pixels to use."""
     about = images.ms.mean((-2, -1), keepdim=True), images.pan.mean((-2, -1), keepdim=True)
     return moments_about(
         images.up - about[0],
@@ -95,8 +97,8 @@ def injection_moments(images: InjectionImages, valid: Tensor | None = None) -> I
         about=(about[0][..., 0, 0], about[1][..., 0, 0]),
         valid=None if valid is None else valid[None, None],
         ms=images.ms,
-        seen=images.pan_low_ms,
-        kept=None if valid is None else ms_valid_mask(valid, images.ratio),
+        pan_ms=images.pan_low_ms,
+        valid_ms=None if valid is None else ms_valid_mask(valid, images.ratio),
     )
 
 
@@ -109,14 +111,14 @@ def moments_about(
     about: tuple[Tensor, Tensor],
     valid: Tensor | None,
     ms: Tensor,
-    seen: Tensor,
-    kept: Tensor | None,
+    pan_ms: Tensor,
+    valid_ms: Tensor | None,
 ) -> InjectionMoments:
-    """Moments of images less `about`: (B, C) of the MS's kind, (B, 1) of the PAN's, DN.
+    """Moments of images from which offsets `about` (MS (B, C), PAN (B, 1); DN) were subtracted.
 
-    Shapes: images (B, C or 1, ...) of as many pixels each, `valid` (1, 1, ...) as they; `ms` and
-            `seen` (the PAN) on the MS's grid, as they come, and `kept` (h, w) of them.
-    Near zero a float32 product keeps its digits; the sums of `about` are made up for in float64.
+    Shapes: up, soft, low, pan (B, C or 1, ...) with equal pixel counts, `valid` (1, 1, ...) for
+            them; `ms` and `pan_ms` (B, C, h, w) DN with their offsets, `valid_ms` (h, w).
+    Products of values near zero keep their float32 digits; the offsets are added in float64.
     """
     B, C = up.shape[:2]
     n = float(pan[0].numel())
@@ -142,17 +144,17 @@ def moments_about(
             )
         ]
     )
-    ms, seen = ms.double(), seen.double().mean(1, keepdim=True)
-    beside = torch.cat((ms, seen, torch.ones_like(seen)), 1).flatten(2)
-    least = ms
-    if kept is not None:
-        beside = beside * kept.flatten()
-        least = torch.where(kept, ms, torch.inf)
-    return InjectionMoments(round(n), sums, beside @ beside.mT, least.amin((-2, -1)))
+    ms, pan_ms = ms.double(), pan_ms.double().mean(1, keepdim=True)
+    channels = torch.cat((ms, pan_ms, torch.ones_like(pan_ms)), 1).flatten(2)
+    candidates = ms
+    if valid_ms is not None:
+        channels = channels * valid_ms.flatten()
+        candidates = torch.where(valid_ms, ms, torch.inf)
+    return InjectionMoments(round(n), sums, channels @ channels.mT, candidates.amin((-2, -1)))
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """(B, C or 1, ..., K) twice -> (B, C or 1), float64: no float32 sum is of more than K."""
+    """Dot product of (B, C or 1, ..., K) tensors -> (B, C or 1); float32 sums of only K terms."""
     C = max(a.shape[1], b.shape[1])
     parts = torch.einsum(
         "bcnk,bcnk->bcn", *(x.flatten(2, -2).expand(-1, C, -1, -1) for x in (a, b))
@@ -161,33 +163,42 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def statistics_from_moments(m: InjectionMoments) -> Statistics:
-    """Means, spreads, full-scale injection gains, and how PAN is made of the bands, from sums."""
+    """Means, standard deviations, injection gains and the bands' weights in PAN, from sums."""
     up, up2, pan, pan2, soft, low, up_soft, low_soft = m.sums / m.count
-    cov_up, cov_low = up_soft - up * soft, low_soft - low * soft
     ms_std = (up2 - up * up).clamp_min(TINY).sqrt()
-    least = torch.where(m.least.isfinite(), m.least, up)
+    minimum = torch.where(m.minimum.isfinite(), m.minimum, up)
     return Statistics(
         ms_mean=up.float(),
         ms_std=ms_std.float(),
         pan_mean=pan.float(),
         pan_std=(pan2 - pan * pan).clamp_min(TINY).sqrt().float(),
-        gain=torch.where(cov_low > TINY, cov_up / cov_low.clamp_min(TINY), 0.0).float(),
+        gain=injection_gain(up_soft - up * soft, low_soft - low * soft).float(),
         weights=_weights(m.products).float(),
-        # One dark outlier must not set the haze of a scene.
-        dark=torch.maximum(least, up - _DARKEST * ms_std).float(),
+        # A single dark outlier must not determine the haze of a scene.
+        dark=torch.maximum(minimum, up - _DARKEST * ms_std).float(),
     )
 
 
+def injection_gain(cov_ms: Tensor, cov_low: Tensor) -> Tensor:
+    """Full-scale injection gain, DN of the band per DN of PAN; 0 where PAN is constant.
+
+    Shapes: cov_ms (B, C), covariance of interpolated MS and soft PAN; cov_low (B, C), of low PAN
+            and soft PAN; DN^2 -> (B, C).
+    Source: MTF-GLP-FS, see the module's docstring.
+    """
+    return torch.where(cov_low > TINY, cov_ms / cov_low.clamp_min(TINY), 0.0)
+
+
 def _weights(products: Tensor) -> Tensor:
-    """(B, C) weights of the bands in the regression of PAN, seen as MS, on them and one.
+    """(B, C) weights of the bands in the regression of the reduced PAN on bands and a constant.
 
     Source: GSA's intensity, Aiazzi, Baronti and Selva 2007, IEEE TGRS 45(10):3230-3239.
     """
     count = products[:, -1:, -1:].clamp_min(1)
     mean = products[:, :-1, -1:] / count
-    spread = products[:, :-1, :-1] / count - mean @ mean.mT
-    among, with_pan = spread[:, :-1, :-1], spread[:, :-1, -1:]
-    C = among.shape[-1]
-    # Bands that are nearly copies share their weight; flat ones get none.
-    held = _RIDGE * among.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + TINY
-    return torch.linalg.solve(among + held * torch.eye(C).to(among), with_pan)[..., 0]
+    covariance = products[:, :-1, :-1] / count - mean @ mean.mT
+    of_bands, with_pan = covariance[:, :-1, :-1], covariance[:, :-1, -1:]
+    C = of_bands.shape[-1]
+    # Nearly identical bands share their weight; constant bands get none.
+    ridge = _RIDGE * of_bands.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + TINY
+    return torch.linalg.solve(of_bands + ridge * torch.eye(C).to(of_bands), with_pan)[..., 0]

@@ -1,4 +1,4 @@
-"""PanBatch: all that models see. Axes: B batch; C bands; H W PAN pixels; h w MS pixels."""
+"""PanBatch, the input of every network. Axes: B batch; C bands; H W PAN pixels; h w MS pixels."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,35 +8,35 @@ from torch import Tensor
 
 from fusiontrain.errors import ShapeError
 
-# Where MS pixel i lies on the PAN's grid: "aligned" at ratio * i + (ratio - 1) / 2, as in GeoTIFFs;
-# "toolbox" at ratio * i + ratio // 2, as the reference toolbox decimates and interpolates.
+# Position of MS pixel i on the PAN grid: "aligned" ratio * i + (ratio - 1) / 2, as in GeoTIFFs;
+# "toolbox" ratio * i + ratio // 2, as in the reference toolbox.
 GridPhase = Literal["toolbox", "aligned"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
-    """Radiometry of a scene, (B, C) each, DN. Given, a window fuses as the whole scene does."""
+    """Statistics of a scene, (B, C) each, DN. With them a window is fused like the whole scene."""
 
     ms_mean: Tensor
     ms_std: Tensor
-    pan_mean: Tensor  # the same number for every band
+    pan_mean: Tensor  # equal for all bands
     pan_std: Tensor
     gain: Tensor  # MTF-GLP-FS injection gain: DN of the band per DN of PAN
-    weights: Tensor  # of the bands in PAN: DN of PAN per DN of the band
-    dark: Tensor  # what the darkest ground has: haze, for methods that scale
+    weights: Tensor  # of the bands in the regression of PAN: DN of PAN per DN of the band
+    dark: Tensor  # DN of the darkest ground: haze, for multiplicative injection models
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PanBatch:
-    """PAN and MS of the same ground; `phase` says where MS pixels lie on the PAN's grid."""
+    """PAN and MS of the same ground, with the sensor model of each band."""
 
     ms: Tensor  # (B, C, h, w), DN as float
     pan: Tensor  # (B, 1, H, W), DN as float
     ratio: int  # H = ratio * h
-    mtf: Tensor  # (B, C), gain from the wanted image to the MS at the MS Nyquist
-    softness: Tensor  # (B, C), gain of the wanted image at its own Nyquist
-    statistics: Statistics | None = None  # None: the batch's own
-    phase: GridPhase = "aligned"
+    mtf: Tensor  # (B, C), gain from the fused image to the MS, at the MS Nyquist
+    softness: Tensor  # (B, C), MTF gain of the fused image at the PAN Nyquist
+    statistics: Statistics | None = None  # None: of this batch
+    phase: GridPhase = "aligned"  # position of MS pixels on the PAN grid
 
     def __post_init__(self) -> None:
         B, C, h, w = self.ms.shape
@@ -54,7 +54,7 @@ class PanBatch:
                 )
 
     def to(self, device: torch.device) -> "PanBatch":
-        """The same on `device`, without waiting. Statistics stay where they are."""
+        """A copy on `device`, asynchronously; `statistics` are not moved."""
         return replace(
             self,
             ms=self.ms.to(device, non_blocking=True),

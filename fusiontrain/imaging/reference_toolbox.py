@@ -1,7 +1,7 @@
-"""The reference toolbox's own filters and interpolation, for numbers that agree with it.
+"""Filters and interpolation of the MATLAB reference toolbox, with its numbers to 1e-9.
 
 Phase: an upsampled image keeps MS sample i at PAN coordinate ratio * i + ratio / 2 (0-based),
-half a PAN pixel from the area-aligned convention of filters.py. Float64, axes as in pan_batch.py.
+half a PAN pixel from the area-aligned phase of filters.py. Float64, axes as in pan_batch.py.
 Source: toolbox of Vivone et al. 2015, TGRS 53(5):2565-2586, and 2021, GRSM 9(1):53-81.
 """
 
@@ -39,9 +39,9 @@ def interp23(image: Tensor, ratio: int) -> Tensor:
 
 
 def _double(image: Tensor, axis: int, *, odd: bool) -> Tensor:
-    """Twice the samples along an axis; the given ones stay, at odd or at even places.
+    """Doubled sampling along an axis; input samples go to odd or to even positions.
 
-    Every other of the 23 taps is zero: a new sample is made of the 12 given ones around it.
+    Every other of the 23 taps is zero: a new sample depends on 12 input samples.
     """
     size, reach = image.shape[axis], len(_CDF23) // 2
     place = torch.arange(1 - reach, size + reach, device=image.device) % size
@@ -60,21 +60,21 @@ def _double(image: Tensor, axis: int, *, odd: bool) -> Tensor:
 def mtf_kernel(gain: float, ratio: int, side: int = KERNEL_SIDE - 1) -> Tensor:
     """(41, 41) filter of a sensor's gain at the MS Nyquist; not normalised, as in the toolbox.
 
-    A Gaussian frequency response, brought to finite support by Huang's window method. `side`
-    is the length that the toolbox takes for the kernel's: 40 nearly everywhere.
+    A Gaussian frequency response, made finite by Huang's window method. `side` is the
+    kernel length in the toolbox's formula: 40 nearly everywhere.
     """
     n = torch.arange(KERNEL_SIDE, dtype=torch.float64) - KERNEL_SIDE // 2
     alpha = math.sqrt((side / ratio / 2) ** 2 / (-2 * math.log(gain)))
     line = torch.exp(-0.5 * (n / alpha) ** 2)
-    wanted = line[:, None] * line
-    kernel = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(wanted)).real)
+    response = line[:, None] * line
+    kernel = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(response)).real)
     window = torch.kaiser_window(KERNEL_SIDE, False, KAISER_BETA, dtype=torch.float64)
     radius = torch.hypot(n[:, None], n) / n[-1]
     place = (radius.clamp(max=1) + 1) / 2 * (KERNEL_SIDE - 1)  # on the 1-D window, linearly
     below = place.floor().long().clamp(max=KERNEL_SIDE - 2)
     part = place - below
-    turned = window[below] * (1 - part) + window[below + 1] * part
-    return kernel * torch.where(radius <= 1, turned, 0.0)
+    rotated = window[below] * (1 - part) + window[below + 1] * part
+    return kernel * torch.where(radius <= 1, rotated, 0.0)
 
 
 def mtf_filter(image: Tensor, gains: tuple[float, ...], ratio: int) -> Tensor:
@@ -86,7 +86,7 @@ def mtf_filter(image: Tensor, gains: tuple[float, ...], ratio: int) -> Tensor:
 
 
 def gauss_filter(image: Tensor, ratio: int) -> Tensor:
-    """The toolbox's nominal low-pass, gain .30 with the other kernel length: same size."""
+    """The toolbox's nominal low-pass: gain 0.30, kernel length 41. Same size."""
     kernel = mtf_kernel(GAUSS_GAIN, ratio, KERNEL_SIDE).to(image.device)
     flat = image.to(torch.float64).reshape(-1, 1, *image.shape[-2:])
     return _filter(flat, kernel[None]).reshape(image.shape)
@@ -99,20 +99,20 @@ def _filter(image: Tensor, kernels: Tensor) -> Tensor:
     shape = padded.shape[-2:]
     # Symmetric kernels: correlation is convolution.
     product = torch.fft.rfft2(padded) * torch.fft.rfft2(kernels, s=shape)
-    seen = torch.fft.irfft2(product, s=shape)
-    return seen[..., KERNEL_SIDE - 1 :, KERNEL_SIDE - 1 :][..., :H, :W]
+    filtered = torch.fft.irfft2(product, s=shape)
+    return filtered[..., KERNEL_SIDE - 1 :, KERNEL_SIDE - 1 :][..., :H, :W]
 
 
 def decimate(image: Tensor, ratio: int) -> Tensor:
-    """Nearest decimation, in the toolbox's phase: samples ratio * i + ratio / 2."""
+    """Decimation in the toolbox's phase: samples ratio * i + ratio / 2."""
     return image[..., ratio // 2 :: ratio, ratio // 2 :: ratio]
 
 
 def smooth_decimate(image: Tensor, ratio: int) -> Tensor:
     """The toolbox's wavelet low-pass and decimation: (..., H, W) -> (..., h, w).
 
-    A cubic spline of 5 taps, once down and once up a level of an undecimated pyramid; each
-    level extends its input by mirroring. Levels: log2 of the ratio.
+    A cubic spline of 5 taps, once per level up and down an undecimated pyramid of log2(ratio)
+    levels. Borders: mirrored, once per level.
     """
     spline = image.new_tensor([1, 4, 6, 4, 1], dtype=torch.float64) / 16
     flat = image.to(torch.float64).reshape(-1, 1, *image.shape[-2:])
@@ -160,16 +160,16 @@ def _resize(
     span = math.ceil(reach * widened)
     up, step = scale.numerator, scale.denominator  # one of them is 1
     margin = span + step
-    for _ in range(2):  # rows; then, turned, columns
-        wanted = math.ceil(planes.shape[1] * scale)
+    for _ in range(2):  # rows, then columns of the transposed image
+        size = math.ceil(planes.shape[1] * scale)
         padded = mirror(planes, margin, 1)
-        out = planes.new_zeros(len(planes), wanted, planes.shape[2])
-        for phase in range(up):  # output pixels of one phase share their taps
+        out = planes.new_zeros(len(planes), size, planes.shape[2])
+        for phase in range(up):  # output pixels of one sub-pixel position share their taps
             centre = (phase + 0.5) / float(scale) - 0.5
             place = torch.arange(-span, span + 2) + math.floor(centre)
             taps = kernel((place - centre).abs().to(torch.float64) / widened)
             taps = taps / taps.sum()
-            last = (len(range(phase, wanted, up)) - 1) * step
+            last = (len(range(phase, size, up)) - 1) * step
             for tap, start in zip(taps.tolist(), (place + margin).tolist(), strict=True):
                 if tap != 0:
                     out[:, phase::up].add_(padded[:, start : start + last + 1 : step], alpha=tap)

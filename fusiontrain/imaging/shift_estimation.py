@@ -1,7 +1,7 @@
-"""Where PAN lies on the MS: a sub-pixel shift, measured on the pair itself. No ground truth.
+"""Shift estimation: the sub-pixel registration of PAN and MS, estimated from the pair alone.
 
-Real pairs are off by up to .4 of an MS pixel, and an injection a quarter of an MS pixel off costs
-more than the choice of the method. Axes as in pan_batch.py.
+Real pairs are misregistered by up to 0.4 MS pixels. An error of 0.25 MS pixels costs more quality
+than the choice of the fusion method. Axes as in pan_batch.py.
 """
 
 import math
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.filters import correlate, down_rows, mirror
+from fusiontrain.imaging.filters import correlate, filter_rows, mirror
 from fusiontrain.imaging.pan_batch import GridPhase
 
-Shift = tuple[float, float]  # rows, columns, PAN pixels: where on PAN the MS's pixels lie
+Shift = tuple[float, float]  # rows, columns, PAN pixels: position of MS pixels on PAN
 NO_SHIFT: Shift = (0.0, 0.0)
-LOBES = 6  # of the interpolation by which PAN is moved
-MOST = 1.5  # MS pixels; a shift beyond it is not one that this can find
-_ENOUGH = 0.01  # PAN pixels: a step under it is the last
-_ROUNDS = 10
-_FLAT = 1e-6  # of PAN's largest DN, a pixel: under such slopes nothing can be told
-_RIM = 2  # MS pixels left out on each side, where PAN is mirrored
+LOBES = 6  # of the Lanczos kernel that shifts PAN
+MAX_SHIFT = 1.5  # MS pixels; larger estimates are rejected
+_CONVERGED = 0.01  # PAN pixels; a smaller step ends the iteration
+_MAX_STEPS = 10
+_MIN_SLOPE = 1e-6  # of PAN's largest DN, per pixel; flatter images have no estimate
+_BORDER = 2  # MS pixels left out on each side, where PAN is mirrored
 _HALVINGS = 5
 
 
 def shift_image(image: Tensor, shift: Shift) -> Tensor:
-    """(..., H, W) sampled at rows and columns i + shift by Lanczos; the edge pixel goes on."""
+    """(..., H, W) resampled at i + shift by Lanczos interpolation; edge pixels replicated."""
     for axis, part in zip((-2, -1), shift, strict=True):
         if part == 0:
             continue
@@ -40,18 +40,18 @@ def shift_image(image: Tensor, shift: Shift) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """PAN through a Gaussian at the places of the MS's pixels, moved by any shift."""
+class _BlurredPan:
+    """PAN, blurred by a Gaussian and sampled at the MS pixels for any shift."""
 
     pan: Tensor  # (1, 1, H, W) float64
     sigma: float  # PAN pixels
     ratio: int
     phase: GridPhase
-    kept: Tensor  # (h, w)
+    valid: Tensor  # (h, w) bool
 
     def at(self, shift: Shift, along: int | None = None) -> Tensor:
-        """(pixels kept,), or its derivative by the shift `along` an axis, per PAN pixel."""
-        reach = math.ceil(4 * self.sigma + MOST * self.ratio) + 1
+        """(valid pixels,) DN, or the derivative with respect to the shift `along` an axis."""
+        reach = math.ceil(4 * self.sigma + MAX_SHIFT * self.ratio) + 1
         centre = (self.ratio - 1) / 2 if self.phase == "aligned" else self.ratio // 2
         image = self.pan
         for axis in (0, 1):
@@ -62,9 +62,9 @@ class _Look:
             if along == axis:
                 taps = taps * t / self.sigma**2
             image = mirror(image, reach, 2)
-            # Columns come by turning the image over: one axis' filter does for both.
-            image = down_rows(image, taps[None, None], self.ratio).mT
-        return image[0, 0][self.kept]
+            # The transposed image needs no second filter for columns.
+            image = filter_rows(image, taps[None, None], self.ratio).mT
+        return image[0, 0][self.valid]
 
 
 def estimate_shift(
@@ -75,46 +75,47 @@ def estimate_shift(
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
 ) -> Shift:
-    """The shift at which PAN, blurred and decimated, is best explained by all bands together.
+    """Shift for which all bands together best explain PAN, blurred and decimated.
 
-    Shapes: (C, h, w), (1, H, W) DN, valid (h, w) bool: the MS pixels to go by.
-    Units:  PAN pixels, sigma (of the blur from PAN to MS) too; (0, 0) if none is found.
-    PAN is regressed on the bands and a constant, so that gains and offsets do not count; the
-    shift of the least residual is found by Gauss and Newton's steps, halved where they overshoot.
-    One band alone would not do: what it does not share with PAN pulls its shift to one side.
+    Shapes: ms (C, h, w), pan (1, H, W), DN; valid (h, w) bool: the MS pixels to use.
+    Units:  PAN pixels, also `sigma` of the blur from PAN to MS. (0, 0) without an estimate.
+    PAN is regressed on the bands and a constant, so that gains and offsets have no effect. The
+    smallest residual is found by Gauss-Newton steps, halved where they overshoot. A single band
+    would bias the shift by the detail that it does not share with PAN.
     Source: Lucas and Kanade 1981, IJCAI, 674-679, with a regression for the brightness.
     """
-    kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid.clone()
-    kept[:_RIM], kept[-_RIM:], kept[:, :_RIM], kept[:, -_RIM:] = False, False, False, False
-    if int(kept.sum()) < 4 * (ms.shape[0] + 3):
+    used = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid.clone()
+    for edge in (used[:_BORDER], used[-_BORDER:], used[:, :_BORDER], used[:, -_BORDER:]):
+        edge.fill_(False)
+    if int(used.sum()) < 4 * (ms.shape[0] + 3):
         return NO_SHIFT
-    look = _Look(pan[None].double(), max(sigma, 0.5), ratio, phase, kept)
-    design = torch.cat([ms, torch.ones_like(ms[:1])])[:, kept].T.double()
-    explained, _ = torch.linalg.qr(design)
+    blurred = _BlurredPan(pan[None].double(), max(sigma, 0.5), ratio, phase, used)
+    design = torch.cat([ms, torch.ones_like(ms[:1])])[:, used].T.double()
+    basis, _ = torch.linalg.qr(design)
 
-    def rest(values: Tensor) -> Tensor:
-        return values - explained @ (explained.T @ values)
+    def residual_of(values: Tensor) -> Tensor:
+        return values - basis @ (basis.T @ values)
 
-    scale = float(look.at(NO_SHIFT).abs().max())
+    scale = float(blurred.at(NO_SHIFT).abs().max())
     shift = NO_SHIFT
-    residual = rest(look.at(shift))
-    for _ in range(_ROUNDS):
-        slopes = torch.stack([rest(look.at(shift, along=axis)) for axis in (0, 1)], 1)
-        if float(slopes.square().mean(0).min()) <= (_FLAT * scale) ** 2:
+    residual = residual_of(blurred.at(shift))
+    for _ in range(_MAX_STEPS):
+        slopes = torch.stack([residual_of(blurred.at(shift, along=axis)) for axis in (0, 1)], 1)
+        if float(slopes.square().mean(0).min()) <= (_MIN_SLOPE * scale) ** 2:
             return NO_SHIFT
         step = -torch.linalg.lstsq(slopes, residual[:, None]).solution[:, 0]
         step = step.clamp(-ratio / 2, ratio / 2)
         for _ in range(_HALVINGS):
-            tried: Shift = (shift[0] + float(step[0]), shift[1] + float(step[1]))
-            left = rest(look.at(tried))
-            if float(left.square().sum()) < float(residual.square().sum()):
+            candidate: Shift = (shift[0] + float(step[0]), shift[1] + float(step[1]))
+            new_residual = residual_of(blurred.at(candidate))
+            if float(new_residual.square().sum()) < float(residual.square().sum()):
                 break
             step = step / 2
         else:
-            break  # no step helps: this is the place
-        shift, residual = tried, left
-        if float(step.abs().max()) < _ENOUGH:
+            break  # no step reduces the residual: a minimum
+        shift, residual = candidate, new_residual
+        if float(step.abs().max()) < _CONVERGED:
             break
-    if not all(math.isfinite(part) and abs(part) <= MOST * ratio for part in shift):
+    if not all(math.isfinite(part) and abs(part) <= MAX_SHIFT * ratio for part in shift):
         return NO_SHIFT
     return shift

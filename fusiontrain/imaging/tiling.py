@@ -1,7 +1,7 @@
-"""Window arithmetic: cores that tile a scene, and what must be read around them. Pure.
+"""Tiling: the windows of a scene, cores that cover it once and the halo read around each.
 
-Lengths in MS pixels; windows start at multiples of `step`, so that every network sees the
-same pixel grid in every window.
+Lengths in MS pixels. Windows start at multiples of `step`, so that a network's own grid has the
+same position in every window.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Box:
-    """Rows top..bottom and columns left..right, ends excluded."""
+    """A rectangle of pixels: rows top..bottom and columns left..right, ends excluded."""
 
     top: int
     left: int
@@ -20,10 +20,11 @@ class Box:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
         return self.bottom - self.top, self.right - self.left
 
     def scaled(self, ratio: int) -> "Box":
-        """The same ground on a grid `ratio` times finer."""
+        """The same rectangle on a grid `ratio` times finer."""
         return Box(
             top=self.top * ratio,
             left=self.left * ratio,
@@ -32,7 +33,7 @@ class Box:
         )
 
     def inside(self, outer: "Box") -> tuple[slice, slice]:
-        """Where this box lies in an array that covers `outer`."""
+        """Slices of this box in an array that covers `outer`."""
         return (
             slice(self.top - outer.top, self.bottom - outer.top),
             slice(self.left - outer.left, self.right - outer.left),
@@ -41,21 +42,21 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowExtent:
-    """`core` is written; `padded` is read: the core and a halo, cut at the scene's edge."""
+    """One window: `core` is written; `padded`, the core and its halo inside the scene, is read."""
 
     core: Box
     padded: Box
 
 
 def grid_step(ratio: int, multiple_of: int) -> int:
-    """MS pixels between allowed window starts, where the network wants multiples of PAN pixels."""
+    """Smallest MS step of window starts that are multiples of `multiple_of` PAN pixels."""
     return math.lcm(ratio, multiple_of) // ratio
 
 
 def tile_scene(
     height: int, width: int, *, side: int, halo: int, step: int
 ) -> Iterator[WindowExtent]:
-    """Tiles, row by row, whose cores cover (height, width) exactly once."""
+    """Windows, row by row, whose cores cover (height, width) exactly once."""
     side, halo = max(1, -(-side // step)) * step, -(-halo // step) * step
     for top in range(0, height, side):
         for left in range(0, width, side):
@@ -65,7 +66,7 @@ def tile_scene(
 def window_at(
     top: int, left: int, side: int, shape: tuple[int, int], *, halo: int, step: int
 ) -> WindowExtent:
-    """The tile of one core of `side` at (top, left) of a scene of `shape`."""
+    """The window whose core of `side` begins at (top, left) of a scene of `shape`."""
     height, width = shape
     halo = -(-halo // step) * step
     core = Box(top=top, left=left, bottom=min(top + side, height), right=min(left + side, width))

@@ -1,1 +1,1 @@
-"""Fusion networks, one paper a file. They see a PanBatch and nothing else."""
+"""Fusion networks: PanBatch in, fused image out. registry.py names them."""

@@ -1,4 +1,4 @@
-"""Weights on disk: one safetensors file that says which model it is. Never a pickle."""
+"""Checkpoints: one safetensors file with the weights, the model's name and its sizes. No pickle."""
 
 import json
 from collections.abc import Mapping
@@ -19,20 +19,20 @@ FORMAT = "panprior-checkpoint"
 VERSION = 1
 SUFFIX = ".safetensors"
 _MAX_BYTES = 2**32
-_MAX_SIZE = 4096  # of any width or depth a checkpoint may name
+_MAX_SIZE = 4096  # largest width, depth, ... that a checkpoint may name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself."""
+    """A checkpoint's metadata."""
 
-    model: str  # a name of models/registry.py
-    sizes: dict[str, int]  # keyword arguments of its builder
+    model: str  # name in models/registry.py
+    sizes: dict[str, int]  # keyword arguments of `build_model`
     training: dict[str, Any]  # recipe, manifest digest, steps, ...
 
 
 def save_checkpoint(path: Path, net: nn.Module, info: CheckpointInfo) -> None:
-    """Write a whole file or none."""
+    """Write weights and metadata atomically."""
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -46,24 +46,26 @@ def save_checkpoint(path: Path, net: nn.Module, info: CheckpointInfo) -> None:
 
 
 def _ordered(data: bytes) -> bytes:
-    """The same file with its header sorted, so that equal weights are equal bytes.
+    """The same file with a sorted header, so that equal weights are equal bytes.
 
-    safetensors writes metadata in an order of chance. Offsets count from the header's end.
+    safetensors writes metadata in random order. Tensor offsets are relative to the header's end.
     """
     size = int.from_bytes(data[:8], "little")
-    told = json.loads(data[8 : 8 + size])
-    header = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    unsorted = json.loads(data[8 : 8 + size])
+    header = json.dumps(
+        unsorted, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module, CheckpointInfo]:
-    """The network in evaluation mode, and what the file says of it.
+    """The network in evaluation mode, and the checkpoint's metadata.
 
-    Raises: CheckpointError if the file is absent, a pickle, damaged, of another model than
-            `expect`, or its tensors are not those of the model it names.
+    Raises: CheckpointError if the file does not exist, is a pickle, is damaged, is of another
+            model than `expect`, or does not hold the tensors of the model it names.
     """
-    _refuse_what_is_no_safetensors(path)
+    _check_format(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
@@ -77,7 +79,7 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
             "drop --model or give that model's checkpoint"
         )
     try:
-        with torch.device("meta"):  # shapes without memory: the sizes are the file's word
+        with torch.device("meta"):  # no memory: the sizes are not checked yet
             shapes = build_model(info.model, **info.sizes)
     except (UnknownModel, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -89,14 +91,14 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
     return net.eval(), info
 
 
-def _refuse_what_is_no_safetensors(path: Path) -> None:
+def _check_format(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; expected a {SUFFIX} file")
     if path.stat().st_size > _MAX_BYTES:
         raise CheckpointError(f"{path} is over {_MAX_BYTES} bytes; our models are far smaller")
     with path.open("rb") as file:
         head = file.read(9)
-    if head[8:9] == b"{":  # after eight bytes of length, the header of every safetensors file
+    if head[8:9] == b"{":  # JSON header after eight bytes of length: safetensors
         return
     if head[:2] == b"PK" or head[:1] == b"\x80":
         raise CheckpointError(
@@ -109,7 +111,7 @@ def _refuse_what_is_no_safetensors(path: Path) -> None:
 def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is a safetensors file of someone else's; expected one written by "
+            f"{path} is a safetensors file of another program; expected one written by "
             f"fusiontrain (metadata format={FORMAT!r})"
         )
     if metadata.get("version") != str(VERSION):
@@ -127,15 +129,16 @@ def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
 
 
 def _check_tensors(
-    path: Path, info: CheckpointInfo, net: nn.Module, found: dict[str, tuple[int, ...]]
+    path: Path, info: CheckpointInfo, net: nn.Module, shapes: dict[str, tuple[int, ...]]
 ) -> None:
     expected = {name: tuple(t.shape) for name, t in net.state_dict().items()}
-    if found != expected:
-        wrong = sorted({*found, *expected} - {k for k in found if found[k] == expected.get(k)})
+    if shapes != expected:
+        equal = {k for k in shapes if shapes[k] == expected.get(k)}
+        wrong = sorted({*shapes, *expected} - equal)
         raise CheckpointError(
             f"{path} does not hold the tensors of {info.model!r} {info.sizes}; "
             f"{len(wrong)} differ, first {wrong[0]!r}: "
-            f"expected {expected.get(wrong[0])}, got {found.get(wrong[0])}\n"
+            f"expected {expected.get(wrong[0])}, got {shapes.get(wrong[0])}\n"
             "  do: if another version of panprior wrote it, use that one, or train anew "
             "(--out another folder)"
         )

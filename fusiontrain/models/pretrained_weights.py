@@ -1,7 +1,7 @@
-"""The weights that come with the package: `--weights default` and `small`, offline.
+"""Weights shipped with the package, `default` and `small`; no network access is needed.
 
-Trained by `make weights` on photographs alone; their cards, fusiontrain/weights/*.md, say how,
-and what they measured on scenes of sensors that they had never seen.
+Trained by `make weights` on photographs alone. Their model cards, fusiontrain/weights/*.md,
+describe the training and the scores on scenes of sensors that were not used in training.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ NAMES = ("default", "small")
 DEFAULT = NAMES[0]
 
 
-def find_weights(asked: str | Path | None = None) -> Path:
-    """A name's file in the package, or the path itself; None: the default.
+def find_weights(weights: str | Path | None = None) -> Path:
+    """The file of shipped weights by name, or the given path; None: the default weights.
 
-    A file of one's own that is named like a shipped one is asked for as ./default.
+    A local file with the name of shipped weights is given as ./default.
     """
-    text = DEFAULT if asked is None else str(asked)
+    text = DEFAULT if weights is None else str(weights)
     return FOLDER / f"{text}{SUFFIX}" if text in NAMES else Path(text)

@@ -1,4 +1,4 @@
-"""The models there are: tables you can read, in table.py and table.py."""
+"""The registry of networks by name; the entries are in anyband/entries.py, published/entries.py."""
 
 from torch import nn
 
@@ -13,12 +13,18 @@ MODELS = {entry.name: entry for entry in (*ANY_BAND_ENTRIES, *PUBLISHED_ENTRIES)
 
 
 def find_model(name: str) -> ModelEntry:
-    """Raises UnknownModel, naming what exists."""
+    """The entry of a network.
+
+    Raises: UnknownModel, with the names of all models.
+    """
     if name not in MODELS:
         raise UnknownModel(f"no model {name!r}; have: {', '.join(MODELS)} ({__name__})")
     return MODELS[name]
 
 
 def build_model(name: str, **sizes: int) -> nn.Module:
-    """Raises UnknownModel; TypeError on a misspelt size."""
+    """A new network with the given sizes.
+
+    Raises: UnknownModel; TypeError for a size that the network does not have.
+    """
     return find_model(name).build(**sizes)

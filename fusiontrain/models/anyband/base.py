@@ -1,9 +1,9 @@
-"""What every any-band network shares: what it sees of a batch, and the injection it corrects.
+"""AnyBandBase: the base class of any-band networks, which correct an injected image.
 
 Bands are a set with shared weights: (B, C) bands are B * C samples, each with its own images
-and conditions. Everything is in the scene's own statistics. A network turns features on a
-grid SHUFFLE times coarser than the PAN's into a correction of the blur-matched MTF-GLP-FS
-injection, in spreads of each band; as built its last layer is zero, and so is the correction.
+and conditions, normalized by the scene's statistics (inputs.py). A network predicts a correction
+of the blur-matched MTF-GLP-FS injection (imaging/injection.py) on a grid SHUFFLE times coarser
+than the PAN's. Its last layer is initialized to zero: an untrained network is the injection.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ from fusiontrain.models.layers.polyphase import SHUFFLE
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
 CONDITION_WIDTH = 32
-IN_CACHE = 2**18  # pixels of a band
+CACHED_PIXELS = 2**18  # PAN pixels of all bands processed at once on a CPU
 
 
 class AnyBandBase(nn.Module):
-    """forward(PanBatch) -> (B, C, H, W) DN, of any bands, size and ratio.
+    """forward(PanBatch) -> (B, C, H, W) DN, for any number of bands, size and ratio.
 
-    A member makes its layers between `super().__init__` and `self.head = last_layer(width)`,
-    and says in `body` what they do.
+    A subclass creates its layers between `super().__init__` and `self.head = last_layer(width)`,
+    and applies them in `body`. `trust` weighs the alternative injection models per band.
     """
 
     head: nn.Module
@@ -49,37 +49,40 @@ class AnyBandBase(nn.Module):
         inputs = make_inputs(batch)
         conditions = self.condition(inputs.conditions.to(inputs.images.up.dtype))
         trust = self.trust(conditions)
-        entered, starts = [], []
-        for bands in _turns(inputs):
-            part = inputs.of(bands)
-            entered.append(self.enter(self.stem_input(part)).permute(0, 2, 3, 1))
-            # Layers may round to bf16; what they correct may not.
+        features, starts = [], []
+        for bands in _band_slices(inputs):
+            part = inputs.select(bands)
+            features.append(self.enter(self.stem_input(part)).permute(0, 2, 3, 1))
+            # Layers may run in bfloat16; the image that they correct keeps full precision.
             with torch.autocast(trust.device.type, enabled=False):
-                ways, start = part.alternatives.flatten(3), part.injected
-                added = trust[:, bands, None].to(ways) @ ways
+                alternatives, start = part.alternatives.flatten(3), part.injected
+                added = trust[:, bands, None].to(alternatives) @ alternatives
                 starts.append(start + added.reshape(start.shape))
         B = len(inputs.pan)
-        x = _together([image.reshape(B, -1, *image.shape[1:]) for image in entered])
-        start = _together(starts)
+        x = _concatenated([image.reshape(B, -1, *image.shape[1:]) for image in features])
+        start = _concatenated(starts)
         x = self.correct(x.flatten(0, 1).permute(0, 3, 1, 2), conditions.flatten(0, 1), inputs)
         with torch.autocast(x.device.type, enabled=False):
             fused = inputs.image(start + x.reshape(start.shape))
             mean, std = (s[..., None, None] for s in (inputs.stats.ms_mean, inputs.stats.ms_std))
             return torch.addcmul(mean, fused, std)
 
-    def enter(self, seen: Tensor) -> Tensor:
-        """(B * C, IMAGES * P, h', w') -> (B * C, width, h', w'), channels last on the CPU."""
-        if seen.device.type != "cpu":
-            return self.stem(seen)
-        weight = self.stem.weight.flatten(1).mT.expand(len(seen), -1, -1)
+    def enter(self, images: Tensor) -> Tensor:
+        """The stem: (B * C, IMAGES * P, h', w') -> (B * C, width, h', w').
+
+        On the CPU a matrix product whose result is channels last.
+        """
+        if images.device.type != "cpu":
+            return self.stem(images)
+        weight = self.stem.weight.flatten(1).mT.expand(len(images), -1, -1)
         bias: Tensor = self.stem.bias  # type: ignore[assignment]
-        x = torch.baddbmm(bias, seen.flatten(2).mT, weight)
-        return x.reshape(len(seen), *seen.shape[2:], -1).permute(0, 3, 1, 2)
+        x = torch.baddbmm(bias, images.flatten(2).mT, weight)
+        return x.reshape(len(images), *images.shape[2:], -1).permute(0, 3, 1, 2)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """torch.compile, of the layers alone: blurs have as many taps as their values ask for."""
-        # torch 2.13 expects the gradient of a replicated border in a layout that it has not: so
-        # images are laid out one way, channels first.
+        """torch.compile of `correct` alone: the number of a blur's taps depends on its values."""
+        # torch 2.13 fails on the layout of a replicate padding's gradient: images stay
+        # channels first.
         options = {"layout_optimization": False} | kwargs.pop("options", {})
         compiled = torch.compile(self.correct, *args, options=options, **kwargs)
 
@@ -89,35 +92,38 @@ class AnyBandBase(nn.Module):
         self.correct = correct  # type: ignore[method-assign]
 
     def stem_input(self, inputs: AnyBandInputs) -> Tensor:
-        """The images that the stem is given, (B * C, IMAGES * P, h', w')."""
+        """The stem's input, (B * C, IMAGES * P, h', w')."""
         return inputs.stem_images.flatten(0, 1).flatten(1, 2)
 
     def correct(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
-        """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) -> the same with SHUFFLE^2 channels."""
+        """Body and head: (B * C, width, h', w') -> (B * C, P, h', w'), the correction."""
         corrected: Tensor = self.head(F.gelu(self.body(x, conditions, inputs)))
         return corrected
 
     def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
-        """(B * C, width, H' / SHUFFLE, W' / SHUFFLE) features -> the same."""
+        """Features (B * C, width, h', w') and conditions (B * C, CONDITION_WIDTH) -> features."""
         raise NotImplementedError
 
 
-def _turns(inputs: AnyBandInputs) -> Iterator[slice]:
-    """All bands at once; without gradients on the CPU as many as its cache holds."""
+def _band_slices(inputs: AnyBandInputs) -> Iterator[slice]:
+    """All bands at once; without gradients on a CPU, as many as fit its cache."""
     bands, pixels = inputs.bands, inputs.pan.numel()
-    most = bands
+    count = bands
     if inputs.pan.device.type == "cpu" and not torch.is_grad_enabled():
-        most = max(1, IN_CACHE // pixels)
-    for start in range(0, bands, most):
-        yield slice(start, min(start + most, bands))
+        count = max(1, CACHED_PIXELS // pixels)
+    for start in range(0, bands, count):
+        yield slice(start, min(start + count, bands))
 
 
-def _together(parts: list[Tensor]) -> Tensor:
+def _concatenated(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
 
 class Film(nn.Module):
-    """What a band's conditions make of its features: a scale and a shift each."""
+    """FiLM: a scale and a shift of each feature, predicted from the band's conditions.
+
+    Source: Perez et al. 2018, AAAI 32(1):3942-3951.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -129,25 +135,25 @@ class Film(nn.Module):
 
 
 def over_bands(x: Tensor, bands: int) -> Tensor:
-    """(B * C, width, h', w') -> (B, width, h', w'): the mean of each sample's bands."""
-    last = x.permute(0, 2, 3, 1)  # as it lies in memory, or else it is no slower
+    """Mean over the bands: (B * C, width, h', w') -> (B, width, h', w')."""
+    last = x.permute(0, 2, 3, 1)  # contiguous if channels last
     return last.reshape(-1, bands, *last.shape[1:]).mean(1).permute(0, 3, 1, 2)
 
 
 def to_bands(x: Tensor, bands: int) -> Tensor:
-    """(B, ...) -> (B * C, ...): the same for every band."""
+    """Copies for every band: (B, ...) -> (B * C, ...)."""
     return x.repeat_interleave(bands, 0)
 
 
 def add_to_bands(x: Tensor, shared: Tensor, bands: int) -> Tensor:
-    """Sum of x and to_bands(shared, bands), (B * C, width, h', w')."""
+    """X + to_bands(shared, bands), (B * C, width, h', w'), without the copies."""
     last = x.permute(0, 2, 3, 1)
     added = last.reshape(-1, bands, *last.shape[1:]) + shared.permute(0, 2, 3, 1)[:, None]
     return added.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def last_layer(width: int) -> ReplicateConv2d:
-    """Zero as built: a network starts as the injection."""
+    """A 3 x 3 convolution to SHUFFLE^2 channels, initialized to zero."""
     head = ReplicateConv2d(width, SHUFFLE**2)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)  # type: ignore[arg-type]

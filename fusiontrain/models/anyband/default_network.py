@@ -1,11 +1,10 @@
-"""AnyBand: one set of weights for any number and order of bands, and any ratio.
+"""AnyBand, the default network (models `anyband`, `anyband-small`): a convolutional network.
 
-Bands are a set. Each is predicted by shared weights from its own interpolated MS and the
-PAN detail made at its own MTF; features averaged over the bands are mixed in at every
-block, so permuting the bands permutes the output. It corrects the blur-matched MTF-GLP-FS
-injection and starts as exactly that: the last layer begins at zero. All convolutions run on
-a grid four times coarser than the PAN's (pixel-unshuffle in, pixel-shuffle out), in the
-scene's own statistics. Two gains a band tell it the MS's MTF and the wanted softness.
+Each band is predicted by shared weights from its interpolated MS and the PAN detail at its own
+MTF. Features averaged over the bands are added in every block, so that permuted bands give a
+permuted output. The network corrects the blur-matched MTF-GLP-FS injection (base.py). All
+convolutions run on a grid four times coarser than the PAN's (pixel-unshuffle, pixel-shuffle).
+The MS's MTF gain, the output's softness and the injection gain condition each band.
 
 This network is panprior's own; no paper describes it.
 """
@@ -26,7 +25,7 @@ from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
 
 class AnyBand(AnyBandBase):
-    """forward(PanBatch) -> (B, C, H, W) DN, of any size and ratio."""
+    """forward(PanBatch) -> (B, C, H, W) DN, for any number of bands, size and ratio."""
 
     def __init__(self, *, width: int = 32, blocks: int = 4) -> None:
         super().__init__(width)
@@ -41,7 +40,7 @@ class AnyBand(AnyBandBase):
 
 
 class Block(nn.Module):
-    """Two convolutions a band, scaled by its conditions, and one look at all bands' mean."""
+    """Two convolutions per band around a skip, FiLM, and the mean over all bands."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

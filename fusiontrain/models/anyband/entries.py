@@ -1,4 +1,4 @@
-"""The any-band networks: rows of the registry."""
+"""Registry entries of the any-band networks."""
 
 from fusiontrain.models.anyband.default_network import AnyBand
 from fusiontrain.models.anyband.fusionmamba import AnyBandFusionMamba
@@ -12,7 +12,7 @@ from fusiontrain.models.model_entry import ModelEntry
 
 _PARTS_OF_PANMAMBA = (("alone", 0), ("swaps", 0), ("crossings", 0), ("crossings", 1))
 
-# Freeze-tuning trains the last layer and what scales features: FiLM is these networks' norm.
+# Freeze-tuning trains the last layer and FiLM, the scales of these networks.
 ANY_BAND_ENTRIES = (
     ModelEntry(
         name="anyband",
@@ -125,7 +125,7 @@ ANY_BAND_ENTRIES = (
         params=122_213,
         flops=48_862,
         multiple_of=4,
-        reach=124,  # beyond it a scan has forgotten all but a hundred-millionth
+        reach=124,  # farther contributions of the scans are below 1e-8
         freeze_tuning_prefixes=(
             "head",
             "trust",
@@ -142,7 +142,7 @@ ANY_BAND_ENTRIES = (
         params=116_117,
         flops=41_774,
         multiple_of=4,
-        reach=128,  # beyond it a scan has forgotten all but a hundred-millionth
+        reach=128,  # farther contributions of the scans are below 1e-8
         freeze_tuning_prefixes=(
             "head",
             "trust",

@@ -1,10 +1,10 @@
-"""FusionMamba for any bands: two streams of four-direction scans that meet at every stage.
+"""FusionMamba for any bands: two streams of four-direction scans with cross-scans in every stage.
 
-After Peng et al. 2024 (IEEE TGRS, doi:10.1109/TGRS.2024.3496073; arXiv:2404.07932). At each
-stage the PAN's stream and every band's scan alone; then each scans once more with the other as
-its context, the PAN's with the mean of the bands, and the mean of both joins the band's. Print
-halves the image twice between stages; here all stages stay on the frame's grid, which is
-coarser already, and the scans are four_direction_ssd.py's, which forget.
+After Peng et al. 2024 (IEEE TGRS, doi:10.1109/TGRS.2024.3496073; arXiv:2404.07932). In each
+stage the PAN stream and each band's stream are scanned alone. Then each is scanned with the
+other as its context, PAN with the mean of the bands, and the mean of both is added to the band.
+The paper halves the image twice between stages; here all stages run on the polyphase grid, which
+is coarse already, and the scans of four_direction_ssd.py have a bounded receptive field.
 """
 
 from torch import Tensor, nn

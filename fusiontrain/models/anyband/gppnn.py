@@ -1,11 +1,10 @@
-"""GPPNN for any bands: gradient steps on how MS and PAN arise, one sensor of them known.
+"""GPPNN for any bands: unrolled gradient steps on the models of MS and PAN formation.
 
-After Xu et al. 2021 (CVPR, 1366-1375, doi:10.1109/CVPR46437.2021.00142). Print learns both
-sensors for the bands it was trained on. Here the MS's is physics: each band's own MTF blur and
-decimation, at any ratio; the PAN's is a shared network a band whose mean over the bands is
-what the PAN would see. Steps begin at the injection, and each adds what networks with a last
-layer of zero make of what is missing, so that nothing moves before training. Images are kept
-as SHUFFLE^2 channels of the frame's coarser grid.
+After Xu et al. 2021 (CVPR, 1366-1375, doi:10.1109/CVPR46437.2021.00142). The paper
+learns both sensors for a fixed set of bands. Here the MS sensor is given: each band's MTF blur
+and decimation, at any ratio. The PAN sensor is a network shared by the bands, averaged over them.
+Steps start at the injection; each adds the output of networks whose last layer is initialized to
+zero. Images are in polyphase form, SHUFFLE^2 channels.
 """
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from fusiontrain.imaging.filters import degrade
 from fusiontrain.models.anyband.base import AnyBandBase, Film, over_bands, to_bands
 from fusiontrain.models.anyband.inputs import AnyBandInputs
-from fusiontrain.models.layers.polyphase import SHUFFLE, upsampled
+from fusiontrain.models.layers.polyphase import SHUFFLE, upsample_polyphase
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
 _CHANNELS = SHUFFLE**2
@@ -28,8 +27,8 @@ class AnyBandGPPNN(AnyBandBase):
 
     def correct(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         stats = inputs.stats
-        mean, spread = stats.ms_mean[..., None, None], stats.ms_std[..., None, None]
-        ms = (inputs.batch.ms - mean) / spread
+        mean, std = stats.ms_mean[..., None, None], stats.ms_std[..., None, None]
+        ms = (inputs.batch.ms - mean) / std
         start = inputs.injected.flatten(0, 1)
         fused, pan = start, inputs.pan
         for layer in self.layers:
@@ -37,29 +36,29 @@ class AnyBandGPPNN(AnyBandBase):
         return fused - start
 
     def _missing(self, fused: Tensor, ms: Tensor, inputs: AnyBandInputs) -> Tensor:
-        """What the MS has and its sensor would not see in `fused`; on the frame's grid."""
+        """Residual MS - degrade(fused), interpolated: (B * C, P, h', w'), units of std."""
         batch = inputs.batch
         H, W = batch.pan.shape[-2:]
-        # Physics in full precision, as in the frame.
+        # Full precision, as in inputs.py.
         with torch.autocast(fused.device.type, enabled=False):
             image = F.pixel_shuffle(fused.to(ms.dtype), SHUFFLE)[..., :H, :W]
             image = image.reshape(*ms.shape[:2], H, W)
             missing = ms - degrade(image, batch.mtf, batch.ratio, batch.phase)
-            return upsampled(missing, batch.ratio, batch.phase).flatten(0, 1)
+            return upsample_polyphase(missing, batch.ratio, batch.phase).flatten(0, 1)
 
 
 class Layer(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.ms_adjoint, self.prior = Step(width), Step(width, told=True)
+        self.ms_adjoint, self.prior = Step(width), Step(width, features=True)
         self.pan_sensor = _pair(width)
         self.pan_adjoint = _pair(width)
-        _close(self.pan_adjoint[-1])
+        _zero_init(self.pan_adjoint[-1])
 
     def forward(
         self,
         fused: Tensor,
-        told: Tensor,
+        features: Tensor,
         missing: Tensor,
         pan: Tensor,
         conditions: Tensor,
@@ -68,26 +67,26 @@ class Layer(nn.Module):
         fused = fused + self.ms_adjoint(missing, conditions)
         missing = pan - over_bands(self.pan_sensor(fused), bands)
         fused = fused + to_bands(self.pan_adjoint(missing), bands)
-        return fused + self.prior(fused, conditions, told)
+        return fused + self.prior(fused, conditions, features)
 
 
 class Step(nn.Module):
-    """Two convolutions, the band's conditions in between; `told` adds the frame's features."""
+    """Two convolutions with FiLM between them; with `features` the stem's features are added."""
 
-    def __init__(self, width: int, *, told: bool = False) -> None:
+    def __init__(self, width: int, *, features: bool = False) -> None:
         super().__init__()
         self.first, self.second = (
             ReplicateConv2d(_CHANNELS, width),
             ReplicateConv2d(width, _CHANNELS),
         )
-        self.told = nn.Conv2d(width, width, 1) if told else None
+        self.told = nn.Conv2d(width, width, 1) if features else None
         self.film = Film(width)
-        _close(self.second)
+        _zero_init(self.second)
 
-    def forward(self, x: Tensor, conditions: Tensor, told: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, conditions: Tensor, features: Tensor | None = None) -> Tensor:
         y = self.first(x)
-        if self.told is not None and told is not None:
-            y = y + self.told(told)
+        if self.told is not None and features is not None:
+            y = y + self.told(features)
         stepped: Tensor = self.second(F.gelu(self.film(y, conditions)))
         return stepped
 
@@ -96,7 +95,6 @@ def _pair(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(_CHANNELS, width, 1), nn.GELU(), nn.Conv2d(width, _CHANNELS, 1))
 
 
-def _close(layer: nn.Module) -> None:
-    """Nothing before training."""
+def _zero_init(layer: nn.Module) -> None:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

@@ -1,7 +1,8 @@
-"""What any-band networks see of a batch: images and conditions in the scene's own statistics.
+"""AnyBandInputs: the normalized images and conditions that any-band networks compute from a batch.
 
-All is made once and on planes (polyphase.py). Interpolation and blur pass constants, so that images
-are brought to their means and spreads before them, where pixels are few.
+MS is normalized by each band's mean and standard deviation, PAN by its own: "units of std" below.
+Images are in polyphase form (layers/polyphase.py). Interpolation and blur preserve constants, so
+that images are normalized before interpolation, where they have few pixels.
 """
 
 from collections.abc import Iterator
@@ -11,55 +12,55 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.filters import blur, gain_to_sigma, to_ms
+from fusiontrain.imaging.filters import blur, blur_to_ms, gain_to_sigma
 from fusiontrain.imaging.injection import moments_about, statistics_from_moments
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.models.layers.polyphase import (
+    blur_polyphase,
     from_polyphase,
     polyphase_mask,
-    softened,
     to_polyphase,
-    upsampled,
+    upsample_polyphase,
 )
 
-WINDOWS = (1.0, 2.5)  # sigma, MS pixels, of the local gains
-ALTERNATIVES = len(WINDOWS) + 3  # detail-injection models besides the global gain
-FIRST_ALTERNATIVE = 4
-IMAGES = FIRST_ALTERNATIVE + ALTERNATIVES  # that the stem sees of a band
-LEAST = 0.1  # spreads: denominators of ratios
-MOST = 4.0  # spreads that a way adds, and ratios
-CONDITIONS = 4  # of a band
-_PRIOR = 0.02  # of PAN's variance: how strongly flat ground holds to the scene's gain
+LOCAL_SIGMAS = (1.0, 2.5)  # MS pixels, Gaussian windows of the local gains
+ALTERNATIVES = len(LOCAL_SIGMAS) + 3  # alternative injection models
+FIRST_ALTERNATIVE = 4  # index of their first image
+IMAGES = FIRST_ALTERNATIVE + ALTERNATIVES  # inputs of the stem per band
+MIN_DENOMINATOR = 0.1  # units of std
+MAX_CHANGE = 4.0  # units of std that an alternative adds; also the largest ratio
+CONDITIONS = 4  # per band
+_PRIOR = 0.02  # of PAN's variance: weight of the scene's gain in local gains
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Images:
-    """What is made of a batch. MS in spreads of each band, PAN in its own; numbers (B, C or 1)."""
+    """Normalized images, units of std, and scalars per band (B, C or 1)."""
 
     ms: Tensor  # (B, C, h, w)
-    low_ms: Tensor  # (B, C, h, w): PAN at the wanted softness, through the band's MTF, decimated
-    up: Tensor  # (B, C, P, h', w'): MS, interpolated
-    low: Tensor  # (B, C, P, h', w'): low_ms, interpolated
-    soft: Tensor  # (B, C or 1, P, h', w'): PAN at the wanted softness
+    low_ms: Tensor  # (B, C, h, w): soft PAN through the band's MTF, decimated
+    up: Tensor  # (B, C, P, h', w'): interpolated MS
+    low: Tensor  # (B, C, P, h', w'): interpolated low_ms
+    soft: Tensor  # (B, C or 1, P, h', w'): PAN blurred to the output's softness
     pan: Tensor  # (B, 1, P, h', w')
-    intensity: Tensor  # (B, 1, P, h', w'): what the bands together explain of PAN
-    explained: Tensor  # spreads of the band per spread of PAN that the scene's gain injects
-    dark: Tensor  # the darkest ground
-    haze: Tensor  # its intensity
+    intensity: Tensor  # (B, 1, P, h', w'): regression of PAN on the bands
+    gain: Tensor  # (B, C): injection gain, std of the band per std of PAN
+    dark: Tensor  # (B, C): darkest ground
+    haze: Tensor  # (B, 1): intensity of the darkest ground
 
-    def of(self, bands: slice) -> "Images":
-        """These bands alone; what is the same for all stays."""
-        cut = {
+    def select(self, bands: slice) -> "Images":
+        """The images of some bands, and those that all bands share."""
+        selected = {
             f.name: image[:, bands] if image.shape[1] > 1 else image
             for f in fields(self)
             for image in [getattr(self, f.name)]
         }
-        return Images(**cut)
+        return Images(**selected)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnyBandInputs:
-    """A batch in its own statistics. Axes as in pan_batch.py; P, h' and w' as in polyphase.py."""
+    """A normalized batch. Axes as in pan_batch.py; P, h' and w' as in polyphase.py."""
 
     batch: PanBatch
     stats: Statistics
@@ -72,73 +73,71 @@ class AnyBandInputs:
 
     @property
     def pan(self) -> Tensor:
-        """(B, P, h', w'): the PAN alone, for streams of its own."""
+        """(B, P, h', w'): normalized PAN, for networks with a PAN stream."""
         return self.images.pan[:, 0]
 
     @cached_property
     def stem_images(self) -> Tensor:
-        """(B, C, IMAGES, P, h', w'): all that the stem sees.
+        """(B, C, IMAGES, P, h', w'): the stem's inputs for each band.
 
-        Of a band the interpolated MS; the PAN detail that its MTF leaves out, at the wanted
-        softness; the PAN's finest detail; the PAN as the MS sees it; and what each alternative adds
-        to the injection.
+        Interpolated MS; PAN detail that the MS lacks (soft - low); PAN detail finer than the
+        output (pan - soft); low PAN; and what each alternative injection model adds.
         """
         images = self.images
         with torch.autocast(images.up.device.type, enabled=False):
             detail, finest = images.soft - images.low, images.pan - images.soft
-            ways = _alternatives(images, detail, self.batch)
+            added = _alternatives(images, detail, self.batch)
             up = images.up
-            return torch.stack([up, detail, finest.expand_as(up), images.low, *ways], 2)
+            return torch.stack([up, detail, finest.expand_as(up), images.low, *added], 2)
 
     @property
     def injected(self) -> Tensor:
-        """(B, C, P, h', w'): where networks start, the scene's own injection, in spreads."""
+        """(B, C, P, h', w'): MTF-GLP-FS injection, the starting point of networks, units of std."""
         images = self.images
-        return torch.addcmul(images.up, _wide(images.explained, 3), images.soft - images.low)
+        return torch.addcmul(images.up, _wide(images.gain, 3), images.soft - images.low)
 
     @property
     def alternatives(self) -> Tensor:
-        """(B, C, ALTERNATIVES, P, h', w')"""
+        """(B, C, ALTERNATIVES, P, h', w'): what alternative injection models add to `injected`."""
         return self.stem_images[:, :, FIRST_ALTERNATIVE:]
 
-    def of(self, bands: slice) -> "AnyBandInputs":
-        """What is seen of these bands alone; the batch stays whole."""
-        return replace(self, images=self.images.of(bands), conditions=self.conditions[:, bands])
+    def select(self, bands: slice) -> "AnyBandInputs":
+        """The inputs of some bands; `batch` and `stats` stay whole."""
+        return replace(self, images=self.images.select(bands), conditions=self.conditions[:, bands])
 
     def image(self, planes: Tensor) -> Tensor:
-        """(B, C, P, h', w') -> (B, C, H, W)."""
+        """Polyphase to image: (B, C, P, h', w') -> (B, C, H, W)."""
         return from_polyphase(planes, *self.batch.pan.shape[-2:])
 
 
 def make_inputs(batch: PanBatch) -> AnyBandInputs:
-    """The images and conditions that networks are given."""
-    # Physics in full precision: bf16 would round DN and cancel variances.
+    """Normalized images and conditions of a batch."""
+    # Full precision: bfloat16 would round DN, and variances would cancel.
     with torch.autocast(batch.pan.device.type, enabled=False):
-        filtered, stats = _in_spreads(batch)
+        filtered, stats = _normalized(batch)
         up = filtered["up"]
-        explained = stats.gain * stats.pan_std / stats.ms_std
+        gain = stats.gain * stats.pan_std / stats.ms_std
         dark = (stats.dark - stats.ms_mean) / stats.ms_std
         weights = stats.weights * stats.ms_std / stats.pan_std
         intensity = (weights[:, None] @ up.flatten(2)).reshape_as(up[:, :1])
         images = Images(
             **filtered,
             intensity=intensity,
-            explained=explained,
+            gain=gain,
             dark=dark,
             haze=(weights * dark).sum(1, keepdim=True),
         )
-    # What PAN explains of the band, as a correlation: the injection gain without units.
-    told = explained.clamp(-2, 2)
-    conditions = torch.stack((batch.mtf, batch.softness, told, told.abs()), -1)
+    bounded = gain.clamp(-2, 2)
+    conditions = torch.stack((batch.mtf, batch.softness, bounded, bounded.abs()), -1)
     return AnyBandInputs(batch=batch, stats=stats, images=images, conditions=conditions)
 
 
-def _in_spreads(batch: PanBatch) -> tuple[dict[str, Tensor], Statistics]:
-    """The images of injection.injection_images and the statistics, the batch's own unless given."""
+def _normalized(batch: PanBatch) -> tuple[dict[str, Tensor], Statistics]:
+    """Normalized images by their names in Images, and the statistics used."""
     if batch.statistics is not None:
-        given = _like(batch.ms, batch.statistics)
-        pan = given.pan_mean[:, :1], given.pan_std[:, :1]  # the same for all bands
-        return _filtered(batch, (given.ms_mean, given.ms_std), pan), given
+        stats = _cast(batch.ms, batch.statistics)
+        of_pan = stats.pan_mean[:, :1], stats.pan_std[:, :1]  # equal for all bands
+        return _filtered(batch, (stats.ms_mean, stats.ms_std), of_pan), stats
     about = batch.ms.mean((-2, -1)), batch.pan.mean((-2, -1))
     images = _filtered(batch, *((mean, torch.ones_like(mean)) for mean in about))
     moments = moments_about(
@@ -146,27 +145,28 @@ def _in_spreads(batch: PanBatch) -> tuple[dict[str, Tensor], Statistics]:
         about=about,
         valid=polyphase_mask(batch.pan),
         ms=batch.ms,
-        seen=images["low_ms"] + _wide(about[1], 2),
-        kept=None,
+        pan_ms=images["low_ms"] + _wide(about[1], 2),
+        valid_ms=None,
     )
-    stats = _like(batch.ms, statistics_from_moments(moments))
+    stats = _cast(batch.ms, statistics_from_moments(moments))
     of_ms = about[0] - stats.ms_mean, stats.ms_std
     of_pan = about[1] - stats.pan_mean[:, :1], stats.pan_std[:, :1]
     for name, image in images.items():
-        shift, spread = of_ms if name in ("ms", "up") else of_pan
-        shift, scale = (_wide(x, image.dim() - 2) for x in (shift / spread, 1 / spread))
+        shift, std = of_ms if name in ("ms", "up") else of_pan
+        shift, scale = (_wide(x, image.dim() - 2) for x in (shift / std, 1 / std))
         images[name] = torch.addcmul(shift, image, scale)
     return images, stats
 
 
-def _like(image: Tensor, stats: Statistics) -> Statistics:
+def _cast(image: Tensor, stats: Statistics) -> Statistics:
+    """The statistics in an image's dtype and on its device."""
     return Statistics(**{f.name: getattr(stats, f.name).to(image) for f in fields(stats)})
 
 
 def _filtered(
     batch: PanBatch, of_ms: tuple[Tensor, Tensor], of_pan: tuple[Tensor, Tensor]
 ) -> dict[str, Tensor]:
-    """By their names in Images, all less a mean, over a spread."""
+    """Blurred and interpolated images by their names in Images, normalized by (mean, std)."""
     ratio, phase = batch.ratio, batch.phase
     ms, pan = (
         (image - _wide(mean, 2)) / _wide(std, 2)
@@ -174,52 +174,52 @@ def _filtered(
     )
     sigma_soft = gain_to_sigma(batch.softness, 1)
     sigma_low = torch.sqrt(sigma_soft**2 + gain_to_sigma(batch.mtf, ratio) ** 2)
-    low_ms = to_ms(pan, sigma_low, ratio, phase)
+    low_ms = blur_to_ms(pan, sigma_low, ratio, phase)
     return {
         "ms": ms,
         "low_ms": low_ms,
-        "up": upsampled(ms, ratio, phase),
-        "low": upsampled(low_ms, ratio, phase),
-        "soft": softened(pan, sigma_soft),
+        "up": upsample_polyphase(ms, ratio, phase),
+        "low": upsample_polyphase(low_ms, ratio, phase),
+        "soft": blur_polyphase(pan, sigma_soft),
         "pan": to_polyphase(pan),
     }
 
 
 def _alternatives(images: Images, detail: Tensor, batch: PanBatch) -> Iterator[Tensor]:
-    """What other injections than the scene's own would add to it, in spreads of each band.
+    """What alternative injection models add to the MTF-GLP-FS injection, units of std.
 
-    The gain of each pixel's surroundings, under two windows: regression of the MS on the PAN seen
-    at MS resolution, drawn towards the scene's gain where the PAN is flat. The detail scaled by
-    the band's brightness over PAN's (HPM-R with haze) and over the intensity's (BT-H). And what
-    the bands together do not explain of PAN at the MS's resolution, which GSA injects.
+    1-2. Local gains in two Gaussian windows: regression of the MS on the low PAN, regularized
+    towards the scene's gain. 3. Detail scaled by the ratio of band and PAN (HPM-R with haze).
+    4. Detail scaled by the ratio of band and intensity (BT-H). 5. The residual of the regression
+    of the low PAN on the bands, which GSA injects.
     Sources: Vivone et al. 2018, IEEE TGRS 56(2):1146-1158 (HPM-R); Lolli et al. 2017, IEEE
     GRSL 14(12):2255-2259 (BT-H); Aiazzi et al. 2007, IEEE TGRS 45(10):3230-3239 (GSA).
     """
-    gain, dark, haze = (_wide(x, 3) for x in (images.explained, images.dark, images.haze))
-    for sigma in WINDOWS:
-        local = upsampled(_local_gains(images, sigma), batch.ratio, batch.phase)
-        yield (local * detail).clamp_(-MOST, MOST)
+    gain, dark, haze = (_wide(x, 3) for x in (images.gain, images.dark, images.haze))
+    for sigma in LOCAL_SIGMAS:
+        local = upsample_polyphase(_local_gains(images, sigma), batch.ratio, batch.phase)
+        yield (local * detail).clamp_(-MAX_CHANGE, MAX_CHANGE)
     above = images.up - dark
-    expected = torch.addcmul(-dark, gain, images.low).clamp_(min=LEAST)  # by PAN alone
-    ratio = (above / expected).clamp_(0, MOST).sub_(1)
-    yield ratio.mul_(gain).mul_(detail).clamp_(-MOST, MOST)
-    ratio = above.clamp(min=0) / (images.intensity - haze).clamp_(min=LEAST)
-    yield ratio.clamp_(max=MOST).sub_(gain).mul_(detail).clamp_(-MOST, MOST)
-    yield (images.low - images.intensity).mul_(gain).clamp_(-MOST, MOST)
+    predicted = torch.addcmul(-dark, gain, images.low).clamp_(min=MIN_DENOMINATOR)  # from PAN
+    ratio = (above / predicted).clamp_(0, MAX_CHANGE).sub_(1)
+    yield ratio.mul_(gain).mul_(detail).clamp_(-MAX_CHANGE, MAX_CHANGE)
+    ratio = above.clamp(min=0) / (images.intensity - haze).clamp_(min=MIN_DENOMINATOR)
+    yield ratio.clamp_(max=MAX_CHANGE).sub_(gain).mul_(detail).clamp_(-MAX_CHANGE, MAX_CHANGE)
+    yield (images.low - images.intensity).mul_(gain).clamp_(-MAX_CHANGE, MAX_CHANGE)
 
 
 def _local_gains(images: Images, sigma: float) -> Tensor:
-    """(B, C, h, w): over the scene's own, in spreads of the band per spread of PAN.
+    """(B, C, h, w): local minus global injection gain, std of the band per std of PAN.
 
-    Under a Gaussian of `sigma` MS pixels.
+    Regression in a Gaussian window of `sigma` MS pixels.
     """
     ms, low = images.ms, images.low_ms
-    pictures = torch.cat([ms, low, ms * low, low * low], 1)
-    widths = torch.full(pictures.shape[:2], sigma, dtype=ms.dtype, device=ms.device)
-    ms, low, product, square = blur(pictures, widths).chunk(4, 1)
-    gain = _wide(images.explained, 2)
-    together, alone = product - ms * low, (square - low * low).clamp_min(0)
-    return (together + _PRIOR * gain) / (alone + _PRIOR) - gain
+    products = torch.cat([ms, low, ms * low, low * low], 1)
+    sigmas = torch.full(products.shape[:2], sigma, dtype=ms.dtype, device=ms.device)
+    ms, low, product, square = blur(products, sigmas).chunk(4, 1)
+    gain = _wide(images.gain, 2)
+    covariance, variance = product - ms * low, (square - low * low).clamp_min(0)
+    return (covariance + _PRIOR * gain) / (variance + _PRIOR) - gain
 
 
 def _wide(numbers: Tensor, axes: int) -> Tensor:

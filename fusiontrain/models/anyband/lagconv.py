@@ -1,9 +1,8 @@
-"""LAGConv for any bands: convolutions whose taps are weighed anew at every pixel.
+"""LAGConv for any bands: convolutions whose taps are weighted at every pixel.
 
-After Jin et al. 2022 (AAAI, doi:10.1609/aaai.v36i1.19996). A small network weighs the 3 x 3
-taps of a shared kernel at each pixel of each band. Print adds a bias from the mean of the
-image; here it comes from the scene's own statistics, as the band's conditions, so that a
-window of a scene fuses as the scene does.
+After Jin et al. 2022 (AAAI, doi:10.1609/aaai.v36i1.19996). A small network weights the 3 x 3
+taps of a shared kernel at each pixel of each band. The paper adds a bias from the image's mean;
+here FiLM replaces it, so that a window is fused like the whole scene.
 """
 
 import torch
@@ -44,7 +43,7 @@ class Block(nn.Module):
 
 
 class WeighedConv(nn.Module):
-    """A convolution with a weight in (0, 1) for every tap and pixel."""
+    """A 3 x 3 convolution with a weight in (0, 1) for every tap and pixel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -61,10 +60,10 @@ class WeighedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         H, W = x.shape[-2:]
         emphasis = self.emphasis(x)
-        around = F.pad(x, (_SIDE // 2,) * 4, mode="replicate")
-        places = (divmod(tap, _SIDE) for tap in range(_TAPS))
-        shifted = [around[..., row : row + H, column : column + W] for row, column in places]
-        # At the frame's coarser grid the patches are no larger than the image was: one product.
+        padded = F.pad(x, (_SIDE // 2,) * 4, mode="replicate")
+        offsets = (divmod(tap, _SIDE) for tap in range(_TAPS))
+        shifted = [padded[..., row : row + H, column : column + W] for row, column in offsets]
+        # On the coarse grid the patches fit memory: one product for all taps.
         patches = torch.stack(shifted, 2) * emphasis[:, None]
         weight = self.kernel.weight.flatten(1)[..., None, None]
         return F.conv2d(patches.flatten(1, 2), weight, self.kernel.bias)

@@ -1,10 +1,10 @@
-"""PanFormer for any bands: the bands' streams and the PAN's attend to one another.
+"""PanFormer for any bands: cross-attention between the bands' streams and the PAN stream.
 
-After Zhou, Liu and Wang 2022 (ICME, doi:10.48550/arXiv.2203.02916). One stream for the PAN and
-one a band, self-attention first, then rounds in which each stream asks the other: a band asks
-the PAN, and the PAN asks the mean of all bands, so that bands stay a set. Where print has
-windows, a pixel here attends to its neighbours, near and then two pixels apart: windows would
-tie the tiles of a scene to their own grid at every ratio.
+After Zhou, Liu and Wang 2022 (ICME, doi:10.48550/arXiv.2203.02916). One stream for the PAN
+and one per band: self-attention, then rounds of cross-attention, in which bands query the PAN and
+the PAN queries the mean of the bands, so that bands stay a set. The paper's window attention is
+replaced by neighbourhood attention, dilation 1 and 2 in turns, which does not depend on where the
+windows of a scene start.
 """
 
 import torch
@@ -20,9 +20,9 @@ class AnyBandPanFormer(AnyBandBase):
     def __init__(self, *, width: int = 40, heads: int = 4, rounds: int = 3) -> None:
         super().__init__(width)
         self.stem_pan = nn.Conv2d(SHUFFLE**2, width, 1)
-        self.alone = nn.ModuleList(Layer(width, heads, apart=1) for _ in range(2))
+        self.alone = nn.ModuleList(Layer(width, heads, dilation=1) for _ in range(2))
         self.film = Film(width)
-        self.rounds = nn.ModuleList(Round(width, heads, apart=1 + i % 2) for i in range(rounds))
+        self.rounds = nn.ModuleList(Round(width, heads, dilation=1 + i % 2) for i in range(rounds))
         self.head = last_layer(width)
 
     def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
@@ -35,11 +35,11 @@ class AnyBandPanFormer(AnyBandBase):
 
 
 class Round(nn.Module):
-    """The bands ask the PAN; the PAN asks the mean of what they learnt."""
+    """Cross-attention of the bands to the PAN, then of the PAN to the bands' mean."""
 
-    def __init__(self, width: int, heads: int, *, apart: int) -> None:
+    def __init__(self, width: int, heads: int, *, dilation: int) -> None:
         super().__init__()
-        self.of_bands, self.of_pan = (Layer(width, heads, apart=apart) for _ in range(2))
+        self.of_bands, self.of_pan = (Layer(width, heads, dilation=dilation) for _ in range(2))
         self.join = nn.Conv2d(width, width, 1)
         self.film = Film(width)
 
@@ -52,11 +52,11 @@ class Round(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention to the neighbours in `told`, then an MLP; each around a skip."""
+    """Attention to the neighbours in `context`, then an MLP; each around a skip."""
 
-    def __init__(self, width: int, heads: int, *, apart: int) -> None:
+    def __init__(self, width: int, heads: int, *, dilation: int) -> None:
         super().__init__()
-        self.heads, self.apart = heads, apart
+        self.heads, self.dilation = heads, dilation
         self.norm, self.norm_told = PixelNorm(width), PixelNorm(width)
         self.q = nn.Conv2d(width, width, 1, bias=False)
         self.kv = nn.Conv2d(width, 2 * width, 1, bias=False)
@@ -69,11 +69,13 @@ class Layer(nn.Module):
             nn.Conv2d(2 * width, width, 1),
         )
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
         q = self.q(self.norm(x))
-        k, v = self.kv(self.norm_told(told)).chunk(2, 1)
-        seen = neighbour_attention(q, k, v, self.table, heads=self.heads, apart=self.apart)
-        x = x + self.out(seen)
+        k, v = self.kv(self.norm_told(context)).chunk(2, 1)
+        attended = neighbour_attention(
+            q, k, v, self.table, heads=self.heads, dilation=self.dilation
+        )
+        x = x + self.out(attended)
         return x + self.second(x)
 
 

@@ -1,10 +1,10 @@
-"""Pan-Mamba for any bands: streams that scan, swap half of their features and then cross.
+"""Pan-Mamba for any bands: scanned streams that swap half of their features, then cross-scans.
 
 After He et al. 2025 (Information Fusion, doi:10.1016/j.inffus.2024.102779; arXiv:2402.12192).
-One stream for the PAN and one a band. Blocks in which each scans alone; one in which they swap
-half of their features, the PAN getting the mean of the bands'; then blocks in which the PAN's
-stream decides what a band's scan takes in and gives out. The scans are those of
-four_direction_ssd.py, whose state decays: the paper scans the whole image in one line.
+One stream for the PAN and one per band. First each stream is scanned alone; then the streams swap
+half of their features, PAN receiving the mean of the bands; then the bands are scanned with the
+PAN stream as context. The scans of four_direction_ssd.py have a bounded receptive field: the
+paper scans the whole image as one sequence.
 """
 
 import torch
@@ -40,7 +40,7 @@ class AnyBandPanMamba(AnyBandBase):
 
 
 class Pair(nn.Module):
-    """A scan for each stream; `swapped`, on half of the other's features."""
+    """A scan of each stream; `swapped`: half of its features are the other stream's."""
 
     def __init__(self, width: int, *, swapped: bool) -> None:
         super().__init__()
@@ -51,15 +51,15 @@ class Pair(nn.Module):
     def forward(
         self, x: Tensor, pan: Tensor, conditions: Tensor, bands: int
     ) -> tuple[Tensor, Tensor]:
-        told, told_pan = x, pan
+        mixed, mixed_pan = x, pan
         if half := self.swapped:
-            told = torch.cat([to_bands(pan[:, :half], bands), x[:, half:]], 1)
-            told_pan = torch.cat([over_bands(x[:, :half], bands), pan[:, half:]], 1)
-        return x + self.film(self.of_bands(told), conditions), pan + self.of_pan(told_pan)
+            mixed = torch.cat([to_bands(pan[:, :half], bands), x[:, half:]], 1)
+            mixed_pan = torch.cat([over_bands(x[:, :half], bands), pan[:, half:]], 1)
+        return x + self.film(self.of_bands(mixed), conditions), pan + self.of_pan(mixed_pan)
 
 
 class Crossing(nn.Module):
-    """A scan of the bands that PAN and their mean steer, and a look at the neighbours."""
+    """A scan of the bands with PAN and their mean as context, then a 3 x 3 convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -70,5 +70,5 @@ class Crossing(nn.Module):
 
     def forward(self, x: Tensor, pan: Tensor, conditions: Tensor, bands: int) -> Tensor:
         context = pan + self.shared(over_bands(x, bands))
-        news = self.film(self.scan(x, to_bands(context, bands)), conditions)
-        return x + news + self.near(news)
+        update = self.film(self.scan(x, to_bands(context, bands)), conditions)
+        return x + update + self.near(update)

@@ -1,10 +1,10 @@
-"""PanNet and FusionNet for any bands: residual blocks on what is left without low frequencies.
+"""PanNet and FusionNet for any bands: residual blocks on high-pass filtered images.
 
 After Yang et al. 2017 (ICCV, doi:10.1109/ICCV.2017.193) and Deng et al. 2021 (IEEE TGRS,
-doi:10.1109/TGRS.2020.3031366). As in PanNet the network sees high frequencies alone (less
-means of 5 x 5 PAN pixels), so that it cannot learn the colours of a sensor; as in FusionNet
-one of its images is the difference of PAN and band. Four residual blocks as published, on the
-frame's coarser grid; each is told the band's conditions and the mean of all bands.
+doi:10.1109/TGRS.2020.3031366). As in PanNet the inputs are high-pass filtered (minus
+means of 5 x 5 PAN pixels), so that the network cannot learn a sensor's colours; as in FusionNet
+one of them is the difference of PAN and band. Four residual blocks as published, on the
+polyphase grid, each with FiLM and the mean of all bands.
 """
 
 import torch.nn.functional as F
@@ -25,11 +25,11 @@ class AnyBandPanNet(AnyBandBase):
         self.head = last_layer(width)
 
     def stem_input(self, inputs: AnyBandInputs) -> Tensor:
-        # Pixels outside do not count: the mean of a flat image is flat up to its border.
+        # Padding is not counted: the mean of a constant image is constant up to its border.
         half = _MEAN_SIDE // 2
-        seen = F.pixel_shuffle(super().stem_input(inputs), SHUFFLE)
-        low = F.avg_pool2d(seen, _MEAN_SIDE, 1, half, count_include_pad=False)
-        return F.pixel_unshuffle(seen - low, SHUFFLE)
+        images = F.pixel_shuffle(super().stem_input(inputs), SHUFFLE)
+        low = F.avg_pool2d(images, _MEAN_SIDE, 1, half, count_include_pad=False)
+        return F.pixel_unshuffle(images - low, SHUFFLE)
 
     def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         for block in self.blocks:
@@ -38,7 +38,7 @@ class AnyBandPanNet(AnyBandBase):
 
 
 class Block(nn.Module):
-    """x + conv(relu(conv(x))), with all bands' mean and the band's conditions in between."""
+    """x + conv(relu(conv(x))), with the mean of all bands and FiLM in between."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

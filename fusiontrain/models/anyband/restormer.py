@@ -1,11 +1,11 @@
-"""Restormer for any bands: attention between the bands of a pixel, and gated convolutions.
+"""Restormer for any bands: attention between the bands of a pixel, gated feed-forward layers.
 
 After Zamir, Arora, Khan, Hayat, Khan and Yang 2022 (CVPR, 5728-5739,
-doi:10.1109/CVPR52688.2022.00564). Its transposed attention is between features, over the whole
-image; here it is between bands, at each pixel: as many tokens as there are bands, in no order,
-so that any set of them goes through the same weights and a window sees what the scene sees.
-Queries, keys and values come from a 1 x 1 and a depthwise 3 x 3 convolution, and the
-feed-forward half is gated, both as in print.
+doi:10.1109/CVPR52688.2022.00564). The paper's transposed attention is between features, over
+the whole image; here it is between bands, at each pixel. The tokens are the bands, in no order,
+so that any set of bands has the same weights and a window is fused like the whole scene. Queries,
+keys and values come from a 1 x 1 and a depthwise 3 x 3 convolution, and the feed-forward layers
+are gated, both as in the paper.
 """
 
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class Block(nn.Module):
 
 
 class BandAttention(nn.Module):
-    """Tokens are the bands of one pixel."""
+    """Attention whose tokens are the bands of one pixel."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -60,12 +60,12 @@ class BandAttention(nn.Module):
         qkv = self.qkv(x).reshape(S // bands, bands, 3, self.heads, -1, H * W)
         q, k, v = qkv.permute(2, 0, 5, 3, 1, 4)  # (B, H * W, heads, bands, features)
         scores = q @ k.transpose(-1, -2) * (width / self.heads) ** -0.5
-        seen = scores.softmax(-1) @ v
-        return self.out(seen.permute(0, 3, 2, 4, 1).reshape(S, width, H, W))
+        attended = scores.softmax(-1) @ v
+        return self.out(attended.permute(0, 3, 2, 4, 1).reshape(S, width, H, W))
 
 
 class Gated(nn.Module):
-    """One half of the features opens and shuts the other."""
+    """Gated feed-forward layer: one half of the features multiplies the other."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,0 +1,1 @@
+"""Layers of several networks: convolution, attention, state-space scans, polyphase images."""

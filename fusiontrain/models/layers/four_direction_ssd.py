@@ -1,11 +1,10 @@
-"""Mamba-2's mixer on images: each head scans in a direction of its own, and forgets.
+"""Four-direction SSD: Mamba-2's mixer on images, one scan direction per head.
 
-Source of the scan: Dao and Gu 2024 (arXiv:2405.21060), in ssd.py; of four directions, Liu et
-al. 2024 (VMamba, arXiv:2401.10166). Heads share the directions among them: along the rows,
-backwards, down the columns, up. Each row and each column is a sequence of its own, so many
-short ones run side by side. Apart from what it learns, a state keeps at most exp(-LEAST) of
-itself a token: what lies some dozens of tokens away is gone, and a window of a scene fuses
-as the scene does.
+Directions: along the rows, backwards, down the columns, up. Each row and each column is a sequence
+of its own; many short sequences run in parallel. A state decays at least by exp(-MIN_DECAY) per
+token, so that the receptive field is bounded and a window is fused like the whole scene.
+Sources: the scan, Dao and Gu 2024 (arXiv:2405.21060), in ssd.py; four directions, Liu et al. 2024
+(VMamba, arXiv:2401.10166).
 """
 
 import math
@@ -18,12 +17,12 @@ from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 from fusiontrain.models.layers.ssd import ssd
 
 DIRECTIONS = 4
-LEAST = 0.5  # forgetting a token, in nepers
-_STEPS = (1e-2, 0.5)
+MIN_DECAY = 0.5  # nepers per token
+_STEPS = (1e-2, 0.5)  # range of initial step sizes
 
 
 class FourDirectionSSD(nn.Module):
-    """(S, width, H, W) -> the same; `context` of the same shape, if any, steers the scan."""
+    """(S, width, H, W) -> (S, width, H, W); a `context` of that shape selects dt, B and C."""
 
     def __init__(
         self, width: int, *, states: int = 8, expand: int = 2, context: bool = False
@@ -35,8 +34,7 @@ class FourDirectionSSD(nn.Module):
         self.enter = nn.Linear(width, 2 * inner, bias=False)
         self.near = ReplicateConv2d(inner, inner, groups=inner)
         self.norm_context = nn.LayerNorm(width) if context else None
-        told = width if context else inner
-        self.select = nn.Linear(told, DIRECTIONS * (2 * states + 1))
+        self.select = nn.Linear(width if context else inner, DIRECTIONS * (2 * states + 1))
         self.log_rate = nn.Parameter(torch.zeros(DIRECTIONS))
         self.skip = nn.Parameter(torch.ones(inner))
         self.norm_last = nn.LayerNorm(inner)
@@ -49,35 +47,35 @@ class FourDirectionSSD(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         x, gate = self.enter(self.norm(x.permute(0, 2, 3, 1))).chunk(2, -1)
         x = F.silu(self.near(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        told = x
+        selector = x
         if self.norm_context is not None and context is not None:
-            told = self.norm_context(context.permute(0, 2, 3, 1))
-        y = self._scan(x, self.select(told)) + self.skip * x
+            selector = self.norm_context(context.permute(0, 2, 3, 1))
+        y = self._scan(x, self.select(selector)) + self.skip * x
         y = self.leave(self.norm_last(y * F.silu(gate)))
         return y.permute(0, 3, 1, 2)
 
     def _scan(self, x: Tensor, selected: Tensor) -> Tensor:
-        """(S, H, W, inner): every direction's features, scanned its way."""
+        """(S, H, W, inner): each direction's share of the features, scanned in that direction."""
         S, H, W, inner = x.shape
-        # Steps and decays in full precision: bf16 has three digits, and products of many fail.
+        # Full precision: products of many decays are inaccurate in bfloat16.
         with torch.autocast(x.device.type, enabled=False):
             selected = selected.to(self.skip.dtype)
-            ways, dt = selected.tensor_split([2 * DIRECTIONS * self.states], -1)
+            coefficients, dt = selected.tensor_split([2 * DIRECTIONS * self.states], -1)
             dt = F.softplus(dt)
-            decay = -(LEAST + dt * torch.exp(self.log_rate))
+            decay = -(MIN_DECAY + dt * torch.exp(self.log_rate))
             x = x.to(dt).reshape(S, H, W, DIRECTIONS, -1) * dt[..., None]
-            ways = ways.reshape(S, H, W, DIRECTIONS, -1)
-            given = torch.cat([x, ways, decay[..., None]], -1)
-            across = self._both(given[..., :2, :])
-            down = self._both(given[..., 2:, :].transpose(1, 2)).transpose(1, 2)
+            coefficients = coefficients.reshape(S, H, W, DIRECTIONS, -1)
+            tokens = torch.cat([x, coefficients, decay[..., None]], -1)
+            across = self._scan_both_ways(tokens[..., :2, :])
+            down = self._scan_both_ways(tokens[..., 2:, :].transpose(1, 2)).transpose(1, 2)
         return torch.cat([across, down], -2).reshape(S, H, W, inner)
 
-    def _both(self, given: Tensor) -> Tensor:
-        """(S, lines, L, 2, ...): the first way as it lies, the second backwards."""
-        S, lines, L = given.shape[:3]
-        turned = torch.stack([given[..., 0, :], given[..., 1, :].flip(2)])
-        turned = turned.reshape(2 * S * lines, L, -1)
+    def _scan_both_ways(self, tokens: Tensor) -> Tensor:
+        """(S, lines, L, 2, ...): the first direction forwards, the second backwards."""
+        S, lines, L = tokens.shape[:3]
+        ordered = torch.stack([tokens[..., 0, :], tokens[..., 1, :].flip(2)])
+        ordered = ordered.reshape(2 * S * lines, L, -1)
         ends = [-2 * self.states - 1, -self.states - 1, -1]
-        x, B, C, decay = turned.tensor_split(ends, -1)
+        x, B, C, decay = ordered.tensor_split(ends, -1)
         y = ssd(x[:, :, None], decay, B, C).reshape(2, S, lines, L, -1)
         return torch.stack([y[0], y[1].flip(2)], -2)

@@ -1,8 +1,8 @@
-"""The Mamba block, with what image fusion adds: more directions, and a second image as context.
+"""The Mamba block for image fusion: several scan directions, and a second image as context.
 
 Source: Gu and Dao 2023, arXiv:2312.00752, figure 3. Initial values are the paper's too: decays
-of 1..N, steps log-uniform in 0.001..0.1. A context, as in Pan-Mamba and FusionMamba, decides
-steps and the ways in and out of the state (dt, B, C) in the image's own place.
+of 1..N, steps log-uniform in 0.001..0.1. A context, as in Pan-Mamba and FusionMamba, selects
+dt, B and C in place of the image itself.
 """
 
 import math
@@ -18,7 +18,7 @@ _STEPS = (1e-3, 0.1)
 
 
 class Mamba(nn.Module):
-    """(B, H * W, width) tokens in rows -> the same.
+    """(B, H * W, width) tokens, row by row -> (B, H * W, width).
 
     Directions: 1 along the rows; 2 also backwards; 4 also along the columns, both ways.
     """
@@ -45,13 +45,14 @@ class Mamba(nn.Module):
 
     def forward(self, x: Tensor, shape: tuple[int, int], context: Tensor | None = None) -> Tensor:
         x, gate = self.enter(x).chunk(2, -1)
-        told = None
+        selector = None
         if self.enter_context is not None and context is not None:
-            told = self.enter_context(context)
+            selector = self.enter_context(context)
         y = torch.zeros_like(x)
         for number, scan in enumerate(self.scans):
-            told_here = None if told is None else _along(told, shape, number)
-            y = y + _back(scan(_along(x, shape, number), told_here), shape, number)
+            ordered = None if selector is None else _to_direction(selector, shape, number)
+            scanned = scan(_to_direction(x, shape, number), ordered)
+            y = y + _from_direction(scanned, shape, number)
         y = y / len(self.scans) * F.silu(gate)
         return self.leave(self.norm(y))
 
@@ -73,32 +74,32 @@ class Scan(nn.Module):
         with torch.no_grad():
             low, high = map(math.log, _STEPS)
             steps = torch.exp(torch.rand(inner) * (high - low) + low)
-            self.step.bias.copy_(torch.log(torch.expm1(steps)))  # what softplus undoes
+            self.step.bias.copy_(torch.log(torch.expm1(steps)))  # inverse of softplus
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         x = F.silu(self.near(F.pad(x.transpose(1, 2), (_TAPS - 1, 0))).transpose(1, 2))
-        told = self.select(x if context is None else context)
-        dt, B, C = told.split([self.rank, self.states, self.states], -1)
+        selected = self.select(x if context is None else context)
+        dt, B, C = selected.split([self.rank, self.states, self.states], -1)
         dt = F.softplus(self.step(dt))
         return selective_scan(x, dt, -torch.exp(self.log_decay), B, C, self.skip)
 
 
-def _along(tokens: Tensor, shape: tuple[int, int], number: int) -> Tensor:
+def _to_direction(tokens: Tensor, shape: tuple[int, int], number: int) -> Tensor:
     """Tokens in the order of a direction: rows, rows backwards, columns, columns backwards."""
     if number >= 2:
-        tokens = _turned(tokens, shape)
+        tokens = _transposed(tokens, shape)
     return tokens.flip(1) if number % 2 else tokens
 
 
-def _back(tokens: Tensor, shape: tuple[int, int], number: int) -> Tensor:
-    """From a direction's order to rows."""
+def _from_direction(tokens: Tensor, shape: tuple[int, int], number: int) -> Tensor:
+    """Inverse of `_to_direction`."""
     tokens = tokens.flip(1) if number % 2 else tokens
     if number >= 2:
-        tokens = _turned(tokens, (shape[1], shape[0]))
+        tokens = _transposed(tokens, (shape[1], shape[0]))
     return tokens
 
 
-def _turned(tokens: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Columns of an image of `shape` as rows."""
+def _transposed(tokens: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Tokens of an image of `shape`, column by column."""
     image = tokens.reshape(tokens.shape[0], *shape, tokens.shape[-1])
     return image.transpose(1, 2).flatten(1, 2)

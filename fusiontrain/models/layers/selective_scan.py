@@ -1,10 +1,10 @@
-"""The selective scan in plain torch: a state that forgets as its input tells it to.
+"""Selective scan (Mamba): a linear recurrence whose coefficients depend on the input.
 
     h_t = exp(dt_t A) h_(t-1) + dt_t B_t x_t        y_t = C_t h_t + D x_t
 
 Source: Gu and Dao 2023, arXiv:2312.00752, section 3. Axes: B batch; L tokens; D features;
-N states a feature. Every state has a decay of its own there, so that nothing of it is a matrix
-product; Mamba-2's form, where all states of a head share one, is in ssd.py.
+N states a feature. Every state has its own decay, so that no part of it is a matrix product;
+Mamba-2's form, where all states of a head share one decay, is in ssd.py.
 """
 
 import importlib
@@ -18,27 +18,27 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.utils.checkpoint import checkpoint
 
-SEGMENT = 1024  # tokens whose states are held at once: they stay in the cache
+SEGMENT = 1024  # tokens per segment; their states fit the cache
 _KERNEL = ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
 
 
 def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The fast form; the same numbers as `plain_scan`, by segments that are remembered as states.
+    """Selective scan by segments; same results as `reference_scan`.
 
     Shapes: x, dt (B, L, D); A (D, N), negative; B, C (B, L, N); D (D,) -> (B, L, D) as x.
-    Under float32 it counts in float32: products of many decays do not survive bfloat16.
-    Memory: the states of one segment, in training too, where segments are computed twice.
+    Computed at least in float32: products of many decays are inaccurate in bfloat16.
+    Memory: the states of one segment, also in training, where segments are recomputed.
     """
-    kind, least = x.dtype, torch.promote_types(x.dtype, torch.float32)
+    dtype, compute = x.dtype, torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
-        x, dt, A, B, C, D = (tensor.to(least) for tensor in (x, dt, A, B, C, D))
-        kernel = fused_kernel(*_KERNEL) if x.is_cuda and least == torch.float32 else None
+        x, dt, A, B, C, D = (tensor.to(compute) for tensor in (x, dt, A, B, C, D))
+        kernel = mamba_ssm_kernel(*_KERNEL) if x.is_cuda and compute == torch.float32 else None
         if kernel is not None:
-            # Not run by this project's tests where there is no GPU; there `gpu` marks the one.
+            # Tested where there is a GPU: marker `gpu`.
             wide = (tensor.transpose(1, 2).contiguous() for tensor in (x, dt))
             narrow = (tensor.transpose(1, 2).contiguous() for tensor in (B, C))
             y: Tensor = kernel(*wide, A, *narrow, D)
-            return y.transpose(1, 2).to(kind)
+            return y.transpose(1, 2).to(dtype)
         state = x.new_zeros(x.shape[0], *A.shape)
         parts = []
         for start in range(0, x.shape[1], SEGMENT):
@@ -48,11 +48,11 @@ def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
             else:
                 y, state = _segment(*piece)
             parts.append(y)
-        return (torch.cat(parts, 1) + x * D).to(kind)
+        return (torch.cat(parts, 1) + x * D).to(dtype)
 
 
-def plain_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
-    """The same, token by token as the equation is written: what `selective_scan` is held to."""
+def reference_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+    """Selective scan token by token, as the equation is written: the reference in tests."""
     h = x.new_zeros(x.shape[0], *A.shape)
     outputs = []
     for t in range(x.shape[1]):
@@ -62,9 +62,9 @@ def plain_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor
     return torch.stack(outputs, 1)
 
 
-def _segment(*given: Tensor) -> tuple[Tensor, Tensor]:
-    """(y without D x, the state after the last token), from x, dt, B, C, A and a first state."""
-    x, dt, B, C, A, state = given
+def _segment(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+    """(y - D x, last state) from x, dt, B, C, A and the first state."""
+    x, dt, B, C, A, state = arguments
     decay = torch.exp(dt[..., None] * A)
     added = (dt * x)[..., None] * B[:, :, None, :]
     h: Tensor = _Recurrence.apply(decay, added, state)  # type: ignore[no-untyped-call]
@@ -72,7 +72,7 @@ def _segment(*given: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Recurrence(Function):
-    """h_t = a_t h_(t-1) + u_t. Its gradient is the same recurrence, run backwards."""
+    """h_t = a_t h_(t-1) + u_t. Its gradient is the same recurrence in reverse order."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, u: Tensor, state: Tensor) -> Tensor:
@@ -83,26 +83,26 @@ class _Recurrence(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, h, state = ctx.saved_tensors
-        # g_t = grad_t + a_(t+1) g_(t+1): what h_t does to the outputs from t on.
-        later = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], 1)
-        g = _recur(later.flip(1), grad.flip(1), torch.zeros_like(state)).flip(1)
-        before = torch.cat([state[:, None], h[:, :-1]], 1)
-        return g * before, g, a[:, 0] * g[:, 0]
+        # g_t = grad_t + a_(t+1) g_(t+1): gradient of h_t through all later outputs.
+        next_a = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], 1)
+        g = _recur(next_a.flip(1), grad.flip(1), torch.zeros_like(state)).flip(1)
+        previous = torch.cat([state[:, None], h[:, :-1]], 1)
+        return g * previous, g, a[:, 0] * g[:, 0]
 
 
 def _recur(a: Tensor, u: Tensor, state: Tensor) -> Tensor:
-    """(B, L, ...) twice and (B, ...) -> (B, L, ...), in about 2 sqrt(L) steps.
+    """a, u (B, L, ...), state (B, ...) -> h (B, L, ...), in about 2 sqrt(L) steps.
 
-    Chunks of sqrt(L) tokens run side by side from a state of zero; then their ends are
-    chained, and each chunk adds what the state it should have begun with has become. Decays
-    are multiplied and never divided by: nothing overflows, however fast the state forgets.
+    Chunks of sqrt(L) tokens run in parallel from a zero state. Then their last states are
+    chained, and each chunk adds its decayed first state. Decays are never divided by, so that
+    nothing overflows.
     """
     L = a.shape[1]
     length = max(1, math.isqrt(L))
     count = -(-L // length)
-    if spare := count * length - L:
-        a = torch.cat([a, a.new_ones(a.shape[0], spare, *a.shape[2:])], 1)
-        u = torch.cat([u, u.new_zeros(u.shape[0], spare, *u.shape[2:])], 1)
+    if padding := count * length - L:
+        a = torch.cat([a, a.new_ones(a.shape[0], padding, *a.shape[2:])], 1)
+        u = torch.cat([u, u.new_zeros(u.shape[0], padding, *u.shape[2:])], 1)
     shape = (a.shape[0], count, length, *a.shape[2:])
     decay, h = a.reshape(shape).clone(), u.reshape(shape).clone()
     for t in range(1, length):
@@ -115,9 +115,9 @@ def _recur(a: Tensor, u: Tensor, state: Tensor) -> Tensor:
 
 
 @cache
-def fused_kernel(module: str, name: str) -> Callable[..., Tensor] | None:
-    """mamba-ssm's, or None; looked for when a tensor on a GPU first asks, and not at import."""
+def mamba_ssm_kernel(module: str, name: str) -> Callable[..., Tensor] | None:
+    """A CUDA kernel of mamba-ssm, or None; imported at the first use on a GPU."""
     try:
         return getattr(importlib.import_module(module), name, None)
-    except (ImportError, OSError, RuntimeError):  # absent, or built for another torch
+    except (ImportError, OSError, RuntimeError):  # absent, or built for another version of torch
         return None

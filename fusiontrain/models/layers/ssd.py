@@ -1,44 +1,44 @@
-"""State space duality: Mamba-2's scan as matrix products inside chunks, chained between them.
+"""SSD, state-space duality (Mamba-2): the scan as matrix products in chunks, then chained.
 
     h_t = exp(d_t) h_(t-1) + B_t x_t^T        y_t = C_t h_t
 
 One decay d_t < 0 a head and token (Mamba-2 writes dt_t A for it, and dt_t x_t for x_t).
 Source: Dao and Gu 2024, ICML (arXiv:2405.21060), section 6. Axes: S sequences; L tokens;
-H heads; P features a head; N states, their ways in and out shared by the heads.
+H heads; P features a head; N states. B and C are shared by the heads.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.models.layers.selective_scan import fused_kernel
+from fusiontrain.models.layers.selective_scan import mamba_ssm_kernel
 
-CHUNK = 16  # tokens a matrix product covers: work grows with it, steps shrink
+CHUNK = 16  # tokens per matrix product: larger is more work in fewer steps
 _KERNEL = ("mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined")
 _KERNELS_CHUNK = 64
 
 
 def ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, *, chunk: int = CHUNK) -> Tensor:
-    """The fast form; the same numbers as `plain_ssd`.
+    """SSD scan by chunks; same results as `reference_ssd`.
 
     Shapes: x (S, L, H, P); log_decay (S, L, H), negative; B, C (S, L, N) -> (S, L, H, P) as x.
-    Under float32 it counts in float32: sums of many decays do not survive bfloat16.
+    Computed at least in float32: sums of many decays are inaccurate in bfloat16.
     Cost: linear in L.
     """
-    kind, least = x.dtype, torch.promote_types(x.dtype, torch.float32)
+    dtype, compute = x.dtype, torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
-        x, log_decay, B, C = (tensor.to(least) for tensor in (x, log_decay, B, C))
-        kernel = fused_kernel(*_KERNEL) if x.is_cuda and least == torch.float32 else None
+        x, log_decay, B, C = (tensor.to(compute) for tensor in (x, log_decay, B, C))
+        kernel = mamba_ssm_kernel(*_KERNEL) if x.is_cuda and compute == torch.float32 else None
         if kernel is not None:
-            # Not run by this project's tests where there is no GPU; there `gpu` marks the one.
+            # Tested where there is a GPU: marker `gpu`.
             dt, A = -log_decay, -x.new_ones(x.shape[2])
             y = kernel(x / dt[..., None], dt, A, B[:, :, None], C[:, :, None], _KERNELS_CHUNK)
-            return y.to(kind)
-        return _chunked(x, log_decay, B, C, min(chunk, x.shape[1])).to(kind)
+            return y.to(dtype)
+        return _chunked(x, log_decay, B, C, min(chunk, x.shape[1])).to(dtype)
 
 
-def plain_ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """The same, token by token as the equation is written: what `ssd` is held to."""
+def reference_ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """SSD token by token, as the equation is written: the reference in tests."""
     S, L, H, P = x.shape
     h = x.new_zeros(S, H, P, B.shape[-1])
     outputs = []
@@ -51,30 +51,30 @@ def plain_ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
 
 def _chunked(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, chunk: int) -> Tensor:
     S, L, H, P = x.shape
-    spare = -L % chunk
-    if spare:  # tokens that add nothing and forget nothing
+    padding = -L % chunk
+    if padding:  # tokens without effect on the state
         x, B, C = (
-            F.pad(x, (0, 0, 0, 0, 0, spare)),
-            F.pad(B, (0, 0, 0, spare)),
-            F.pad(C, (0, 0, 0, spare)),
+            F.pad(x, (0, 0, 0, 0, 0, padding)),
+            F.pad(B, (0, 0, 0, padding)),
+            F.pad(C, (0, 0, 0, padding)),
         )
-        log_decay = F.pad(log_decay, (0, 0, 0, spare))
-    n = (L + spare) // chunk
+        log_decay = F.pad(log_decay, (0, 0, 0, padding))
+    n = (L + padding) // chunk
     x = x.reshape(S, n, chunk, H, P).transpose(2, 3)
     B, C = (t.reshape(S, n, 1, chunk, -1) for t in (B, C))
-    since = log_decay.reshape(S, n, chunk, H).transpose(2, 3).cumsum(-1)  # the chunk's beginning
-    # Decays are exp of sums, never quotients of two: nothing overflows, however fast it forgets.
-    between = since[..., :, None] - since[..., None, :]
+    total = log_decay.reshape(S, n, chunk, H).transpose(2, 3).cumsum(-1)  # of the chunk
+    # Decays are exponentials of sums, never quotients: nothing overflows.
+    log_decays = total[..., :, None] - total[..., None, :]
     later = torch.ones(chunk, chunk, dtype=torch.bool, device=x.device).triu(1)
-    weights = between.masked_fill(later, -torch.inf).exp() * (C @ B.transpose(-1, -2))
+    weights = log_decays.masked_fill(later, -torch.inf).exp() * (C @ B.transpose(-1, -2))
     y = weights @ x
     if n > 1:
-        left = (since[..., -1:] - since).exp()
-        added = B.transpose(-1, -2) @ (x * left[..., None])  # (S, n, H, N, P): at its end
-        kept = since[..., -1].exp()[..., None, None]
+        left = (total[..., -1:] - total).exp()
+        added = B.transpose(-1, -2) @ (x * left[..., None])  # (S, n, H, N, P), at the chunk's end
+        kept = total[..., -1].exp()[..., None, None]
         states = [torch.zeros_like(added[:, 0])]
-        # Unbound at once: a slice a step would make its gradient quadratic in the chunks.
+        # unbind, since the gradient of one slice per step is quadratic in the chunks.
         for k, a in zip(kept.unbind(1)[:-1], added.unbind(1)[:-1], strict=True):
             states.append(k * states[-1] + a)
-        y = y + since.exp()[..., None] * (C @ torch.stack(states, 1))
-    return y.transpose(2, 3).reshape(S, L + spare, H, P)[:, :L]
+        y = y + total.exp()[..., None] * (C @ torch.stack(states, 1))
+    return y.transpose(2, 3).reshape(S, L + padding, H, P)[:, :L]

@@ -1,21 +1,22 @@
-"""Attention inside square windows, every second time shifted by half of one. No parameters.
+"""Shifted-window attention (Swin): attention inside square windows. No parameters.
 
-Source: Liu et al. 2021 (Swin), ICCV, 10012-10022. A shifted image is rolled around; where
-that brings opposite borders together, a mask keeps them apart. Axes: B batch; H W tokens; C.
+Source: Liu et al. 2021 (Swin), ICCV, 10012-10022. Every second layer shifts the
+windows by half their side: the image is rolled, and a mask separates opposite borders.
+Axes: B batch; H W tokens; C features.
 """
 
 import torch
 from torch import Tensor
 
-APART = -1e4  # added to a score; even bfloat16 then gives zero
+MASKED = -1e4  # added to a score: its softmax is zero, also in bfloat16
 
 
 def window_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor, *, heads: int, shifted: bool
 ) -> Tensor:
-    """(B, H, W, C) three times -> the same; `bias` (heads or 1, side^2, side^2) by place.
+    """q, k, v (B, H, W, C) -> (B, H, W, C); `bias` (heads or 1, side^2, side^2).
 
-    H and W are multiples of the window's side.
+    The window's side follows from `bias`; H and W are multiples of it.
     """
     side = int(bias.shape[-1] ** 0.5)
     H, W = q.shape[1:3]
@@ -23,16 +24,16 @@ def window_attention(
     q, k, v = (_split(torch.roll(t, (-shift, -shift), (1, 2)), side, heads) for t in (q, k, v))
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5 + bias
     if shift:
-        scores = scores + _strangers(H, W, side, shift, q.device)[:, None]
+        scores = scores + _shift_mask(H, W, side, shift, q.device)[:, None]
     return torch.roll(_join(scores.softmax(-1) @ v, H, W, side), (shift, shift), (1, 2))
 
 
-def relative_places(side: int) -> Tensor:
-    """(side^2, side^2): where a pair of tokens stands in a table of (2 side - 1)^2 distances."""
+def relative_positions(side: int) -> Tensor:
+    """(side^2, side^2) indices of token pairs into a table of (2 side - 1)^2 relative positions."""
     axis = torch.arange(side)
-    places = torch.cartesian_prod(axis, axis)
-    apart = places[:, None] - places[None] + side - 1
-    return apart[..., 0] * (2 * side - 1) + apart[..., 1]
+    positions = torch.cartesian_prod(axis, axis)
+    distance = positions[:, None] - positions[None] + side - 1
+    return distance[..., 0] * (2 * side - 1) + distance[..., 1]
 
 
 def _split(x: Tensor, side: int, heads: int) -> Tensor:
@@ -48,9 +49,9 @@ def _join(x: Tensor, H: int, W: int, side: int) -> Tensor:
     return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(B, H, W, heads * part)
 
 
-def _strangers(H: int, W: int, side: int, shift: int, device: torch.device) -> Tensor:
-    """(windows, side^2, side^2): APART where two tokens of a window come from opposite borders."""
+def _shift_mask(H: int, W: int, side: int, shift: int, device: torch.device) -> Tensor:
+    """(windows, side^2, side^2): MASKED for token pairs of a window from opposite borders."""
     rolled = [torch.arange(size, device=device) >= size - shift for size in (H, W)]
     region = 2 * rolled[0][:, None].long() + rolled[1][None].long()
     inside = _split(region[None, ..., None], side, 1)[0, :, 0, :, 0]
-    return APART * (inside[:, :, None] != inside[:, None, :])
+    return MASKED * (inside[:, :, None] != inside[:, None, :])

@@ -1,0 +1,1 @@
+"""Published networks, one paper a file, each for a fixed number of bands."""

@@ -1,12 +1,12 @@
-"""What published forms share: a fixed band count, DN over full scale, sizes made to fit.
+"""PublishedNetwork: the base class of published networks, for a fixed number of bands.
 
-The field trains on DN divided by the sensor's full scale (2047 at 11 bits, 1023 at 10). The
-scale is a size of the network, `full_scale`, and so travels in its checkpoint: a batch comes
-and goes in DN as everywhere else. Weights of one scale stay right for a sensor of another:
-what changes is how much of the range its pictures fill.
+These networks are trained on DN divided by the sensor's full scale (2047 at 11 bits, 1023 at 10).
+The scale is a size of the network, `full_scale`, stored in its checkpoint; batches and outputs
+are in DN. Weights may be used for a sensor of another bit depth, whose images then fill another
+part of the range.
 
-Interpolated MS comes from filters.upsample (Lanczos, in the batch's phase), where the papers
-used a polynomial of 23 taps.
+MS is interpolated by filters.upsample (Lanczos, in the batch's phase); the papers used a
+polynomial of 23 taps.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ FULL_SCALE = 2047  # DN, 11 bits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What a published form sees, over full scale. Axes as in pan_batch.py."""
+class NetworkInputs:
+    """Inputs of a published network, divided by full scale. Axes as in pan_batch.py."""
 
     ms: Tensor  # (B, C, h, w)
     up: Tensor  # (B, C, H, W), interpolated
@@ -34,29 +34,32 @@ class Seen:
     phase: GridPhase
 
 
-class Published(nn.Module):
-    """forward(PanBatch) -> (B, C, H, W) DN, for the bands it was built for."""
+class PublishedNetwork(nn.Module):
+    """forward(PanBatch) -> (B, C, H, W) DN, for `bands` bands; subclasses implement `fuse`.
 
-    only_ratio: ClassVar[int | None] = None  # None: the paper's form takes any
-    multiple_of: ClassVar[int] = 1  # PAN pixels; sizes are continued to one and cut again
+    Raises: ShapeError for another number of bands or a ratio that the network does not support.
+    """
+
+    only_ratio: ClassVar[int | None] = None  # None: any ratio
+    multiple_of: ClassVar[int] = 1  # PAN pixels; inputs are padded to it, the output cropped
 
     def __init__(self, *, bands: int, full_scale: int) -> None:
         super().__init__()
         self.bands, self.full_scale = bands, full_scale
 
     def forward(self, batch: PanBatch) -> Tensor:
-        self._refuse_misfits(batch)
+        self._check(batch)
         H, W = batch.pan.shape[-2:]
-        # Physics in full precision: bf16 would round DN.
+        # Full precision: bfloat16 would round DN.
         with torch.autocast(batch.pan.device.type, enabled=False):
-            seen = self._seen(batch)
-        return self.fuse(seen)[..., :H, :W].to(batch.ms.dtype) * self.full_scale
+            inputs = self._make_inputs(batch)
+        return self.fuse(inputs)[..., :H, :W].to(batch.ms.dtype) * self.full_scale
 
-    def fuse(self, seen: Seen) -> Tensor:
-        """The paper's network: (B, C, H, W) over full scale."""
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        """The paper's network: inputs over full scale -> (B, C, H, W) over full scale."""
         raise NotImplementedError
 
-    def _seen(self, batch: PanBatch) -> Seen:
+    def _make_inputs(self, batch: PanBatch) -> NetworkInputs:
         H, W = batch.pan.shape[-2:]
         down, right = -H % self.multiple_of, -W % self.multiple_of
         ms, pan = batch.ms / self.full_scale, batch.pan / self.full_scale
@@ -65,9 +68,9 @@ class Published(nn.Module):
             coarse = (0, right // batch.ratio, 0, down // batch.ratio)
             ms = F.pad(ms, coarse, mode="replicate")
         up = upsample(ms, batch.ratio, batch.phase)
-        return Seen(ms=ms, up=up, pan=pan, ratio=batch.ratio, phase=batch.phase)
+        return NetworkInputs(ms=ms, up=up, pan=pan, ratio=batch.ratio, phase=batch.phase)
 
-    def _refuse_misfits(self, batch: PanBatch) -> None:
+    def _check(self, batch: PanBatch) -> None:
         name, bands = type(self).__name__, batch.ms.shape[1]
         if bands != self.bands:
             raise ShapeError(
@@ -82,7 +85,7 @@ class Published(nn.Module):
 
 
 def conv(inputs: int, outputs: int, side: int = 3, *, bias: bool = True) -> nn.Conv2d:
-    """Zeros around the image and the size kept, as the papers do."""
+    """Convolution with zero padding that keeps the size, as in the papers."""
     return nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=bias)
 
 

@@ -1,4 +1,4 @@
-"""The published forms: rows of the registry."""
+"""Registry entries of the published networks."""
 
 from fusiontrain.models.model_entry import ModelEntry
 from fusiontrain.models.published.base import FULL_SCALE
@@ -94,7 +94,7 @@ PUBLISHED_ENTRIES = (
         params=151_397,
         published="54-150 k, 8 bands",
         flops=256_673,
-        reach=None,  # its biases see the image's mean
+        reach=None,  # its biases depend on the image's mean
         freeze_tuning_prefixes=("head",),
         paper="Jin et al. 2022, doi:10.1609/aaai.v36i1.19996",
     ),

@@ -1,13 +1,13 @@
-"""FusionMamba-like: two U-shaped streams of four-direction scans, met at every level.
+"""FusionMamba-like: two U-shaped streams of four-direction scans with cross-scans at every level.
 
 Source: Peng, Zhu, Deng, Lei and Deng 2024, arXiv:2404.07932 (first version, pansharpening):
 32, 64 and 128 features over three levels, 8 states, four directions, no expansion. At each of
 five stages both streams scan alone; then each scans once more with the other as context, and
-a linear map of the mean joins the MS's stream. The MS comes to the PAN's grid by a learned
-pixel shuffle (ratio 4 only), and the network predicts what this lacks. Both streams share the
-layers between levels. Scans make every output pixel look at every input pixel.
+a linear map of the mean joins the MS's stream. The MS is enlarged by a learned pixel
+shuffle (ratio 4 only), and the network predicts the residual. Both streams share the layers
+between levels. Through the scans every output pixel depends on every input pixel.
 
-No count that could be read names this form.
+The parameter count of this form is not published.
 """
 
 from typing import ClassVar
@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.models.layers.mamba import Mamba
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 _RATIO = 4
 _STATES, _EXPAND, _DIRECTIONS = 8, 1, 4
 
 
-class FusionMamba(Published):
+class FusionMamba(PublishedNetwork):
     only_ratio: ClassVar[int | None] = _RATIO
     multiple_of: ClassVar[int] = 4  # two halvings
 
@@ -38,10 +38,11 @@ class FusionMamba(Published):
         self.last_stage = Stage(width)
         self.head = nn.Sequential(conv(width, width), nn.LeakyReLU(), conv(width, bands))
 
-    def fuse(self, seen: Seen) -> Tensor:
-        enlarged = F.pixel_shuffle(self.enlarge(seen.ms), _RATIO)
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        enlarged = F.pixel_shuffle(self.enlarge(inputs.ms), _RATIO)
         pan, ms = (
-            F.leaky_relu(stem(x)) for stem, x in zip(self.stems, (seen.pan, enlarged), strict=True)
+            F.leaky_relu(stem(x))
+            for stem, x in zip(self.stems, (inputs.pan, enlarged), strict=True)
         )
         skips = []
         for stage, down in zip(self.down_stages, self.downs, strict=True):

@@ -1,17 +1,23 @@
 """FusionNet: a residual network on the difference of PAN and each interpolated band.
 
-Source: Deng, Vivone, Jin and Chanussot 2021, IEEE TGRS 59(8):6995-7010. The difference stands
-for the detail that injection methods compute; four residual blocks of 32 features turn it
-into what is added to the interpolated MS. Any ratio.
+Source: Deng, Vivone, Jin and Chanussot 2021, IEEE TGRS 59(8):6995-7010. The difference
+replaces the detail of injection methods; from it four residual blocks of 32 features predict the
+residual of the interpolated MS. Any ratio.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.published.base import FULL_SCALE, Published, Residual, Seen, conv
+from fusiontrain.models.published.base import (
+    FULL_SCALE,
+    NetworkInputs,
+    PublishedNetwork,
+    Residual,
+    conv,
+)
 
 
-class FusionNet(Published):
+class FusionNet(PublishedNetwork):
     def __init__(
         self, *, bands: int, width: int = 32, blocks: int = 4, full_scale: int = FULL_SCALE
     ) -> None:
@@ -20,6 +26,6 @@ class FusionNet(Published):
         self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
         self.head = conv(width, bands)
 
-    def fuse(self, seen: Seen) -> Tensor:
-        detail = seen.pan - seen.up
-        return seen.up + self.head(self.blocks(F.relu(self.stem(detail))))
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        detail = inputs.pan - inputs.up
+        return inputs.up + self.head(self.blocks(F.relu(self.stem(detail))))

@@ -1,31 +1,31 @@
-"""GPPNN: gradient steps on how MS and PAN arise from the fused image, unfolded into layers.
+"""GPPNN: unrolled gradient steps on the models of MS and PAN formation.
 
 Source: Xu, Zhang, Zhao, Sun, Liu and Zhang 2021, CVPR, 1366-1375. Each of eight layers takes
-two steps. One compares what the MS sensor would see with the MS, the other what the PAN
-sensor would see with the PAN; small networks stand for the sensors, their adjoints and the
-priors (3 x 3 kernels for the MS, 1 x 1 for the PAN, no biases). The paper resamples by
-bicubic interpolation with corners aligned, which shifts with the size of the image; here
-decimation is bicubic in the batch's own phase, and enlarging is filters.upsample. Any ratio.
+two steps. One reduces the residual of the MS model, the other that of the PAN model; small
+networks replace the sensors, their adjoints and the priors (3 x 3 kernels for the MS, 1 x 1 for
+the PAN, no biases). The paper resamples by bicubic interpolation with aligned corners, whose
+phase depends on the image's size; here decimation is bicubic in the batch's phase, and
+interpolation is filters.upsample. Any ratio.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.imaging.filters import upsample
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 
-class GPPNN(Published):
+class GPPNN(PublishedNetwork):
     def __init__(
         self, *, bands: int, width: int = 64, layers: int = 8, full_scale: int = FULL_SCALE
     ) -> None:
         super().__init__(bands=bands, full_scale=full_scale)
         self.layers = nn.ModuleList(Layer(bands, width) for _ in range(layers))
 
-    def fuse(self, seen: Seen) -> Tensor:
-        fused = seen.up
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        fused = inputs.up
         for layer in self.layers:
-            fused = layer(fused, seen)
+            fused = layer(fused, inputs)
         return fused
 
 
@@ -39,11 +39,11 @@ class Layer(nn.Module):
         self.pan_adjoint = _pair(1, width, bands, 1)
         self.pan_prior = _pair(bands, width, bands, 1)
 
-    def forward(self, fused: Tensor, seen: Seen) -> Tensor:
-        missing = seen.ms - _decimate(self.ms_sensor(fused), seen)
-        step = upsample(self.ms_adjoint(missing), seen.ratio, seen.phase)
+    def forward(self, fused: Tensor, inputs: NetworkInputs) -> Tensor:
+        missing = inputs.ms - _decimate(self.ms_sensor(fused), inputs)
+        step = upsample(self.ms_adjoint(missing), inputs.ratio, inputs.phase)
         fused = self.ms_prior(fused + step)
-        missing = seen.pan - self.pan_sensor(fused)
+        missing = inputs.pan - self.pan_sensor(fused)
         return self.pan_prior(fused + self.pan_adjoint(missing))
 
 
@@ -53,9 +53,9 @@ def _pair(inputs: int, width: int, outputs: int, side: int) -> nn.Sequential:
     )
 
 
-def _decimate(image: Tensor, seen: Seen) -> Tensor:
-    """Bicubic, without antialiasing, at the places of the MS's pixels."""
-    r = seen.ratio
-    if seen.phase == "toolbox":  # pixels of the fine grid themselves
+def _decimate(image: Tensor, inputs: NetworkInputs) -> Tensor:
+    """Bicubic, without antialiasing, at the MS pixels."""
+    r = inputs.ratio
+    if inputs.phase == "toolbox":  # MS pixels coincide with PAN pixels
         return image[..., r // 2 :: r, r // 2 :: r]
-    return F.interpolate(image, size=seen.ms.shape[-2:], mode="bicubic", align_corners=False)
+    return F.interpolate(image, size=inputs.ms.shape[-2:], mode="bicubic", align_corners=False)

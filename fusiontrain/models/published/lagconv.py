@@ -1,19 +1,19 @@
-"""LAGConv-Net: convolutions whose kernels are scaled anew at every pixel.
+"""LAGConv-Net: convolutions whose taps are weighted at every pixel.
 
-Source: Jin, Zhang, Jiang, Vivone and Deng 2022, AAAI 36(1):1113-1121. A small network weighs
-the k x k taps of a shared kernel at each pixel, and a bias for each feature comes from the
-mean of the whole image; so every output pixel looks at every input pixel, if faintly. Five
-residual blocks of 32 features between a first and a last such layer. Any ratio.
+Source: Jin, Zhang, Jiang, Vivone and Deng 2022, AAAI 36(1):1113-1121. A small network
+weights the k x k taps of a shared kernel at each pixel. A bias for each feature depends on the
+mean of the whole image, so that every output pixel depends on every input pixel. Five residual
+blocks of 32 features between a first and a last such layer. Any ratio.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 
-class LAGConvNet(Published):
+class LAGConvNet(PublishedNetwork):
     def __init__(
         self, *, bands: int, width: int = 32, blocks: int = 5, full_scale: int = FULL_SCALE
     ) -> None:
@@ -22,9 +22,9 @@ class LAGConvNet(Published):
         self.blocks = nn.Sequential(*(AdaptiveResidual(width) for _ in range(blocks)))
         self.head = AdaptiveConv(width, bands)
 
-    def fuse(self, seen: Seen) -> Tensor:
-        x = F.relu(self.stem(torch.cat([seen.pan, seen.up], 1)))
-        return seen.up + self.head(self.blocks(x))
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        x = F.relu(self.stem(torch.cat([inputs.pan, inputs.up], 1)))
+        return inputs.up + self.head(self.blocks(x))
 
 
 class AdaptiveResidual(nn.Module):
@@ -37,7 +37,7 @@ class AdaptiveResidual(nn.Module):
 
 
 class AdaptiveConv(nn.Module):
-    """A convolution with a weight in (0, 1) for every tap and pixel, and a bias for the image."""
+    """A convolution with a weight in (0, 1) per tap and pixel, and a bias from the image's mean."""
 
     def __init__(self, inputs: int, outputs: int, side: int = 3) -> None:
         super().__init__()
@@ -60,11 +60,11 @@ class AdaptiveConv(nn.Module):
         H, W = x.shape[-2:]
         emphasis = self.emphasis(x)
         y = self.bias(x.mean((-2, -1), keepdim=True))
-        around = F.pad(x, (self.side // 2,) * 4)
-        # Tap by tap: all patches at once would hold the features nine times.
+        padded = F.pad(x, (self.side // 2,) * 4)
+        # Tap by tap: all patches at once would need nine times the memory.
         for tap in range(self.side**2):
             row, column = divmod(tap, self.side)
-            shifted = around[..., row : row + H, column : column + W]
+            shifted = padded[..., row : row + H, column : column + W]
             weights = self.kernel.weight[:, :, row, column, None, None]
             y = y + F.conv2d(shifted * emphasis[:, tap : tap + 1], weights)
         return y

@@ -1,20 +1,20 @@
-"""MSDCNN: a deep branch that looks at three scales at once beside a shallow one.
+"""MSDCNN: a deep branch with kernels of three sizes in parallel, and a shallow branch.
 
 Source: Yuan, Wei, Meng, Shen and Zhang 2018, IEEE JSTARS 11(3):978-989. The sum of both
 branches is the fused image. The reference toolbox's form ends in a ReLU; this one does not,
-since a band that starts below zero there could never learn. Any ratio.
+since a band whose initial output is negative would get no gradient. Any ratio.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 _SIDES = (3, 5, 7)
 
 
-class MSDCNN(Published):
+class MSDCNN(PublishedNetwork):
     def __init__(self, *, bands: int, full_scale: int = FULL_SCALE) -> None:
         super().__init__(bands=bands, full_scale=full_scale)
         self.deep = nn.Sequential(
@@ -31,8 +31,8 @@ class MSDCNN(Published):
         )
         self.shallow_head = conv(32, bands, 5)
 
-    def fuse(self, seen: Seen) -> Tensor:
-        x = torch.cat([seen.up, seen.pan], 1)
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        x = torch.cat([inputs.up, inputs.pan], 1)
         return self.deep_head(self.deep(x)) + self.shallow_head(self.shallow(x))
 
 

@@ -1,12 +1,11 @@
-"""PanFormer-like: two streams of window attention that then attend to one another.
+"""PanFormer-like: two streams of shifted-window attention, then cross-attention between them.
 
 Source: Zhou, Liu and Wang 2022, ICME (arXiv:2203.02916), sizes of the authors' configuration:
 64 features, 8 heads, windows of 4, two self-attention modules a stream (the PAN's each halve
-it: ratio 4 only), three rounds of cross-attention, two pixel shuffles back. In a round each
-stream is asked by the other's tokens and answers with its own; as published, the asking ones
-are not normalised. Each module is a pair of layers, the second shifted; all heads share one
-table of biases by distance. As published nothing but the head's output makes the image, with
-no interpolated MS added; its clamp to the range is left to the writer of files.
+it: ratio 4 only), three rounds of cross-attention, two pixel shuffles back. In a round the
+queries come from the other stream and are, as published, not normalised. Each module is a pair of
+layers, the second shifted; all heads share one table of relative position biases. As published
+the output is the head's alone, without interpolated MS; its clamp to the range is not applied.
 
 The authors' 1,530,264 parameters count 5,120 fixed entries of shift masks, which are no
 parameters here: 1,525,144.
@@ -19,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.errors import ShapeError
-from fusiontrain.models.layers.window_attention import relative_places, window_attention
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.layers.window_attention import relative_positions, window_attention
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 _WINDOW = 4  # tokens a side
 
 
-class PanFormer(Published):
+class PanFormer(PublishedNetwork):
     only_ratio: ClassVar[int | None] = 4
     multiple_of: ClassVar[int] = 4 * _WINDOW
 
@@ -41,10 +40,10 @@ class PanFormer(Published):
         super().__init__(bands=bands, full_scale=full_scale)
         if width % heads:
             raise ShapeError(f"width must be a multiple of heads={heads}; got {width}")
-        self.pan = nn.ModuleList(Module(i, width, heads, halved=True) for i in (1, width))
-        self.ms = nn.ModuleList(Module(i, width, heads) for i in (bands, width))
-        self.pan_rounds = nn.ModuleList(Module(width, width, heads) for _ in range(rounds))
-        self.ms_rounds = nn.ModuleList(Module(width, width, heads) for _ in range(rounds))
+        self.pan = nn.ModuleList(AttentionPair(i, width, heads, halved=True) for i in (1, width))
+        self.ms = nn.ModuleList(AttentionPair(i, width, heads) for i in (bands, width))
+        self.pan_rounds = nn.ModuleList(AttentionPair(width, width, heads) for _ in range(rounds))
+        self.ms_rounds = nn.ModuleList(AttentionPair(width, width, heads) for _ in range(rounds))
         self.enlarge = nn.Sequential(
             conv(2 * width, 4 * width),
             nn.PixelShuffle(2),
@@ -55,8 +54,8 @@ class PanFormer(Published):
         )
         self.head = nn.Sequential(conv(width, width), nn.ReLU(), conv(width, bands))
 
-    def fuse(self, seen: Seen) -> Tensor:
-        pan, ms = seen.pan, seen.ms
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        pan, ms = inputs.pan, inputs.ms
         for module in self.pan:
             pan = module(pan)
         for module in self.ms:
@@ -66,7 +65,7 @@ class PanFormer(Published):
         return self.head(self.enlarge(torch.cat([pan, ms], 1)))
 
 
-class Module(nn.Module):
+class AttentionPair(nn.Module):
     """Tokens of one pixel, or of 2 x 2, then a layer of windows and one of shifted windows."""
 
     def __init__(self, inputs: int, width: int, heads: int, *, halved: bool = False) -> None:
@@ -78,8 +77,8 @@ class Module(nn.Module):
 
     def forward(self, image: Tensor, other: Tensor | None = None) -> Tensor:
         x = self._tokens(image)
-        asking = None if other is None else self._tokens(other)
-        return self.shifted(self.plain(x, asking), asking).permute(0, 3, 1, 2)
+        queries = None if other is None else self._tokens(other)
+        return self.shifted(self.plain(x, queries), queries).permute(0, 3, 1, 2)
 
     def _tokens(self, image: Tensor) -> Tensor:
         return self.embed(F.pixel_unshuffle(image, self.side).permute(0, 2, 3, 1))
@@ -98,11 +97,11 @@ class Layer(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, x: Tensor, asking: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, queries: Tensor | None) -> Tensor:
         normed = self.norm(x)
-        q = self.q(normed if asking is None else asking)
+        q = self.q(normed if queries is None else queries)
         k, v = self.kv(normed).chunk(2, -1)
-        bias = self.table[relative_places(_WINDOW).to(x.device)][None]
-        seen = window_attention(q, k, v, bias, heads=self.heads, shifted=self.shifted)
-        x = x + self.out(seen)
+        bias = self.table[relative_positions(_WINDOW).to(x.device)][None]
+        attended = window_attention(q, k, v, bias, heads=self.heads, shifted=self.shifted)
+        x = x + self.out(attended)
         return x + self.second(x)

@@ -1,15 +1,15 @@
-"""Pan-Mamba-like: two streams of scans over rows, which swap features and then meet.
+"""Pan-Mamba-like: two streams of scans over rows, which swap features, then a cross-scan.
 
 Source: He, Cao, Zhang, Yan, Wang, Li, Xie, Hong and Zhou 2025, Information Fusion 115:102779
 (arXiv:2402.12192). 32 features: three convolutional blocks a stream whose first half of the
 features is normalised by the image; eight Mamba blocks a stream; two in which the streams
 swap half of their features; a shallow fusion; five blocks in which the PAN's stream is the
 context of the MS's; and a head with channel attention, added to the MS enlarged to the
-nearest pixel (any ratio). Means over the image and scans make every output pixel look at
-every input pixel.
+nearest pixel (any ratio). Through the image's means and the scans every output pixel depends
+on every input pixel.
 
-Vague in print: what the cross-modal block shares between its directions. Here it scans both
-ways with weights of their own and one projection of the context: 462 k parameters at 4 bands
+The paper does not say what the cross-modal block shares between its directions. Here it scans
+both directions with separate weights and one projection of the context: 462 k parameters at 4 bands
 against 480 k. Of the 18 k, 6 k are 1 x 1 layers that the authors build and never use.
 """
 
@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.models.layers.mamba import Mamba
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 _STATES, _EXPAND = 16, 2
 _SLOPE = 0.2
 
 
-class PanMamba(Published):
+class PanMamba(PublishedNetwork):
     def __init__(
         self,
         *,
@@ -46,10 +46,10 @@ class PanMamba(Published):
         self.refine = Refine(width)
         self.head = conv(width, bands)
 
-    def fuse(self, seen: Seen) -> Tensor:
-        shape = (seen.pan.shape[-2], seen.pan.shape[-1])
-        enlarged = F.interpolate(seen.ms, size=shape, mode="nearest")
-        ms, pan = (stem(x) for stem, x in zip(self.stems, (enlarged, seen.pan), strict=True))
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        shape = (inputs.pan.shape[-2], inputs.pan.shape[-1])
+        enlarged = F.interpolate(inputs.ms, size=shape, mode="nearest")
+        ms, pan = (stem(x) for stem, x in zip(self.stems, (enlarged, inputs.pan), strict=True))
         streams = torch.stack([_tokens(e(x)) for e, x in zip(self.embed, (ms, pan), strict=True)])
         for pair in (*self.alone, *self.swaps):
             streams = pair(streams, shape)
@@ -63,7 +63,7 @@ class PanMamba(Published):
 
 
 class HalfNormed(nn.Module):
-    """Two convolutions around a skip; between them half of the features lose mean and spread."""
+    """Two convolutions around a skip; half of the features between them are instance-normalised."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class HalfNormed(nn.Module):
 
 
 class Pair(nn.Module):
-    """A Mamba block for each stream; `swapped`, with half of the features of the other one."""
+    """A Mamba block for each stream; `swapped`: half of its features are the other stream's."""
 
     def __init__(self, width: int, *, swapped: bool) -> None:
         super().__init__()
@@ -91,12 +91,12 @@ class Pair(nn.Module):
         if self.swapped:
             half = normed.shape[-1] // 2
             normed = torch.cat([normed.flip(0)[..., :half], normed[..., half:]], -1)
-        news = [block(x, shape) for block, x in zip(self.blocks, normed, strict=True)]
-        return streams + torch.stack(news)
+        updates = [block(x, shape) for block, x in zip(self.blocks, normed, strict=True)]
+        return streams + torch.stack(updates)
 
 
 class Crossing(nn.Module):
-    """A Mamba block of the MS's stream that the PAN's steers, and a look at the neighbours."""
+    """A Mamba block of the MS stream with PAN as context, then a depthwise convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -105,12 +105,12 @@ class Crossing(nn.Module):
         self.near = nn.Conv2d(width, width, 3, padding=1, groups=width)
 
     def forward(self, x: Tensor, context: Tensor, shape: tuple[int, int]) -> Tensor:
-        news = _image(self.block(self.norm(x), shape, self.norm_context(context)), shape)
-        return x + _tokens(news + self.near(news))
+        update = _image(self.block(self.norm(x), shape, self.norm_context(context)), shape)
+        return x + _tokens(update + self.near(update))
 
 
 class Refine(nn.Module):
-    """A convolution, then two more whose features the image's means weigh."""
+    """A convolution, then two more with channel attention."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

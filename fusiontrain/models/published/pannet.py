@@ -1,9 +1,9 @@
-"""PanNet: a residual network on what is left of PAN and MS without their low frequencies.
+"""PanNet: a residual network on high-pass filtered PAN and MS.
 
-Source: Yang, Fu, Hu, Huang, Ding and Paisley 2017, ICCV, 1753-1761. Low frequencies are means
-of 5 x 5 pixels; the MS's high ones come to the PAN's grid by a learned transposed convolution
-(kernel 8, stride 4: ratio 4 only), and four residual blocks of 32 features predict what the
-interpolated MS lacks.
+Source: Yang, Fu, Hu, Huang, Ding and Paisley 2017, ICCV, 1753-1761. The low-pass is the
+mean of 5 x 5 pixels. The high-pass MS is enlarged by a learned transposed convolution (kernel 8,
+stride 4: ratio 4 only), and four residual blocks of 32 features predict the residual of the
+interpolated MS.
 """
 
 from typing import ClassVar
@@ -12,12 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.models.published.base import FULL_SCALE, Published, Residual, Seen, conv
+from fusiontrain.models.published.base import (
+    FULL_SCALE,
+    NetworkInputs,
+    PublishedNetwork,
+    Residual,
+    conv,
+)
 
 _MEAN_SIDE = 5
 
 
-class PanNet(Published):
+class PanNet(PublishedNetwork):
     only_ratio: ClassVar[int | None] = 4
 
     def __init__(
@@ -29,12 +35,12 @@ class PanNet(Published):
         self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
         self.head = conv(width, bands)
 
-    def fuse(self, seen: Seen) -> Tensor:
-        x = torch.cat([self.enlarge(_high(seen.ms)), _high(seen.pan)], 1)
-        return seen.up + self.head(self.blocks(F.relu(self.stem(x))))
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        x = torch.cat([self.enlarge(_high(inputs.ms)), _high(inputs.pan)], 1)
+        return inputs.up + self.head(self.blocks(F.relu(self.stem(x))))
 
 
 def _high(image: Tensor) -> Tensor:
-    # Pixels outside do not count: the mean of a flat image is flat up to its border.
+    # Padding is not counted: the mean of a constant image is constant up to its border.
     low = F.avg_pool2d(image, _MEAN_SIDE, 1, _MEAN_SIDE // 2, count_include_pad=False)
     return image - low

@@ -1,13 +1,13 @@
-"""SwinIR's lightweight super-resolution, given the PAN: attention in windows at MS resolution.
+"""SwinIR (lightweight) with PAN as additional input: shifted-window attention at MS resolution.
 
 Source: Liang, Cao, Sun, Zhang, Van Gool and Timofte 2021, ICCVW, 1833-1844: four groups of six
 layers, 60 features, 6 heads, windows of 8, an MLP of twice the width, and one convolution
-with a pixel shuffle to the image. No paper gives this form for PAN and MS; ours adds to the
-MS what belongs to its pixel of the PAN (4 x 4 pixels as 16 channels: ratio 4 only), and the
-interpolated MS to the output.
+with a pixel shuffle to the image. No paper describes it for PAN and MS; here PAN is 16
+input channels beside the MS (4 x 4 pixels: ratio 4 only), and interpolated MS is added to the
+output.
 
-The paper's 897 k (RGB, x4) leaves out 32,400 entries of the tables of distances. Ours at 4
-bands has these, 9,180 more in the first convolution and 8,656 more in the last.
+The paper's 897 k (RGB, x4) leaves out 32,400 entries of the relative position tables.
+Ours at 4 bands has these, 9,180 more in the first convolution and 8,656 more in the last.
 """
 
 from typing import ClassVar
@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.errors import ShapeError
-from fusiontrain.models.layers.window_attention import relative_places, window_attention
-from fusiontrain.models.published.base import FULL_SCALE, Published, Seen, conv
+from fusiontrain.models.layers.window_attention import relative_positions, window_attention
+from fusiontrain.models.published.base import FULL_SCALE, NetworkInputs, PublishedNetwork, conv
 
 _RATIO = 4
 _WINDOW = 8  # MS pixels a side
 
 
-class SwinIR(Published):
+class SwinIR(PublishedNetwork):
     only_ratio: ClassVar[int | None] = _RATIO
     multiple_of: ClassVar[int] = _RATIO * _WINDOW
 
@@ -48,13 +48,13 @@ class SwinIR(Published):
         self.last = conv(width, width)
         self.head = conv(width, bands * _RATIO**2)
 
-    def fuse(self, seen: Seen) -> Tensor:
-        shallow = self.stem(torch.cat([seen.ms, F.pixel_unshuffle(seen.pan, _RATIO)], 1))
+    def fuse(self, inputs: NetworkInputs) -> Tensor:
+        shallow = self.stem(torch.cat([inputs.ms, F.pixel_unshuffle(inputs.pan, _RATIO)], 1))
         x = self.norm_first(shallow.permute(0, 2, 3, 1))
         for group in self.groups:
             x = group(x)
         deep = shallow + self.last(self.norm_last(x).permute(0, 3, 1, 2))
-        return seen.up + F.pixel_shuffle(self.head(deep), _RATIO)
+        return inputs.up + F.pixel_shuffle(self.head(deep), _RATIO)
 
 
 class Group(nn.Module):
@@ -86,7 +86,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).chunk(3, -1)
-        bias = self.table[relative_places(_WINDOW).to(x.device)].permute(2, 0, 1)
-        seen = window_attention(q, k, v, bias, heads=self.heads, shifted=self.shifted)
-        x = x + self.out(seen)
+        bias = self.table[relative_positions(_WINDOW).to(x.device)].permute(2, 0, 1)
+        attended = window_attention(q, k, v, bias, heads=self.heads, shifted=self.shifted)
+        x = x + self.out(attended)
         return x + self.second(x)

@@ -14,7 +14,12 @@ from fusiontrain.imaging.injection import (
 )
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.inputs import make_inputs
-from fusiontrain.models.layers.polyphase import from_polyphase, softened, to_polyphase, upsampled
+from fusiontrain.models.layers.polyphase import (
+    blur_polyphase,
+    from_polyphase,
+    to_polyphase,
+    upsample_polyphase,
+)
 from fusiontrain.models.registry import build_model
 
 # (bands, h, w, ratio, samples, phase)
@@ -137,7 +142,7 @@ def test_planes_of_a_blur(softness, alike):
     gains = gains if alike else gains * torch.tensor([1.0, 0.97, 1.02])
     sigma = gain_to_sigma(gains, 1)
 
-    soft = softened(batch.pan, sigma).expand(2, 3, -1, -1, -1)
+    soft = blur_polyphase(batch.pan, sigma).expand(2, 3, -1, -1, -1)
 
     torch.testing.assert_close(
         from_polyphase(soft, 24, 20), blur(batch.pan, sigma), rtol=1e-6, atol=0
@@ -150,7 +155,7 @@ def test_planes_of_an_interpolation(ratio, phase):
     """Made plane by plane, or cut from the image: the same."""
     image = batch_of(3, 7, 5, size=2).ms
 
-    planes = upsampled(image, ratio, phase)
+    planes = upsample_polyphase(image, ratio, phase)
 
     torch.testing.assert_close(planes, to_polyphase(upsample(image, ratio, phase)))
 
@@ -165,7 +170,7 @@ def test_bands_in_turns_are_bands_at_once(bands, monkeypatch):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
-        monkeypatch.setattr(base, "IN_CACHE", 1)
+        monkeypatch.setattr(base, "CACHED_PIXELS", 1)
         turns = net(batch)
 
     torch.testing.assert_close(turns, net(batch).detach())
@@ -186,4 +191,4 @@ def test_nodata_does_not_count():
     torch.testing.assert_close(found.sums[6], (up * soft).sum(-1))
     whole = batch.ms[..., 1:7, :3].flatten(2)
     torch.testing.assert_close(found.products[:, :3, :3], whole @ whole.mT)
-    torch.testing.assert_close(found.least, whole.amin(-1))
+    torch.testing.assert_close(found.minimum, whole.amin(-1))

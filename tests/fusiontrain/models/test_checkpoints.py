@@ -94,7 +94,7 @@ def test_a_file_that_lies_about_its_model_is_refused(tmp_path):
     [
         ({"model": "nonesuch"}, "names model 'nonesuch'"),
         ({"version": "9"}, "version 9"),
-        ({"format": "pt"}, "someone else's"),
+        ({"format": "pt"}, "another program"),
         ({"sizes": '{"depth": 3}'}, "depth"),
         ({"sizes": "[]"}, "broken metadata"),
         ({"sizes": '{"width": -3}'}, "sizes outside"),

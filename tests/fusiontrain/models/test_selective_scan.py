@@ -9,8 +9,8 @@ import torch
 from fusiontrain.models.layers import selective_scan as scan
 from fusiontrain.models.layers import ssd as ssd_module
 from fusiontrain.models.layers.four_direction_ssd import FourDirectionSSD
-from fusiontrain.models.layers.selective_scan import plain_scan, selective_scan
-from fusiontrain.models.layers.ssd import CHUNK, plain_ssd, ssd
+from fusiontrain.models.layers.selective_scan import reference_scan, selective_scan
+from fusiontrain.models.layers.ssd import CHUNK, reference_ssd, ssd
 
 NAMES = ("x", "dt", "A", "B", "C", "D")
 
@@ -43,7 +43,7 @@ def test_it_is_its_slow_twin(tokens, dtype, atol, segment, monkeypatch):
     fast, slow = given(tokens, dtype=dtype), given(tokens, dtype=dtype)
     weights = torch.linspace(-1, 1, tokens * 6, dtype=dtype).reshape(2, tokens, 3)
 
-    outputs = [f(*g) for f, g in ((selective_scan, fast), (plain_scan, slow))]
+    outputs = [f(*g) for f, g in ((selective_scan, fast), (reference_scan, slow))]
     for output in outputs:
         (output * weights).sum().backward()
 
@@ -66,7 +66,7 @@ def test_fast_forgetting_overflows_nothing():
     y = selective_scan(*tensors)
     y.sum().backward()
 
-    torch.testing.assert_close(y, plain_scan(*tensors))
+    torch.testing.assert_close(y, reference_scan(*tensors))
     assert all(torch.isfinite(tensor.grad).all() for tensor in tensors)
 
 
@@ -78,7 +78,7 @@ def test_bfloat16_goes_through_float32():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = selective_scan(*rounded)
 
-    wide = plain_scan(*(tensor.float() for tensor in rounded))
+    wide = reference_scan(*(tensor.float() for tensor in rounded))
     assert torch.bfloat16 == y.dtype
     torch.testing.assert_close(y.float(), wide, atol=2e-2, rtol=1e-2)
 
@@ -116,7 +116,7 @@ def test_matrix_products_are_the_recurrence(tokens, dtype, atol, chunk):
     fast, slow = given_heads(tokens, dtype=dtype), given_heads(tokens, dtype=dtype)
     weights = torch.linspace(-1, 1, tokens * 24, dtype=dtype).reshape(2, tokens, 3, 4)
 
-    outputs = ssd(*fast, chunk=chunk), plain_ssd(*slow)
+    outputs = ssd(*fast, chunk=chunk), reference_ssd(*slow)
     for output in outputs:
         (output * weights).sum().backward()
 
@@ -151,7 +151,7 @@ def test_sums_of_decays_overflow_nothing():
     y = ssd(x, decay * scale, B, C)
     y.sum().backward()
 
-    torch.testing.assert_close(y, plain_ssd(x, decay * scale, B, C), atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(y, reference_ssd(x, decay * scale, B, C), atol=1e-4, rtol=1e-5)
     assert all(torch.isfinite(tensor.grad).all() for tensor in (x, decay, B, C))
 
 
@@ -164,7 +164,7 @@ def test_bfloat16_sums_decays_in_float32():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = ssd(*rounded)
 
-    wide = plain_ssd(*(tensor.float() for tensor in rounded))
+    wide = reference_ssd(*(tensor.float() for tensor in rounded))
     assert torch.bfloat16 == y.dtype
     torch.testing.assert_close(y.float(), wide, atol=2e-2, rtol=1e-2)
 
@@ -216,7 +216,7 @@ for name in ("panmamba", "anyband-fusionmamba"):
     build_model(name, **sizes)(batch)
 print(asked)
 from fusiontrain.models import ssd
-ssd.fused_kernel(*ssd._KERNEL)
+ssd.mamba_ssm_kernel(*ssd._KERNEL)
 print(asked[0])  # when a GPU asks, it is looked for
 """
 
@@ -227,24 +227,26 @@ print(asked[0])  # when a GPU asks, it is looked for
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_fused_kernel_is_the_slow_twin_too():
+def test_the_mamba_ssm_kernel_is_the_slow_twin_too():
     """float32 on a GPU: to 1e-4, its sums run in another order."""
-    if scan.fused_kernel(*scan._KERNEL) is None:
+    if scan.mamba_ssm_kernel(*scan._KERNEL) is None:
         pytest.skip("mamba-ssm is not installed")
     tensors = [tensor.detach().cuda() for tensor in given(300, dtype=torch.float32)]
 
-    torch.testing.assert_close(selective_scan(*tensors), plain_scan(*tensors), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        selective_scan(*tensors), reference_scan(*tensors), atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_kernel_of_mamba_2_is_the_slow_twin_too():
     """To 1e-2 of the largest value: Triton multiplies float32 with ten bits of mantissa."""
-    if scan.fused_kernel(*ssd_module._KERNEL) is None:
+    if scan.mamba_ssm_kernel(*ssd_module._KERNEL) is None:
         pytest.skip("mamba-ssm is not installed")
     tensors = [t.detach().cuda() for t in given_heads(300, 2, 4, 16, 16, dtype=torch.float32)]
 
-    expected = plain_ssd(*tensors)
+    expected = reference_ssd(*tensors)
 
     error = (ssd(*tensors) - expected).abs().max() / expected.abs().max()
     assert float(error) < 1e-2
