@@ -64,10 +64,10 @@ def test_a_name_is_a_shipped_file_and_a_path_is_a_path(tmp_path, monkeypatch):
 
 def test_without_a_flag_fuse_takes_the_default(tmp_path, capsys):
     """PAN MS OUT, and no more; the output names the weights by their hash."""
-    dice = torch.Generator().manual_seed(4)
+    rng = torch.Generator().manual_seed(4)
     grid = rasterio.Affine(1, 0, 0, 0, -1, 0)
     for kind, bands, side, pixel in (("pan", 1, 96, 1), ("ms", 5, 24, 4)):
-        image = (torch.rand(bands, side, side, generator=dice) * 900 + 100).numpy()
+        image = (torch.rand(bands, side, side, generator=rng) * 900 + 100).numpy()
         options = {"count": bands, "height": side, "width": side, "dtype": "uint16"}
         options |= {"crs": "EPSG:32631", "transform": grid @ rasterio.Affine.scale(pixel)}
         with rasterio.open(tmp_path / f"{kind}.tif", "w", driver="GTiff", **options) as file:

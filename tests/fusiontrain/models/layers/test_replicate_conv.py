@@ -1,4 +1,4 @@
-"""3 x 3 convolutions that repeat the border: torch's own layer is the slow twin."""
+"""3 x 3 convolutions that repeat the border: torch's own layer is the reference."""
 
 import pytest
 import torch
@@ -14,9 +14,9 @@ LIBRARY = pytest.mark.parametrize("library", [True, False], ids=["gradients of t
 @LIBRARY
 @pytest.mark.parametrize("shape", [(2, 3, 9, 40), (1, 3, 1, 1), (3, 3, 2, 5), (1, 3, 40, 41)])
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
-def test_near_is_torchs_replicated_convolution(shape, last, library, monkeypatch):
+def test_replicate_is_torchs_replicated_convolution(shape, last, library, monkeypatch):
     """Values, and gradients of image, taps and bias."""
-    monkeypatch.setattr(replicate_conv, "_LIBRARY", library)
+    monkeypatch.setattr(replicate_conv, "_TORCH_GRADIENTS", library)
     torch.manual_seed(0)
     ours, theirs = ReplicateConv2d(3, 5), nn.Conv2d(3, 5, 3, padding=1, padding_mode="replicate")
     theirs.load_state_dict(ours.state_dict())
@@ -36,9 +36,9 @@ def test_near_is_torchs_replicated_convolution(shape, last, library, monkeypatch
 
 
 @LIBRARY
-def test_near_of_float32_rounds_no_worse(library, monkeypatch):
+def test_replicate_of_float32_rounds_no_worse(library, monkeypatch):
     """Many pixels: a sum by chunks, against the same in float64."""
-    monkeypatch.setattr(replicate_conv, "_LIBRARY", library)
+    monkeypatch.setattr(replicate_conv, "_TORCH_GRADIENTS", library)
     torch.manual_seed(0)
     net, image = ReplicateConv2d(4, 6), torch.randn(2, 4, 60, 70)
     exact = ReplicateConv2d(4, 6).double()
@@ -55,7 +55,7 @@ def test_near_of_float32_rounds_no_worse(library, monkeypatch):
 @LIBRARY
 def test_what_asks_for_no_gradient_gets_none(library, monkeypatch):
     """Frozen taps, an image that is data."""
-    monkeypatch.setattr(replicate_conv, "_LIBRARY", library)
+    monkeypatch.setattr(replicate_conv, "_TORCH_GRADIENTS", library)
     layer, data = ReplicateConv2d(3, 2), torch.randn(1, 3, 4, 4)
     layer.weight.requires_grad_(False)
 
@@ -71,23 +71,28 @@ def test_what_asks_for_no_gradient_gets_none(library, monkeypatch):
 @pytest.mark.skipif(
     not replicate_conv._NATIVE_BF16, reason="the processor does not multiply bfloat16"
 )
-def test_near_under_autocast_rounds_as_bfloat16_does():
+def test_replicate_under_autocast_rounds_as_bfloat16_does():
     """Within 2^-7 of float32's values and gradients; the gradients of taps are float32."""
     torch.manual_seed(0)
-    layer, twin = ReplicateConv2d(16, 8), nn.Conv2d(16, 8, 3, padding=1, padding_mode="replicate")
-    twin.load_state_dict(layer.state_dict())
+    layer, reference = (
+        ReplicateConv2d(16, 8),
+        nn.Conv2d(16, 8, 3, padding=1, padding_mode="replicate"),
+    )
+    reference.load_state_dict(layer.state_dict())
     drawn = torch.randn(2, 16, 12, 20)
     images = [drawn.clone().requires_grad_() for _ in range(2)]
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rounded = layer(images[0])
-    exact = twin(images[1])
+    exact = reference(images[1])
     for y in (rounded, exact):
         y.float().square().sum().backward()
 
     assert torch.bfloat16 == rounded.dtype
     pairs = [(rounded.float(), exact), (images[0].grad, images[1].grad)]
-    pairs += [(p.grad, q.grad) for p, q in zip(layer.parameters(), twin.parameters(), strict=True)]
+    pairs += [
+        (p.grad, q.grad) for p, q in zip(layer.parameters(), reference.parameters(), strict=True)
+    ]
     for one, other in pairs:
         assert torch.float32 == one.dtype
         assert (one - other).norm() < 2**-7 * other.norm()

@@ -1,4 +1,4 @@
-"""Any-band members: they learn, come back as they were saved, and go through the doors."""
+"""Every any-band network learns, is saved and loaded, and is used by the commands."""
 
 from dataclasses import replace
 
@@ -17,15 +17,19 @@ from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.training.losses import relative_l1
 
 MEMBERS = sorted(name for name in MODELS if MODELS[name].any_band)
+
+
 # One of each family in every run; the others differ from these in their layers alone.
 DOORS = ("anyband-pannet", "anyband-restormer", "anyband-fusionmamba", "anyband-gppnn")
+
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batch_of(bands=4, h=5, w=4, ratio=4, size=2) -> PanBatch:
-    dice = torch.Generator().manual_seed(3)
-    pan = torch.rand(size, 1, h * ratio, w * ratio, generator=dice) * 900 + 100
-    ms = torch.rand(size, bands, h, w, generator=dice) * 700 + 80
+    rng = torch.Generator().manual_seed(3)
+    pan = torch.rand(size, 1, h * ratio, w * ratio, generator=rng) * 900 + 100
+    ms = torch.rand(size, bands, h, w, generator=rng) * 700 + 80
     gains = torch.full((size, bands), 0.3)
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
 
