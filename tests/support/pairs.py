@@ -3,6 +3,8 @@
 import torch
 
 from fusiontrain import metrics as m
+from fusiontrain.imaging.filters import blur, degrade
+from fusiontrain.scenes.scene import Scene
 
 REFERENCE = {
     "sam": m.sam,
@@ -47,3 +49,13 @@ def views(bands, seed=0, side=64):
     gt, fused = images(bands, seed, side)
     ms = torch.nn.functional.avg_pool2d(gt, 4).round()
     return fused, ms, gt.mean(0, keepdim=True)
+
+
+def textured_scene(h=64, w=72, *, bands=4, ratio=4, **changed) -> Scene:
+    """A pair that belongs together: the MS is a blurred PAN of other gains and offsets."""
+    rng = torch.Generator().manual_seed(1)
+    fine = torch.randn(1, 1, h * ratio, w * ratio, generator=rng)
+    pan = blur(fine, torch.full((1, 1), 1.5)) * 1500 + 700
+    gain = torch.linspace(0.5, 1.2, bands)[None, :, None, None]
+    ms = degrade(pan, torch.full((1, 1), 0.3), ratio) * gain + 50
+    return Scene(name="x", ms=ms[0], pan=pan[0], bits=11, **changed)

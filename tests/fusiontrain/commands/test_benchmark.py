@@ -13,6 +13,8 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
 from fusiontrain.evaluation.published_scores import read_published
 from fusiontrain.evaluation.tables import Row, as_markdown, as_text
+from fusiontrain.fusion import sensor_model
+from fusiontrain.scenes import discovery
 
 
 def write_pair(folder, name, *, seed, side=64, ratio=4):
@@ -71,6 +73,25 @@ def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "GSA soft" in shown
     assert str(out / "index.html") in shown
+
+
+def test_each_scene_is_read_and_estimated_once(tmp_path, monkeypatch):
+    """Under both protocols and by all methods."""
+    reads, estimates = [], []
+    read, window = discovery.read_scene, sensor_model.fullest_window
+    monkeypatch.setattr(
+        discovery, "read_scene", lambda *a, **k: reads.append(k["name"]) or read(*a, **k)
+    )
+    monkeypatch.setattr(
+        sensor_model, "fullest_window", lambda scene: estimates.append(scene.name) or window(scene)
+    )
+    write_pair(tmp_path, "one", seed=0)
+    write_pair(tmp_path, "two", seed=1)
+
+    options = ["--methods", "EXP,GSA soft", "--out", str(tmp_path / "o")]
+    assert 0 == main(["benchmark", str(tmp_path), *options])
+
+    assert ["one", "two"] == reads == estimates
 
 
 def test_a_pair_of_any_names(tmp_path):
@@ -164,7 +185,8 @@ def test_the_baseline_is_the_best_of_each_scene():
     assert pytest.approx((0.2 - 0.5 + 0.3 - 0.8) / 2) == q2n.mean
     grid = comparison_grid([ergas])
     assert "1 of 2" in as_text(grid)
-    cells = [cell.strip() for cell in as_markdown(grid).splitlines()[-1].split("|")]
+    (line,) = (x for x in as_markdown(grid).splitlines() if x.startswith("| network   | plain"))
+    cells = [cell.strip() for cell in line.split("|")]
     assert ["ERGAS (network / best)", "0.866", "1 of 2"] == cells[3:6]
 
 

@@ -7,33 +7,19 @@ import torch
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.contenders import classical, score
-from fusiontrain.evaluation.loaded_scenes import LoadedScene, mean_softness
 from fusiontrain.evaluation.protocols import full, reduced
-from fusiontrain.fusion.sensor_model import PairEstimate
-from fusiontrain.imaging.filters import blur, degrade
-from fusiontrain.imaging.shift_estimation import NO_SHIFT, shift_image
+from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.metrics import ergas
-from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.scenes.scene import Scene
-from shards.sensors import GENERIC, find_sensor
+from tests.support.pairs import textured_scene
 
 # Statistics of the whole scene go into each of these.
 MASKED = ["EXP", "GS", "PCA", "GSA", "BDSD", "MTF-GLP-HPM", "MTF-GLP-FS"]
 
 
-def scene(h=64, w=72, *, bands=4, ratio=4, **changed) -> Scene:
-    """A pair that belongs together: the MS is a blurred PAN of other gains and offsets."""
-    rng = torch.Generator().manual_seed(1)
-    fine = torch.randn(1, 1, h * ratio, w * ratio, generator=rng)
-    pan = blur(fine, torch.full((1, 1), 1.5)) * 1500 + 700
-    gain = torch.linspace(0.5, 1.2, bands)[None, :, None, None]
-    ms = degrade(pan, torch.full((1, 1), 0.3), ratio) * gain + 50
-    return Scene(name="x", ms=ms[0], pan=pan[0], bits=11, **changed)
-
-
 def test_walds_truth_is_the_ms():
     """Inputs are one level down, and so is their phase: PAN there is near the 4x4 means."""
-    given = scene()
+    given = textured_scene()
 
     case = reduced(given)
 
@@ -70,7 +56,7 @@ def test_each_phase_puts_ms_pixels_where_it_says(phase):
 
 def test_a_scenes_own_truth_is_used_as_it_is():
     """h5 and mat files bring gt: nothing is degraded."""
-    given = scene()
+    given = textured_scene()
     truth = torch.rand(4, 256, 288) * 1000
     case = reduced(replace(given, gt=truth, phase="toolbox"), softness=0.25)
 
@@ -80,7 +66,7 @@ def test_a_scenes_own_truth_is_used_as_it_is():
 
 
 def test_full_resolution_is_cut_to_whole_blocks():
-    case = full(scene(70, 75))
+    case = full(textured_scene(70, 75))
 
     assert (256, 288) == case.scene.pan.shape[1:]
     assert (64, 72) == case.scene.shape
@@ -89,7 +75,7 @@ def test_full_resolution_is_cut_to_whole_blocks():
 
 def test_indices_are_the_metrics_own():
     """The border is left out; results come with their seconds."""
-    case = reduced(scene())
+    case = reduced(textured_scene())
 
     results = {r.method: r for r in score(case, classical(["EXP", "GSA", "GSA soft"]))}
 
@@ -99,7 +85,7 @@ def test_indices_are_the_metrics_own():
     assert expected == pytest.approx(results["GSA"].indices["ERGAS"], rel=1e-6)
     assert results["GSA"].indices["ERGAS"] < results["EXP"].indices["ERGAS"]
     assert all(r.seconds > 0 for r in results.values())
-    at_full = next(score(full(scene()), classical(["GSA"]))).indices
+    at_full = next(score(full(textured_scene()), classical(["GSA"]))).indices
     assert {"D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"} == set(at_full)
     assert at_full["HQNR"] == pytest.approx((1 - at_full["D_lambda_K"]) * (1 - at_full["D_s"]))
 
@@ -111,7 +97,7 @@ def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
     weights of them hang on the last digits.
     """
     still, moved = (
-        full(replace(scene(96, 96), pan=shift_image(scene(96, 96).pan, shift)))
+        full(replace(textured_scene(96, 96), pan=shift_image(textured_scene(96, 96).pan, shift)))
         for shift in ((0.0, 0.0), (1.4, -0.8))
     )
     (method,) = classical(["GS"], registered=True)
@@ -124,7 +110,7 @@ def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
 
 def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
     """Garbage in a corner moves no index."""
-    given = scene(128, 128)
+    given = textured_scene(128, 128)
     valid = torch.ones(512, 512, dtype=torch.bool)
     valid[:64, :64] = False
     ruined = replace(given, valid=valid, ms=given.ms.clone(), pan=given.pan.clone())
@@ -147,37 +133,14 @@ def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
 
 def test_scenes_too_small_are_refused():
     with pytest.raises(SceneError, match="needs 48 MS pixels"):
-        reduced(scene(40, 40))
+        reduced(textured_scene(40, 40))
     with pytest.raises(SceneError, match="needs 64 PAN pixels"):
-        full(scene(10, 40))
+        full(textured_scene(10, 40))
 
 
 def test_unknown_methods_are_named():
     with pytest.raises(SceneError, match="no method GSB; have: EXP"):
         classical(["GSA", "GSB"])
-
-
-def test_a_sensors_softness_is_the_mean_of_its_scenes():
-    ikonos, quickbird = find_sensor("IKONOS"), find_sensor("QuickBird")
-
-    rows = [(ikonos, 0.4), (quickbird, 0.1), (ikonos, 0.6), (GENERIC, 0.9)]
-    scenes = [
-        LoadedScene(
-            entry=SceneEntry(name=str(k), load=scene),
-            sensor=sensor,
-            simulated=False,
-            pair=PairEstimate(softness=softness, shift=NO_SHIFT),
-            summary="",
-        )
-        for k, (sensor, softness) in enumerate(rows)
-    ]
-    scenes.append(replace(scenes[0], pair=None))
-    blurred = PairEstimate(softness=9, shift=NO_SHIFT)
-    scenes.append(replace(scenes[0], simulated=True, pair=blurred))
-
-    means = mean_softness(scenes)
-
-    assert {"IKONOS": pytest.approx(0.5), "QuickBird": pytest.approx(0.1)} == means
 
 
 def test_interpolation_follows_the_phase():
