@@ -17,8 +17,7 @@ from torch import Tensor
 
 from simgen.config import Recipe
 from simgen.sampling import SampleParameters
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+from simgen.simulate.job import Arrays
 
 
 @torch.inference_mode()

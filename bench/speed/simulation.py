@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nvidia.dali import fn, pipeline_def
+from nvidia.dali import fn, pipeline_def, types
 
 from bench.speed import plain_torch
 from bench.speed.builds import BANDS, LIBRARIES, SIZE, build_of, make_photos, on_one_core, tasks_of
@@ -30,11 +30,12 @@ from simgen.building.shard import build_shard
 from simgen.building.shard_writing import write_shard
 from simgen.recipes import find_recipe
 from simgen.sampling import sample_parameters
-from simgen.simulate import dali_graph, dispatch
+from simgen.simulate import dali_graph, dali_inputs, dispatch
+from simgen.simulate.job import Job
 from simgen.simulate.numpy_engine import finish
 
 PARTS = ("rivals", "workers", "memory", "writing", "compression")
-Jobs = list[dali_graph.Job]
+Jobs = list[Job]
 Report = tuple[float, float, int]  # clock, processor time, samples made
 
 
@@ -44,7 +45,7 @@ def jobs_of(folder: Path, number: int) -> Jobs:
         draw = sample_parameters(
             recipe, bands=BANDS, seed=0, key=path.name, height=SIZE[1], width=SIZE[0]
         )
-        jobs.append(dali_graph.Job(image=path.read_bytes(), draw=draw))
+        jobs.append(Job(image=path.read_bytes(), draw=draw))
     return jobs
 
 
@@ -54,11 +55,11 @@ def decode_and_crop(jobs: Jobs) -> int:
     @pipeline_def
     def crops(feed: Callable[..., Any]) -> Any:
         columns = fn.external_source(
-            source=feed, num_outputs=3, batch=True, dtype=list(dali_graph._CROP_FEED[:3])
+            source=feed, num_outputs=3, batch=True, dtype=[types.UINT8, types.INT32, types.INT32]
         )
         return (dali_graph._decode(*columns, "cpu"),)
 
-    feed = dali_graph._feeder(jobs, lambda job: dali_graph._encoded_row(job)[:3])
+    feed = dali_inputs.feeder(jobs, lambda job: dali_inputs.encoded_row(job)[:3])
     pipe = crops(feed=feed, **dali_graph._options("cpu", 1))
     return sum(1 for _ in dali_graph._run(pipe, len(jobs)))
 

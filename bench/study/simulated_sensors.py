@@ -7,7 +7,6 @@ methods, plain and on a PAN blurred as the MS is.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -61,7 +60,7 @@ def _built(args: argparse.Namespace, sensor: str) -> Path:
                 dataset="demo",
                 source=None,
                 out=out,
-                recipe=replace(recipe, tile=args.tile, like_sensor=find_sensor(sensor)),
+                recipe=recipe.with_fields(tile=args.tile, like_sensor=find_sensor(sensor)),
                 bands=(SENSORS[sensor],),
                 draws=DRAWS,
                 shard_size=64,

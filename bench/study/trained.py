@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -133,7 +132,7 @@ def _recipe(name: str) -> Callable[[], Recipe]:
 
 
 def _without(name: str, changes: Mapping[str, object]) -> Callable[[], Recipe]:
-    return lambda: replace(find_recipe("sensor"), name=f"sensor-no-{name}", **changes)  # type: ignore[arg-type]
+    return lambda: find_recipe("sensor").with_fields(name=f"sensor-no-{name}", **changes)
 
 
 def _part(args: argparse.Namespace, part: str, rows: Mapping[str, TrainedRow]) -> str:

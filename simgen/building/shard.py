@@ -153,7 +153,7 @@ def _of_crop(crop: np.ndarray, draw: SampleParameters) -> Job:
 def _facts(planned: Planned, job: Job, build: Build) -> Facts:
     recipe, draw = build.recipe, job.draw
     return Facts(
-        sensor="draw" if recipe.like_sensor is None else recipe.like_sensor.name,
+        sensor="draw" if recipe.optics.like_sensor is None else recipe.optics.like_sensor.name,
         bits=draw.bits,
         ratio=recipe.ratio,
         mtf_ms=draw.optics.mtf_ms,

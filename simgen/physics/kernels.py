@@ -6,7 +6,7 @@ them. All steps are numbers of fine pixels in a coarse one.
 
 import numpy as np
 
-from simgen.config import Decimation
+from simgen.effects import Decimation
 from simgen.errors import DegradationError
 from simgen.physics.mtf import gauss_taps, mtf_taps, response, wave
 

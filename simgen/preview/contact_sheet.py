@@ -1,7 +1,6 @@
 """What the simulation made, for human eyes: a contact sheet, and a gallery of every effect."""
 
 import io
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ def both_halves(panel: Panel, photo: bytes) -> list[tuple[Recipe, Any]]:
         width, height = image.size
     halves = []
     for changes in ({}, panel.changes):
-        recipe = replace(PLAIN, **panel.also | changes)
+        recipe = PLAIN.with_fields(**panel.also | changes)
         draw = sample_parameters(
             recipe, bands=_GALLERY_BANDS, seed=3, key=panel.photo, height=height, width=width
         )
@@ -112,7 +111,7 @@ def both_halves(panel: Panel, photo: bytes) -> list[tuple[Recipe, Any]]:
 def _drawn(panel: Panel, *halves: tuple[Recipe, Any]) -> Image.Image:
     sheet = Image.new("RGB", (2 * _HALF + _GAP, _HALF + _TITLE), "white")
     for i, (recipe, (gt, ms, pan)) in enumerate(halves):
-        top = max(2**bits - 1 for bits in recipe.bits)
+        top = max(2**bits - 1 for bits in recipe.radiometry.bits)
         size = panel.window // recipe.ratio if panel.shows == "ms" else panel.window
         if panel.shows == "fringes":
             grey = gt[:3].mean(0)

@@ -4,18 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from simgen.config import Recipe
+from simgen.effects import OpticsRanges, RadiometryRanges, SpectralRanges
 
 PLAIN = Recipe(
     name="plain",
     zoom=(1.0, 1.0),
-    mtf_ms=(0.3, 0.3),
-    mtf_pan=(0.6, 0.6),
-    softness=(0.6, 0.6),
-    keep_rgb=1.0,
-    signed_rows=0.0,
-    shuffle=0.0,
-    pan_unexplained_chance=0.0,
-    bits=(12,),
+    optics=OpticsRanges(mtf_ms=(0.3, 0.3), mtf_pan=(0.6, 0.6), softness=(0.6, 0.6)),
+    spectral=SpectralRanges(keep_rgb=1.0, signed_rows=0.0, shuffle=0.0, pan_unexplained_chance=0.0),
+    radiometry=RadiometryRanges(bits=(12,)),
 )
 
 Shown = Literal["gt", "ms", "pan", "false colour", "fringes"]

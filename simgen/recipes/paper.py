@@ -1,6 +1,7 @@
 """The seed paper's simulation, as far as it is public."""
 
 from simgen.config import Recipe
+from simgen.effects import OpticsRanges, RadiometryRanges, SpectralRanges
 
 
 def paper() -> Recipe:
@@ -15,9 +16,7 @@ def paper() -> Recipe:
         name="paper",
         oversample=1,
         zoom=(1.0, 1.0),
-        kernel="paper",
-        keep_rgb=1.0,
-        signed_rows=0.0,
-        pan_unexplained_chance=0.0,
-        bits=(8,),
+        optics=OpticsRanges(kernel="paper"),
+        spectral=SpectralRanges(keep_rgb=1.0, signed_rows=0.0, pan_unexplained_chance=0.0),
+        radiometry=RadiometryRanges(bits=(8,)),
     )

@@ -17,38 +17,40 @@ def draw_bands(
     rows: np.ndarray = np.zeros((C, NUM_FEATURES if channels == 3 else channels))
     offset: np.ndarray = np.zeros(C)
     wavelength = np.sort(rng.uniform(430, 1000, size=C))
-    if channels == 3 and rng.random() < recipe.spectral:
+    if channels == 3 and rng.random() < recipe.spectral.spectral:
         widths = rng.uniform(20, 120, size=C)
         rows = response_rows(wavelength, widths, rng.uniform(0.5, 1.5), rng.uniform(0, 0.6))
         offset = rng.uniform(0, 0.1) * (wavelength > 700)  # dry ground too is brighter there
     else:
-        own = min(C, channels) if rng.random() < recipe.keep_rgb else 0
+        own = min(C, channels) if rng.random() < recipe.spectral.keep_rgb else 0
         kept = [2, 1, 0] if channels == 3 else rng.permutation(channels).tolist()
         for band in range(own):  # blue, green, red; or the image's own bands
             rows[band, kept[band]] = 1
             wavelength[band] = _RGB_NM[kept[band]] if channels == 3 else wavelength[band]
         for band in range(own, C):
             rows[band], offset[band] = _draw_row(recipe, rng, channels)
-    gain = rng.uniform(*recipe.band_gain, size=C)
-    rows, offset = rows * gain[:, None], offset * gain + rng.uniform(*recipe.band_offset, size=C)
-    exposure = maybe(rng, recipe.exposure_chance, recipe.exposure) or 1.0
+    radiometry = recipe.radiometry
+    gain = rng.uniform(*radiometry.band_gain, size=C)
+    rows = rows * gain[:, None]
+    offset = offset * gain + rng.uniform(*radiometry.band_offset, size=C)
+    exposure = maybe(rng, radiometry.exposure_chance, radiometry.exposure) or 1.0
     gain, rows, offset = gain * exposure, rows * exposure, offset * exposure
-    strength = maybe(rng, recipe.haze_chance, recipe.haze)
+    strength = maybe(rng, radiometry.haze_chance, radiometry.haze)
     airlight = rng.uniform(0.5, 1.0) * float(gain.mean())
     if strength:
         rows, offset = haze(rows, offset, haze_loss(strength, wavelength), airlight)
-    order = rng.permutation(C) if rng.random() < recipe.shuffle else np.arange(C)
+    order = rng.permutation(C) if rng.random() < recipe.spectral.shuffle else np.arange(C)
     return rows[order].astype(np.float32), offset[order].astype(np.float32)
 
 
 def _draw_row(recipe: Recipe, rng: np.random.Generator, channels: int) -> tuple[np.ndarray, float]:
     """One band that the photograph does not have, and its offset."""
     row = np.zeros(NUM_FEATURES if channels == 3 else channels)
-    if channels == 3 and rng.random() < recipe.nir:
+    if channels == 3 and rng.random() < recipe.spectral.nir:
         rgb = rng.uniform(size=3) * [1.0, 0.5, 0.3]
         row = nir_row(rgb / max(rgb.sum(), 1.0), rng.uniform(0.5, 2.0), rng.uniform(0.2, 1.0))
         return row, float(rng.uniform(0, 0.1))
-    if rng.random() < recipe.signed_rows:
+    if rng.random() < recipe.spectral.signed_rows:
         signed = rng.standard_normal(channels)
         # To no sensor is brighter ground darker; some see more of its colour than its brightness.
         signed *= 1 if signed.sum() >= 0 else -1
@@ -69,7 +71,8 @@ def draw_materials(
     A band has a place on two axes of reflectance, one in three near what the eye sees; a
     material's tint there is the exponential of a plane.
     """
-    spread, happens = uniform(rng, recipe.material), rng.random() < recipe.material_chance
+    spread = uniform(rng, recipe.spectral.material)
+    happens = rng.random() < recipe.spectral.material_chance
     width = rng.uniform(0.08, 0.2)  # of a class, root of light
     grey = rng.uniform(0.05, 0.95, size=(MATERIALS, 1))
     colours = np.clip(grey + rng.normal(0, 0.12, size=(MATERIALS, 3)), 0, 1)
@@ -93,12 +96,12 @@ def draw_pan(
     D is C, or C + 1 where PAN also sees a band outside the MS's.
     """
     C = rows.shape[0]
-    least = max(min(2, C), int(np.ceil(recipe.pan_sees * C)))
+    least = max(min(2, C), int(np.ceil(recipe.spectral.pan_sees * C)))
     order = rng.permutation(C)
     seen = order[: rng.integers(least, C + 1)]
     weights = np.zeros(C)
     weights[seen] = rng.uniform(size=seen.size) + 1e-3
-    share = maybe(rng, recipe.pan_hidden_chance, recipe.pan_hidden)
+    share = maybe(rng, recipe.spectral.pan_hidden_chance, recipe.spectral.pan_hidden)
     if share:
         row, lift = _beyond(rows, offset, order[0], order[-1], rng.random())
         rows = np.concatenate([rows, row[None].astype(np.float32)])
@@ -106,7 +109,7 @@ def draw_pan(
         if C > 2:
             weights[order[-1]] = 0
         weights = np.append(weights / weights.sum() * (1 - share), share)
-    weights *= uniform(rng, recipe.pan_gain) / weights.sum()
+    weights *= uniform(rng, recipe.spectral.pan_gain) / weights.sum()
     return rows, offset, weights[None].astype(np.float32)
 
 

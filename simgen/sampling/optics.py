@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simgen.config import Range, Recipe
+from simgen.config import Recipe
+from simgen.effects import Range
 from simgen.physics.kernels import (
     blur_kernel,
     defocused,
@@ -35,36 +36,37 @@ class Optics:
 
 def draw_optics(recipe: Recipe, rng: np.random.Generator, C: int) -> Optics:
     """Gains, shifts and faults of one sensor, as kernels."""
-    if recipe.kernel == "paper":
+    if recipe.optics.kernel == "paper":
         identity = np.ones((C, 1, 2, 1), np.float32)
         paper = np.tile(paper_taps(), (C, 1, 2, 1))
         return _with_facts(recipe, identity, paper, identity[:1], physical=False)
     fine, ratio = recipe.oversample, recipe.ratio
-    softness = _band_gains(recipe, rng, C, recipe.softness)
-    mtf_pan = uniform(rng, recipe.mtf_pan)
-    mtf_ms = _band_gains(recipe, rng, C, recipe.mtf_ms)
-    if recipe.like_sensor is not None:
-        mtf_ms = np.array(recipe.like_sensor.gains(C))
+    optics, geometry = recipe.optics, recipe.geometry
+    softness = _band_gains(recipe, rng, C, optics.softness)
+    mtf_pan = uniform(rng, optics.mtf_pan)
+    mtf_ms = _band_gains(recipe, rng, C, optics.mtf_ms)
+    if optics.like_sensor is not None:
+        mtf_ms = np.array(optics.like_sensor.gains(C))
     stretch_gt, stretch_ms, stretch_pan = (
-        uniform(rng, recipe.anisotropy) * rng.choice([-1, 1]) for _ in range(3)
+        uniform(rng, optics.anisotropy) * rng.choice([-1, 1]) for _ in range(3)
     )
-    shift = vector(rng, maybe(rng, recipe.shift_chance, recipe.shift, power=3.0)) * fine
-    parallax = vector(rng, maybe(rng, recipe.parallax_chance, recipe.parallax)) * fine
+    shift = vector(rng, maybe(rng, geometry.shift_chance, geometry.shift, power=3.0)) * fine
+    parallax = vector(rng, maybe(rng, geometry.parallax_chance, geometry.parallax)) * fine
     looks_C2 = rng.permutation(np.linspace(-1, 1, C) if C > 1 else np.zeros(1))[:, None] * parallax
-    defocus = maybe(rng, recipe.defocus_chance, recipe.defocus) * fine
-    halos = [maybe(rng, recipe.halo_chance, recipe.halo) for _ in range(2)]
-    decimation = recipe.decimation[rng.integers(len(recipe.decimation))]
-    physical = bool(rng.random() < recipe.physical)
+    defocus = maybe(rng, optics.defocus_chance, optics.defocus) * fine
+    halos = [maybe(rng, optics.halo_chance, optics.halo) for _ in range(2)]
+    decimation = optics.decimation[rng.integers(len(optics.decimation))]
+    physical = bool(rng.random() < optics.physical)
 
     gt = [
         _faulty(
-            _blur(recipe, gain, fine, recipe.softness, stretch_gt, look, recipe.parallax),
+            _blur(recipe, gain, fine, optics.softness, stretch_gt, look, geometry.parallax),
             defocus, halos[0], fine,
         )
         for gain, look in zip(softness, looks_C2, strict=True)
     ]  # fmt: skip
     pan = _faulty(
-        _blur(recipe, mtf_pan, fine, recipe.mtf_pan, stretch_pan, shift, recipe.shift),
+        _blur(recipe, mtf_pan, fine, optics.mtf_pan, stretch_pan, shift, geometry.shift),
         defocus, halos[1], fine,
     )  # fmt: skip
     ms = []
@@ -72,13 +74,19 @@ def draw_optics(recipe: Recipe, rng: np.random.Generator, C: int) -> Optics:
         if physical:
             # The same gain between gt and ms as Wald's protocol would have had.
             step, seen = fine * ratio, gain * kernel_gain(kernel, fine * ratio)
-            least = (0.5 * recipe.mtf_ms[0], 1.0)
+            least = (0.5 * optics.mtf_ms[0], 1.0)
             blur = _blur(
-                recipe, min(seen, _CRISPEST), step, least, stretch_ms, look, recipe.parallax
+                recipe,
+                min(seen, _CRISPEST),
+                step,
+                least,
+                stretch_ms,
+                look,
+                geometry.parallax,
             )
         else:
             step = ratio
-            blur = _blur(recipe, gain, step, recipe.mtf_ms, stretch_ms, np.zeros(2), (0.0, 0.0))
+            blur = _blur(recipe, gain, step, optics.mtf_ms, stretch_ms, np.zeros(2), (0.0, 0.0))
         ms.append(resampled(blur, step, decimation))
     return _with_facts(recipe, stacked(gt), stacked(ms), stacked([pan]), physical=physical)
 
@@ -106,7 +114,7 @@ def _fact(gain: float) -> float:
 
 
 def _band_gains(recipe: Recipe, rng: np.random.Generator, C: int, between: Range) -> np.ndarray:
-    spread = rng.uniform(-recipe.band_jitter, recipe.band_jitter, size=C)
+    spread = rng.uniform(-recipe.optics.band_jitter, recipe.optics.band_jitter, size=C)
     return np.clip(uniform(rng, between) * (1 + spread), *between)
 
 
@@ -119,7 +127,7 @@ def _blur(
     look: np.ndarray,
     farthest: Range,
 ) -> np.ndarray:
-    least = between[0] ** (1 + recipe.anisotropy[1])
+    least = between[0] ** (1 + recipe.optics.anisotropy[1])
     # Only samples that look elsewhere pay for the taps it takes.
     reach = farthest[1] * recipe.oversample if look.any() else 0.0
     return blur_kernel(

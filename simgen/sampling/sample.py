@@ -80,12 +80,13 @@ def sample_parameters(
     photo, place = stream(entropy, PHOTO), stream(entropy, GEOMETRY)
     flip = (bool(place.integers(2)), bool(place.integers(2)))
     jitter = _draw_jitter(recipe, photo, channels)
-    high_pass = maybe(photo, recipe.high_pass_chance, recipe.high_pass)
-    gamma = uniform(photo, recipe.gamma)
+    high_pass = maybe(photo, recipe.photograph.high_pass_chance, recipe.photograph.high_pass)
+    gamma = uniform(photo, recipe.photograph.gamma)
     rows, offset = draw_bands(recipe, stream(entropy, BANDS), bands, channels)
     rng = stream(entropy, PAN)
-    texture = maybe(rng, recipe.pan_unexplained_chance, recipe.pan_unexplained)
-    texture_nodes, pan_offset = int(2 ** rng.uniform(4, 7)), uniform(rng, recipe.pan_offset)
+    texture = maybe(rng, recipe.spectral.pan_unexplained_chance, recipe.spectral.pan_unexplained)
+    texture_nodes = int(2 ** rng.uniform(4, 7))
+    pan_offset = uniform(rng, recipe.spectral.pan_offset)
     rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
     materials = (
         draw_materials(recipe, stream(entropy, MATERIAL), len(rows)) if channels == 3 else None
@@ -94,11 +95,11 @@ def sample_parameters(
     moved = np.zeros(bands, bool)
     if movers and place.random() < 0.5:
         moved[place.permutation(bands)[: bands // 2]] = True
-    local = maybe(place, recipe.local_shift_chance, recipe.local_shift)
+    local = maybe(place, recipe.geometry.local_shift_chance, recipe.geometry.local_shift)
     noise = stream(entropy, NOISE)
-    spread = noise.uniform(-recipe.noise_spread, recipe.noise_spread, size=bands)
-    read = noise.uniform(*recipe.read_noise, size=2)
-    striped = noise.random() < recipe.stripe_chance
+    spread = noise.uniform(-recipe.detector.noise_spread, recipe.detector.noise_spread, size=bands)
+    read = noise.uniform(*recipe.detector.read_noise, size=2)
+    striped = noise.random() < recipe.detector.stripe_chance
     return SampleParameters(
         crop=crop,
         resized=resized,
@@ -119,18 +120,18 @@ def sample_parameters(
         local_shift=local * recipe.oversample,
         local_nodes=int(place.integers(3, 9)),
         optics=draw_optics(recipe, stream(entropy, OPTICS), bands),
-        bits=int(noise.choice(recipe.bits)),
+        bits=int(noise.choice(recipe.radiometry.bits)),
         read_C=(read[0] * (1 + spread)).astype(np.float32),
         read_pan=float(read[1]),
-        shot_noise=uniform(noise, recipe.shot_noise),
-        noise_common=uniform(noise, recipe.noise_common),
-        noise_grain=uniform(noise, recipe.noise_grain),
+        shot_noise=uniform(noise, recipe.detector.shot_noise),
+        noise_common=uniform(noise, recipe.detector.noise_common),
+        noise_grain=uniform(noise, recipe.detector.noise_grain),
         stripes=(
-            striped * uniform(noise, recipe.stripe_gain),
-            striped * uniform(noise, recipe.stripe_offset),
+            striped * uniform(noise, recipe.detector.stripe_gain),
+            striped * uniform(noise, recipe.detector.stripe_offset),
         ),
         stripes_down=bool(noise.random() < 0.8),
-        compression=maybe(noise, recipe.compression_chance, recipe.compression),
+        compression=maybe(noise, recipe.detector.compression_chance, recipe.detector.compression),
         entropy=entropy,
     )
 
@@ -159,10 +160,12 @@ def _draw_place(
 def _draw_jitter(
     recipe: Recipe, rng: np.random.Generator, channels: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    happens = rng.random() < recipe.jitter_chance
-    brightness, contrast, saturation, hue = (
-        uniform(rng, r) for r in (recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue)
-    )
+    photograph = recipe.photograph
+    happens = rng.random() < photograph.jitter_chance
+    brightness = uniform(rng, photograph.brightness)
+    contrast = uniform(rng, photograph.contrast)
+    saturation = uniform(rng, photograph.saturation)
+    hue = uniform(rng, photograph.hue)
     if not happens or channels != 3:
         return None
     return jitter_matrix(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
@@ -170,12 +173,12 @@ def _draw_jitter(
 
 def _draw_movers(recipe: Recipe, rng: np.random.Generator) -> tuple[Mover, ...]:
     size, fine = recipe.tile * recipe.oversample, recipe.oversample
-    if rng.random() >= recipe.moving_chance:
+    if rng.random() >= recipe.geometry.moving_chance:
         return ()
     movers = []
     for _ in range(rng.integers(1, 5)):
-        half = rng.uniform(*recipe.moving_size, size=2) * fine
-        motion = np.rint(vector(rng, uniform(rng, recipe.moving) * fine)).astype(int)
+        half = rng.uniform(*recipe.geometry.moving_size, size=2) * fine
+        motion = np.rint(vector(rng, uniform(rng, recipe.geometry.moving) * fine)).astype(int)
         margin = np.ceil(half).astype(int) + np.abs(motion)
         if (2 * margin < size).all():
             centre = rng.integers(margin, size - margin)

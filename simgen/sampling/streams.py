@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simgen.config import Range
+from simgen.effects import Range
 
 PLACE, PHOTO, BANDS, PAN, OPTICS, GEOMETRY, NOISE, TEXTURE, FIELD, PIXELS, MATERIAL = range(11)
 

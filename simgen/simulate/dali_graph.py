@@ -1,36 +1,30 @@
 """All that DALI computes: the only file that imports nvidia.dali.
 
 Reading crops serves every device. The whole graph, up to blur and decimation, is for the GPU,
-and runs on the CPU too, where tests hold it to numpy_reference.py. All dice are numpy's (draws).
+and runs on the CPU too, where tests hold it to numpy_reference.py. DALI draws no random number.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from nvidia.dali import fn, math, pipeline_def, types
 
 from simgen.config import Recipe
-from simgen.physics.kernels import stacked
 from simgen.physics.spectral import FLOOR, MATERIALS, NUM_FEATURES
-from simgen.sampling import SampleParameters, draw_texture
+from simgen.simulate.dali_inputs import (
+    BATCH,
+    CROP_TYPES,
+    GRAPH_INPUTS,
+    Shapes,
+    decoded_row,
+    encoded_row,
+    feeder,
+    graph_row,
+)
+from simgen.simulate.job import Arrays, DecodeError, Device, Job
 
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
-Device = Literal["cpu", "gpu"]
-BATCH = 8  # fixed: memory, not results, depends on it
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One sample to make, of an encoded photograph or of bands: (H, W, any) float32 in 0..1."""
-
-    image: bytes | np.ndarray
-    draw: SampleParameters
-
-
-class DecodeError(Exception):
-    """DALI refused a batch; some image in it is at fault."""
+_TYPES = {np.uint8: types.UINT8, np.int32: types.INT32, np.float32: types.FLOAT}
 
 
 def read_crops(jobs: Sequence[Job], *, device: Device, threads: int = 1) -> Iterator[np.ndarray]:
@@ -39,7 +33,7 @@ def read_crops(jobs: Sequence[Job], *, device: Device, threads: int = 1) -> Iter
         return
     decoded = isinstance(jobs[0].image, np.ndarray)
     pipe = _crops(
-        feed=_feeder(jobs, _decoded_row if decoded else _encoded_row),
+        feed=feeder(jobs, decoded_row if decoded else encoded_row),
         decoded=decoded,
         device=device,
         **_options(device, threads),
@@ -63,7 +57,7 @@ def observe_in_graph(
     )
     hidden = any(job.draw.rows_DF.shape[0] > job.draw.bands for job in jobs)
     pipe = _graph(
-        feed=_feeder(jobs, lambda job: _graph_row(job, recipe, shapes, hidden=hidden)),
+        feed=feeder(jobs, lambda job: graph_row(job, recipe, shapes, hidden=hidden)),
         recipe=recipe,
         bands=jobs[0].draw.bands,
         shapes=shapes,
@@ -117,108 +111,6 @@ def _run(pipe: Any, count: int) -> Iterator[tuple[np.ndarray, ...]]:
         raise DecodeError(str(error)) from error
 
 
-def _feeder(
-    jobs: Sequence[Job], row: Callable[[Job], list[np.ndarray]]
-) -> Callable[[int], list[list[np.ndarray]]]:
-    # A pipeline and its feed lie in cycles, which Python collects late: what went in must not.
-    waiting = list(jobs)
-
-    def feed(_: int) -> list[list[np.ndarray]]:
-        batch = waiting[:BATCH]
-        del waiting[:BATCH]
-        if not batch:
-            raise StopIteration
-        return [list(column) for column in zip(*map(row, batch), strict=True)]
-
-    return feed
-
-
-_CROP_FEED = (types.UINT8, types.INT32, types.INT32, types.FLOAT)
-
-
-def _encoded_row(job: Job) -> list[np.ndarray]:
-    return [
-        np.frombuffer(job.image, np.uint8),
-        np.array(job.draw.crop[:2], np.int32),
-        np.array(job.draw.crop[2:], np.int32),
-        np.array(job.draw.resized, np.float32),
-    ]
-
-
-def _decoded_row(job: Job) -> list[np.ndarray]:
-    row, column, height, width = job.draw.crop
-    bands = np.asarray(job.image)[row : row + height, column : column + width]
-    return [np.ascontiguousarray(bands, np.float32), np.array(job.draw.resized, np.float32)]
-
-
-# Name and dtype of what a batch feeds into the graph after a crop's own four, in order.
-_FEED = (
-    ("corner", types.INT32),
-    ("flip_v", types.INT32),
-    ("flip_h", types.INT32),
-    ("jitter", types.FLOAT),
-    ("jitter_offset", types.FLOAT),
-    ("sharpen", types.FLOAT),
-    ("gamma", types.FLOAT),
-    ("rows", types.FLOAT),
-    ("offset", types.FLOAT),
-    ("pan_rows", types.FLOAT),
-    ("pan_offset", types.FLOAT),
-    ("logits", types.FLOAT),
-    ("logits_offset", types.FLOAT),
-    ("tints", types.FLOAT),
-    ("texture", types.FLOAT),
-    ("gt", types.FLOAT),
-    ("ms", types.FLOAT),
-    ("pan", types.FLOAT),
-)
-_BINOMIAL = np.outer([1, 2, 1], [1, 2, 1]) / 16
-_ALONE = np.outer([0, 1, 0], [0, 1, 0])
-
-Shapes = tuple[tuple[int, ...], ...]  # (terms, taps) of gt, ms and pan
-
-
-def _graph_row(job: Job, recipe: Recipe, shapes: Shapes, *, hidden: bool) -> list[np.ndarray]:
-    draw, optics, f32 = job.draw, job.draw.optics, np.float32
-    jitter = draw.jitter or (np.eye(3), np.zeros(3))
-    spare = int(hidden) - (draw.rows_DF.shape[0] - draw.bands)
-    gt, ms, pan = (
-        _shaped(kernels, shape)
-        for kernels, shape in zip((optics.gt, optics.ms, optics.pan), shapes, strict=True)
-    )
-    # Equal logits and tints of one change nothing.
-    none = (np.zeros((MATERIALS, 4), f32), np.ones((len(draw.rows_DF), MATERIALS), f32))
-    materials = draw.materials or none
-    texture = draw_texture(draw, recipe.tile * recipe.oversample)[None]
-    return [
-        *_encoded_row(job),
-        np.array(draw.corner, np.int32),
-        np.array(draw.flip[0], np.int32),
-        np.array(draw.flip[1], np.int32),
-        jitter[0].astype(f32),
-        (jitter[1] * 255).astype(f32),
-        (_ALONE + draw.high_pass * (_ALONE - _BINOMIAL)).astype(f32),
-        np.array(draw.gamma, f32),
-        np.pad(draw.rows_DF, ((0, spare), (0, 0))),
-        np.pad(draw.offset_D, (0, spare)),
-        np.pad(draw.pan_rows_1D, ((0, 0), (0, spare))),
-        np.array([draw.pan_offset], f32),
-        np.ascontiguousarray(materials[0][:, :3]),
-        np.ascontiguousarray(materials[0][:, 3]),
-        np.pad(materials[1], ((0, spare), (0, 0)), constant_values=1),
-        texture,
-        gt,
-        ms,
-        pan,
-    ]
-
-
-def _shaped(kernels_CR2K: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The kernels with zero terms and zero taps up to (terms, taps)."""
-    template = np.zeros((shape[0], 2, shape[1]), np.float32)
-    return stacked([*kernels_CR2K, template])[:-1]
-
-
 @pipeline_def
 def _crops(*, feed: Callable[..., list[list[np.ndarray]]], decoded: bool, device: str) -> Any:
     if decoded:
@@ -231,7 +123,7 @@ def _crops(*, feed: Callable[..., list[list[np.ndarray]]], decoded: bool, device
         )
         return (fn.resize(crop, size=resized, dtype=types.FLOAT),)
     data, anchor, shape, resized = fn.external_source(
-        source=feed, num_outputs=4, batch=True, dtype=list(_CROP_FEED)
+        source=feed, num_outputs=4, batch=True, dtype=[_TYPES[kind] for kind in CROP_TYPES]
     )
     crop = _decode(data, anchor, shape, device)
     return (fn.resize(crop, size=resized, dtype=types.UINT8),)
@@ -250,14 +142,15 @@ def _graph(
 ) -> Any:
     columns = fn.external_source(
         source=feed,
-        num_outputs=len(_CROP_FEED) + len(_FEED),
+        num_outputs=len(CROP_TYPES) + len(GRAPH_INPUTS),
         batch=True,
-        dtype=[*_CROP_FEED, *(dtype for _, dtype in _FEED)],
+        dtype=[_TYPES[kind] for kind in (*CROP_TYPES, *(kind for _, kind in GRAPH_INPUTS))],
     )
     crop = fn.resize(
         _decode(columns[0], columns[1], columns[2], device), size=columns[3], dtype=types.UINT8
     )
-    x = dict(zip((name for name, _ in _FEED), columns[len(_CROP_FEED) :], strict=True))
+    names = [name for name, _ in GRAPH_INPUTS]
+    x = dict(zip(names, columns[len(CROP_TYPES) :], strict=True))
     move = (lambda data: data.gpu()) if device == "gpu" else (lambda data: data)
     tile, fine, total = recipe.tile, recipe.tile * recipe.oversample, bands + int(hidden)
 

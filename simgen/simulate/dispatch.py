@@ -15,15 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from shards.signals import check_signals
 from simgen.config import Recipe
-from simgen.simulate.dali_graph import (
-    Arrays,
-    DecodeError,
-    Device,
-    Job,
-    can_decode,
-    observe_in_graph,
-    read_crops,
-)
+from simgen.simulate.dali_graph import can_decode, observe_in_graph, read_crops
+from simgen.simulate.job import Arrays, DecodeError, Device, Job
 from simgen.simulate.numpy_engine import finish, make
 
 

@@ -17,8 +17,7 @@ from simgen.physics.photograph import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
 from simgen.physics.spectral import FLOOR
 from simgen.sampling import SampleParameters, draw_displacements, draw_noise, draw_texture
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
+from simgen.simulate.job import Arrays
 
 
 def make(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Arrays:

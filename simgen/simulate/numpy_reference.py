@@ -15,8 +15,7 @@ from simgen.physics.photograph import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
 from simgen.physics.spectral import features, mix, reflectances
 from simgen.sampling import SampleParameters, draw_displacements, draw_noise, draw_texture
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+from simgen.simulate.job import Arrays
 
 
 def simulate(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Arrays:

@@ -6,10 +6,9 @@ from shards.schema import Facts
 from simgen.errors import SourceError
 from simgen.physics.kernels import resampling_taps
 from simgen.physics.mtf import mtf_taps, observe, response, tap_count
+from simgen.simulate.job import Arrays
 from simgen.sources import Photo
 from simgen.sources.scene import Tile
-
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # gt, ms, pan
 
 
 def reduce_pair(

@@ -1,7 +1,5 @@
 """What the simulation is raced against does the same work."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from bench.speed import plain_torch
@@ -15,8 +13,7 @@ def test_plain_torch_makes_what_we_make(make_jpeg):
 
     Whatever a recipe learns to do, the rival must do too, or their race says nothing.
     """
-    recipe = replace(
-        find_recipe("sensor"),
+    recipe = find_recipe("sensor").with_fields(
         tile=64,
         pan_unexplained_chance=0.0,
         local_shift_chance=0.0,

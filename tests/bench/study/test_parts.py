@@ -153,13 +153,11 @@ def test_what_hqnr_says_of_the_truth(scenes, weights, tmp_path, capsys):
 
 def test_without_an_effect_only_that_effect_is_off():
     """Each row differs from `sensor` in what it names, and is a recipe that simgen takes."""
-    from dataclasses import asdict, replace
-
     from simgen.recipes import find_recipe
 
-    whole = asdict(find_recipe("sensor"))
+    whole = find_recipe("sensor").as_data()
     for name, (_, changes) in trained.WITHOUT.items():
-        less = asdict(replace(find_recipe("sensor"), **changes))
+        less = find_recipe("sensor").with_fields(**changes).as_data()
         differing = {key for key in whole if whole[key] != less[key]}
         assert differing, name
         assert differing <= set(changes), name

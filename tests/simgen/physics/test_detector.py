@@ -7,6 +7,7 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import convolve1d
 
 from simgen.config import Recipe
+from simgen.effects import RadiometryRanges, SpectralRanges
 from simgen.physics.noise import correlated, grained, striped
 from simgen.physics.radiometry import compressed, dct_matrix
 from simgen.recipes import find_recipe
@@ -163,11 +164,15 @@ def test_highlights_saturate_where_the_bits_end(bits):
     recipe = Recipe(
         name="x",
         tile=64,
-        keep_rgb=1.0,
-        pan_unexplained_chance=0.0,
-        exposure_chance=1.0,
-        exposure=(2.0, 2.0),
-        bits=(bits,),
+        spectral=SpectralRanges(
+            keep_rgb=1.0,
+            pan_unexplained_chance=0.0,
+        ),
+        radiometry=RadiometryRanges(
+            exposure_chance=1.0,
+            exposure=(2.0, 2.0),
+            bits=(bits,),
+        ),
     )
     draw = sample_parameters(recipe, bands=3, seed=0, key="a", height=300, width=300)
 

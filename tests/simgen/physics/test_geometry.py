@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -48,7 +46,9 @@ def test_a_whole_shift_copies_pixels(shift):
 
 def test_displacements_have_the_drawn_spread():
     """Over many samples, in scene pixels; and no step that would tear the scene."""
-    recipe = replace(find_recipe("sensor"), tile=64, local_shift_chance=1.0, local_shift=(0.5, 0.5))
+    recipe = find_recipe("sensor").with_fields(
+        tile=64, local_shift_chance=1.0, local_shift=(0.5, 0.5)
+    )
     fields = [
         draw_displacements(
             sample_parameters(recipe, bands=4, seed=0, key=str(k), height=300, width=300), 128
@@ -69,8 +69,7 @@ def test_pan_is_misregistered_by_what_was_drawn(row, column, monkeypatch):
         lambda rng, length: length * np.array([row, column]) / np.hypot(row, column),
     )
     length = float(np.hypot(row, column))
-    recipe = replace(
-        find_recipe("paper"),
+    recipe = find_recipe("paper").with_fields(
         kernel="gaussian",
         oversample=2,
         shift_chance=1.0,

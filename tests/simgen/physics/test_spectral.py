@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -134,7 +132,7 @@ def test_materials_are_classes_of_colour():
 
 def test_materials_change_sides_from_band_to_band():
     """What RGB cannot do: of two greys the darker is the brighter one in some drawn band."""
-    recipe = replace(find_recipe("sensor-clean"), material_chance=1.0)
+    recipe = find_recipe("sensor-clean").with_fields(material_chance=1.0)
     light = np.tile(np.array([0.2, 0.5], np.float32), (3, 1, 1))
     turned = 0
     for seed in range(200):
@@ -146,7 +144,7 @@ def test_materials_change_sides_from_band_to_band():
 
 
 def test_no_chance_no_materials():
-    recipe = replace(find_recipe("sensor"), material_chance=0.0)
+    recipe = find_recipe("sensor").with_fields(material_chance=0.0)
 
     assert draw_materials(recipe, np.random.default_rng(0), 4) is None
 
@@ -169,7 +167,7 @@ def test_haze_is_koschmieders_law():
 
 def test_bands_are_shuffled_unless_told_not_to():
     """With all of RGB kept and no gain, unshuffled rows are blue, green, red."""
-    recipe = replace(find_recipe("paper"), shuffle=0.0)
+    recipe = find_recipe("paper").with_fields(shuffle=0.0)
     rows = [
         sample_parameters(recipe, bands=3, seed=0, key=str(k), height=300, width=300).rows_DF[:, :3]
         for k in range(8)
@@ -184,8 +182,8 @@ def test_bands_are_shuffled_unless_told_not_to():
 
 def test_pan_may_see_a_band_outside_the_ms():
     """One row more than bands, a non-negative share of the weights, their sum as drawn."""
-    recipe = replace(
-        find_recipe("sensor"), pan_hidden_chance=1.0, pan_hidden=(0.2, 0.2), pan_gain=(0.9, 0.9)
+    recipe = find_recipe("sensor").with_fields(
+        pan_hidden_chance=1.0, pan_hidden=(0.2, 0.2), pan_gain=(0.9, 0.9)
     )
     draw = sample_parameters(recipe, bands=4, seed=0, key="a", height=300, width=300)
 

@@ -71,13 +71,13 @@ def test_sensor_bands_can_oppose_each_other():
 
 def test_gains_lie_in_the_recipes_ranges():
     """Defocus and halo apart, which are faults on top of what was drawn."""
-    recipe = replace(find_recipe("sensor"), defocus_chance=0.0, halo_chance=0.0)
+    recipe = find_recipe("sensor").with_fields(defocus_chance=0.0, halo_chance=0.0)
     for key in range(30):
         d = sample_parameters(recipe, bands=4, seed=0, key=str(key), height=400, width=500)
         for gains, (low, high) in (
-            (d.optics.mtf_ms, recipe.mtf_ms),
-            (d.optics.softness, recipe.softness),
-            ((d.optics.mtf_pan,), recipe.mtf_pan),
+            (d.optics.mtf_ms, recipe.optics.mtf_ms),
+            (d.optics.softness, recipe.optics.softness),
+            ((d.optics.mtf_pan,), recipe.optics.mtf_pan),
         ):
             assert low - 0.01 <= min(gains) <= max(gains) <= high + 0.01
 
@@ -121,7 +121,7 @@ def test_a_switch_leaves_other_topics_alone(switch, topic):
     recipe = find_recipe("sensor")
     on, off = (
         sample_parameters(
-            replace(recipe, **{switch: chance}), bands=4, seed=0, key="a", height=400, width=500
+            recipe.with_fields(**{switch: chance}), bands=4, seed=0, key="a", height=400, width=500
         )
         for chance in (1.0, 0.0)
     )
@@ -134,7 +134,7 @@ def test_a_switch_leaves_other_topics_alone(switch, topic):
 
 def test_dice_for_bands_that_are_bands():
     """Thirteen bands in, eight out: kept bands are distinct, no gamma, rows over thirteen."""
-    recipe = replace(find_recipe("sensor"), keep_rgb=1.0, haze_chance=0.0, pan_hidden_chance=0.0)
+    recipe = find_recipe("sensor").with_fields(keep_rgb=1.0, haze_chance=0.0, pan_hidden_chance=0.0)
 
     d = sample_parameters(recipe, bands=8, seed=0, key="a", height=400, width=400, channels=13)
 

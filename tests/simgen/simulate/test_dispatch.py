@@ -37,8 +37,8 @@ def images(make_jpeg):
 @pytest.mark.parametrize(("name", "bands", "tile"), [("sensor", 4, 128), ("sensor", 13, 64)])
 def test_the_graph_does_what_the_twin_says(images, name, bands, tile, physical):
     """DALI on the CPU: every pixel within one DN (float32 order of sums), nearly all equal."""
-    recipe = replace(
-        find_recipe(name), tile=tile, moving_chance=0, local_shift_chance=0, physical=physical
+    recipe = find_recipe(name).with_fields(
+        tile=tile, moving_chance=0, local_shift_chance=0, physical=physical
     )
     jobs = jobs_of(images, recipe, bands)
     crops = dali_graph.read_crops(jobs, device="cpu")
@@ -73,7 +73,7 @@ def test_crops_are_pillows(images):
 
 def test_bands_enter_as_they_are(images):
     """Four-band input: resized as floats, mixed over its own bands, no colour jitter."""
-    recipe = replace(find_recipe("sensor"), tile=64, jitter_chance=1.0, zoom=(1.0, 1.0))
+    recipe = find_recipe("sensor").with_fields(tile=64, jitter_chance=1.0, zoom=(1.0, 1.0))
     image = np.random.default_rng(0).random((200, 210, 4), dtype=np.float32)
     draw = sample_parameters(recipe, bands=6, seed=0, key="a", height=200, width=210, channels=4)
     job = dali_graph.Job(image=image, draw=draw)
@@ -155,7 +155,7 @@ def test_dali_still_slices_wrongly_with_a_step():
         data = fn.external_source(source=lambda: [image], dtype=types.FLOAT)
         return data[:, ::2], fn.reinterpret(data, shape=[4, 256, 2, 512])[:, :, 0]
 
-    pipe = dali_graph()
+    pipe = graph()
     pipe.build()
     sliced, reshaped = (np.array(o.at(0)) for o in pipe.run())
 

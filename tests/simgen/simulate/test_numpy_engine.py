@@ -12,8 +12,8 @@ from simgen.recipes import find_recipe
 from simgen.sampling import sample_parameters
 from simgen.simulate import numpy_engine, numpy_reference
 
-PLAIN = Recipe(
-    name="plain", tile=64, pan_unexplained_chance=0.0, band_gain=(0.5, 0.5), softness=(0.3, 0.9)
+PLAIN = Recipe(name="plain", tile=64).with_fields(
+    pan_unexplained_chance=0.0, band_gain=(0.5, 0.5), softness=(0.3, 0.9)
 )
 # Each switch alone, always on.
 SWITCHES = {
@@ -75,14 +75,14 @@ def agree(recipe, bands, key):
 def test_a_switch_does_what_the_twin_says(name):
     """Every pixel within one DN (float32 order of sums), nearly all equal."""
     for key in ("a", "b"):
-        agree(replace(PLAIN, **SWITCHES[name]), 5, key)
+        agree(PLAIN.with_fields(**SWITCHES[name]), 5, key)
 
 
 @pytest.mark.parametrize("name", sorted(set(SWITCHES) - {"plain"}))
 def test_a_switch_changes_something(name):
     """Off and on differ, so that no switch is for show."""
     made = []
-    for recipe in (PLAIN, replace(PLAIN, **SWITCHES[name])):
+    for recipe in (PLAIN, PLAIN.with_fields(**SWITCHES[name])):
         draw = sample_parameters(recipe, bands=5, seed=3, key="a", height=300, width=400)
         made.append(numpy_engine.make(photograph(3, *draw.resized), draw, recipe))
 
@@ -108,7 +108,7 @@ def test_every_recipe(name, bands):
 @pytest.mark.parametrize("channels", [3, 4, 13])
 def test_floats_are_measured_or_photographed(channels):
     """Deep RGB goes through jitter and gamma as 8-bit photographs do; bands do not."""
-    recipe = replace(find_recipe("sensor"), tile=64, jitter_chance=1.0, gamma=(2.0, 2.0))
+    recipe = find_recipe("sensor").with_fields(tile=64, jitter_chance=1.0, gamma=(2.0, 2.0))
     draw = sample_parameters(
         recipe, bands=5, seed=0, key="a", height=300, width=300, channels=channels
     )
