@@ -88,5 +88,5 @@ def test_tar_and_json_are_enough(first):
         gt = np.load(io.BytesIO(tar.extractfile(names[0]).read()), allow_pickle=False)
 
     assert np.dtype("<u2") == gt.dtype
-    told = {"sensor", "bits", "ratio", "mtf_ms", "mtf_pan", "softness", "source", "recipe", "seed"}
-    assert told == set(facts)
+    keys = {"sensor", "bits", "ratio", "mtf_ms", "mtf_pan", "softness", "source", "recipe", "seed"}
+    assert keys == set(facts)

@@ -1,4 +1,4 @@
-"""Rules the house cares about."""
+"""Rules of the repository."""
 
 import re
 import subprocess
@@ -39,7 +39,7 @@ def test_no_module_of_fusiontrain_hides_another_package():
 
 
 def test_files_stay_small_and_named():
-    """No room of 400 lines, no drawer for everything."""
+    """No file of 400 lines, no file for everything."""
     assert [p.name for p in SOURCES if len(p.read_text().splitlines()) > 400] == []
     assert [p.name for p in SOURCES if p.stem in ("utils", "helpers", "common", "misc")] == []
 
@@ -77,7 +77,7 @@ def test_nothing_unpickles_or_extracts():
         ("import shards.__main__", ["torch", "PIL", "fsspec", "s3fs", "aiohttp", "rich"]),
     ],
 )
-def test_light_doors_import_nothing_heavy(statement, absent):
+def test_entry_points_import_nothing_heavy(statement, absent):
     """The base install fuses scenes: what it imports must be in the base install."""
     check = f"{statement}; import sys; print([m for m in {absent} if m in sys.modules])"
 
@@ -102,8 +102,8 @@ def test_constraints_pin_everything_the_extras_ask_for():
         if line and not line.startswith("#")
     }
     text = (ROOT / "pyproject.toml").read_text()
-    asked = re.findall(r'"([A-Za-z][A-Za-z0-9_-]+)(?:[>=]=[^"]*)"', text)
-    asked = {name.lower() for name in asked} - {"setuptools"}
+    required = re.findall(r'"([A-Za-z][A-Za-z0-9_-]+)(?:[>=]=[^"]*)"', text)
+    required = {name.lower() for name in required} - {"setuptools"}
 
-    assert asked
-    assert set() == asked - pinned
+    assert required
+    assert set() == required - pinned

@@ -39,7 +39,7 @@ def test_noise_does_not_mislead_it():
 
 
 def test_each_band_has_its_own_blur():
-    """Bands that saw one scene through different gains; the doors' word for it is `bands`."""
+    """Bands that saw one scene with different gains; the commands call this `bands`."""
     gains = [0.15, 0.35, 0.55]
     _, pan = pair(0.3)
     images = (pan[None] * torch.tensor([0.5, 1.0, 1.5])[None, :, None, None]).double()
@@ -61,13 +61,13 @@ def test_softer_than_nominal_is_known_but_not_wanted():
     ms, pan = pair(0.1)
     scene = Scene(name="x", ms=ms.float(), pan=pan.float())
 
-    auto, told = (estimate_sensor_model(scene, sensor=None, softness=s) for s in (None, 0.1))
+    auto, given = (estimate_sensor_model(scene, sensor=None, softness=s) for s in (None, 0.1))
 
     assert [0.3] * len(ms) == pytest.approx(auto.softness.tolist())
-    assert [0.1] * len(ms) == pytest.approx(told.softness.tolist())
+    assert [0.1] * len(ms) == pytest.approx(given.softness.tolist())
     assert (0.1, 0.1) == (
         pytest.approx(auto.ms_softness, abs=0.02),
-        pytest.approx(told.ms_softness, abs=0.02),
+        pytest.approx(given.ms_softness, abs=0.02),
     )
 
 

@@ -54,7 +54,7 @@ def test_blur_is_scipys(sigmas, seed):
 @settings(deadline=None)
 @given(st.integers(2, 6), st.integers(1, 4), st.integers(2, 9))
 def test_degrading_keeps_flat_and_phase(ratio, bands, side):
-    """A flat image stays flat; a ramp stays where it was, away from the rim."""
+    """A flat image stays flat; a ramp stays where it was, away from the border."""
     size = ratio * side * 3
     ramp = torch.arange(size, dtype=torch.float64).expand(1, bands, size, size)
     mtf = torch.full((1, bands), 0.4, dtype=torch.float64)
@@ -95,10 +95,10 @@ def test_a_blur_wider_than_the_image_is_still_a_blur():
 @pytest.mark.parametrize(("h", "w", "ratio"), [(48, 61, 4), (9, 16, 2), (17, 5, 3), (3, 70, 8)])
 def test_interpolation_by_products_is_the_convolution(h, w, ratio, phase):
     """float32 on the CPU goes another way than float64; the pixels and gradients are the same."""
-    dice = torch.Generator().manual_seed(4)
-    image = (torch.rand(2, 3, h, w, generator=dice) * 2000).requires_grad_()
+    rng = torch.Generator().manual_seed(4)
+    image = (torch.rand(2, 3, h, w, generator=rng) * 2000).requires_grad_()
     exact = image.detach().double().requires_grad_()
-    weight = torch.rand(2, 3, h * ratio, w * ratio, generator=dice)
+    weight = torch.rand(2, 3, h * ratio, w * ratio, generator=rng)
 
     seen, expected = upsample(image, ratio, phase), upsample(exact, ratio, phase)
     (seen * weight).sum().backward()

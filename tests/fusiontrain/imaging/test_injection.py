@@ -43,7 +43,7 @@ def test_the_injection_moves_nothing(ratio):
 
 def test_nodata_does_not_count():
     """Sums over a part are those of what is left; an MS pixel counts if all over it do."""
-    batch = batch_of(3, 8, 6)
+    batch = double(batch_of(3, 8, 6))
     images = injection_images(batch)
     valid = torch.zeros(32, 24, dtype=torch.bool)
     valid[3:29, :14] = True

@@ -114,17 +114,17 @@ def test_a_perfect_guess_and_a_flat_one(convention):
     rng = torch.Generator().manual_seed(0)
     ms = torch.rand(4, 16, 16, generator=rng, dtype=torch.float64) * 500 + 100
     pan = torch.rand(1, 64, 64, generator=rng, dtype=torch.float64) * 500 + 100
-    told = {"convention": convention}
+    options = {"convention": convention}
 
     from fusiontrain.imaging.filters import upsample
 
     up = interp23(ms, 4) if convention == "toolbox" else upsample(ms[None], 4)[0]
-    assert 0 == pytest.approx(float(d_lambda(up, ms, **told)), abs=1e-12)
-    assert 0 == float(d_lambda(up[:1], ms[:1], **told))
-    assert 1 >= float(qnr(up, ms, pan, **told)) > 0
+    assert 0 == pytest.approx(float(d_lambda(up, ms, **options)), abs=1e-12)
+    assert 0 == float(d_lambda(up[:1], ms[:1], **options))
+    assert 1 >= float(qnr(up, ms, pan, **options)) > 0
     mtf = (0.3,) * 4
-    assert float(d_lambda_k(up, ms, mtf=mtf, **told)) < float(
-        d_lambda_k(up.flip(0), ms, mtf=mtf, **told)
+    assert float(d_lambda_k(up, ms, mtf=mtf, **options)) < float(
+        d_lambda_k(up.flip(0), ms, mtf=mtf, **options)
     )
 
 

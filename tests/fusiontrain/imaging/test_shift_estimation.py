@@ -20,12 +20,12 @@ FINE = 8  # the ground is known on a grid so much finer than PAN's
 
 def ground(seed: int, side: int) -> torch.Tensor:
     """(3, side, side): materials with edges, each of its own colour, and texture."""
-    dice = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 1, side // 64, side // 64, generator=dice)
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 1, side // 64, side // 64, generator=rng)
     kinds = torch.nn.functional.interpolate(coarse, size=side, mode="bicubic")[0, 0]
-    colours = 300 + 900 * torch.rand(3, 6, generator=dice)
+    colours = 300 + 900 * torch.rand(3, 6, generator=rng)
     picked = colours[:, (kinds.clamp(0, 0.999) * 6).long()]
-    texture = torch.rand(3, side // 8, side // 8, generator=dice)
+    texture = torch.rand(3, side // 8, side // 8, generator=rng)
     return picked + 150 * torch.nn.functional.interpolate(texture[None], size=side)[0]
 
 
@@ -84,9 +84,9 @@ def test_a_flat_pair_stays_where_it_is(value):
 
 
 def test_noise_alone_moves_little():
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     ms, pan = pair((0.75, -0.5))
-    noisy = ms + 20 * torch.randn(ms.shape, generator=dice)
+    noisy = ms + 20 * torch.randn(ms.shape, generator=rng)
 
     assert (0.75, -0.5) == pytest.approx(estimate_shift(noisy, pan, 4, 1.97), abs=0.1)
 
@@ -123,8 +123,10 @@ def test_a_network_gets_the_registered_pan():
         ms, pan = pair(shift)
         scene = Scene(name="made", ms=ms, pan=pan, bits=11, sensor=find_sensor("generic"))
         for register in (True, False):
-            told = estimate_sensor_model(scene, sensor=None, softness=0.3, register=register)
-            whole = fuse_network(scene, net, told, halo=entry.halo(4))
+            sensor_model = estimate_sensor_model(
+                scene, sensor=None, softness=0.3, register=register
+            )
+            whole = fuse_network(scene, net, sensor_model, halo=entry.halo(4))
             fused[shift, register] = whole[:, 16:-16, 16:-16]
     straight, crooked = fused[(0.0, 0.0), True], fused[(1.0, -0.5), True]
     left = (fused[(1.0, -0.5), False] - straight).square().mean()

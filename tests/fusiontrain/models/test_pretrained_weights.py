@@ -43,7 +43,7 @@ def test_they_are_small_and_their_cards_are_theirs(name):
 
 
 def test_they_are_in_the_package():
-    """What setuptools is told to take along holds every file of the folder."""
+    """setuptools packs every file of the folder."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["fusiontrain"]
 
@@ -87,7 +87,7 @@ def test_fuse_gives_the_cards_figures(shared, tmp_path, scene):
     folder, out = shared("data/real"), tmp_path / "out.tif"
     pan, ms = (folder / f"{scene}_{kind}.tif" for kind in ("pan", "ms"))
     (row,) = [r for r in CARD.splitlines() if r.startswith(f"| {scene} |")]
-    told = float(row.split("|")[-2].split("/")[0].strip(" *"))
+    stated = float(row.split("|")[-2].split("/")[0].strip(" *"))
     sensor = find_sensor(json.loads((folder / f"{scene}.json").read_text())["sensor"])
 
     assert 0 == main(["fuse", str(pan), str(ms), str(out), "--sensor", sensor.name, *ALIGNED])
@@ -99,7 +99,7 @@ def test_fuse_gives_the_cards_figures(shared, tmp_path, scene):
     fused, low, grey = (x[:, :h, :w] for x, (h, w) in zip(images, sides, strict=True))
     gains = sensor.gains(len(low))
     value = float(hqnr(fused, low, grey, mtf=gains, convention="aligned"))
-    assert told == pytest.approx(value, abs=0.0011)  # the card's digits, whole DN of the file
+    assert stated == pytest.approx(value, abs=0.0011)  # the card's digits, whole DN of the file
 
 
 @pytest.mark.slow
@@ -117,8 +117,8 @@ def test_they_beat_the_field_on_sensors_they_have_never_seen(shared, scene, name
     ours = network(net, find_model(info.model).halo)
 
     def indices(fused):
-        rim = slice(BORDER, -BORDER)
-        pair = case.truth[:, rim, rim], fused[:, rim, rim]
+        inner = slice(BORDER, -BORDER)
+        pair = case.truth[:, inner, inner], fused[:, inner, inner]
         return (
             float(ergas(*pair, ratio=case.scene.ratio)),
             float(sam(*pair)),

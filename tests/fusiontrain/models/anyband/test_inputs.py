@@ -35,7 +35,7 @@ def batch_of(bands=4, h=8, w=6, ratio=4, size=1, phase="aligned", dtype=torch.fl
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=mtf, softness=softness, phase=phase)
 
 
-def clear_statistics(batch):
+def plain_statistics(batch):
     """Of whole images in float64, by the definitions of means and covariances."""
     images = injection_images(batch)
     up, low, soft = (x.double().flatten(2) for x in (images.up, images.pan_low, images.pan_soft))
@@ -62,39 +62,39 @@ def clear_statistics(batch):
     }
 
 
-def clear_images(batch, stats):
+def plain_images(batch, stats):
     """The nine images of each band as their definitions write them, (B, C, 9, H, W)."""
     images = injection_images(batch)
     mean, std, pan_mean, pan_std, gain, weights, dark = (
         getattr(stats, name)[..., None, None].to(batch.ms)
         for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain", "weights", "dark")
     )
-    detail, ways = images.detail / std, []
+    detail, added = images.detail / std, []
     for sigma in (1.0, 2.5):
         around, ms, low = torch.full_like(batch.mtf, sigma), batch.ms, images.pan_low_ms
         m, p, mp, pp = (blur(image, around) for image in (ms, low, ms * low, low * low))
         prior = 0.02 * pan_std**2
         local = (mp - m * p + prior * gain) / ((pp - p * p).clamp_min(0) + prior)
-        ways.append((upsample(local, batch.ratio, batch.phase) - gain) * detail)
+        added.append((upsample(local, batch.ratio, batch.phase) - gain) * detail)
     above = images.up - dark
     expected = gain * (images.pan_low - pan_mean) + mean - dark
-    ways.append(((above / expected.clamp_min(0.1 * std)).clamp(0, 4) - 1) * gain * detail)
+    added.append(((above / expected.clamp_min(0.1 * std)).clamp(0, 4) - 1) * gain * detail)
     bands = (weights * (images.up - mean)).sum(1, keepdim=True)
     darkest = (weights * (dark - mean)).sum(1, keepdim=True)
     scaled = above.clamp_min(0) / (bands - darkest).clamp_min(0.1 * pan_std)
-    ways.append((torch.minimum(scaled, 4 * std / pan_std) - gain) * detail)
-    ways.append(gain * (images.pan_low - pan_mean - bands) / std)
+    added.append((torch.minimum(scaled, 4 * std / pan_std) - gain) * detail)
+    added.append(gain * (images.pan_low - pan_mean - bands) / std)
     first = [(images.up - mean) / std, images.detail / pan_std]
     first += [(batch.pan - images.pan_soft) / pan_std, (images.pan_low - pan_mean) / pan_std]
-    return torch.stack([*first, *(way.clamp(-4, 4) for way in ways)], 2)
+    return torch.stack([*first, *(one.clamp(-4, 4) for one in added)], 2)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("told", [False, True], ids=["its own", "told"])
-def test_what_is_seen_is_what_the_definitions_say(shape, told):
+@pytest.mark.parametrize("given", [False, True], ids=["own statistics", "given statistics"])
+def test_inputs_are_their_definitions(shape, given):
     """All images and statistics; the batch's own statistics, or those of another batch."""
     batch = batch_of(*shape)
-    if told:
+    if given:
         other = replace(batch, ms=batch.ms * 1.3 + 20, pan=batch.pan * 0.8)
         batch = replace(
             batch, statistics=statistics_from_moments(injection_moments(injection_images(other)))
@@ -104,9 +104,9 @@ def test_what_is_seen_is_what_the_definitions_say(shape, told):
 
     B, C = batch.mtf.shape
     shown = inputs.image(inputs.stem_images.flatten(1, 2)).reshape(B, C, 9, *batch.pan.shape[2:])
-    torch.testing.assert_close(shown, clear_images(batch, inputs.stats), rtol=1e-9, atol=1e-9)
-    if not told:
-        for name, value in clear_statistics(batch).items():
+    torch.testing.assert_close(shown, plain_images(batch, inputs.stats), rtol=1e-9, atol=1e-9)
+    if not given:
+        for name, value in plain_statistics(batch).items():
             torch.testing.assert_close(getattr(inputs.stats, name), value, rtol=1e-6, atol=1e-5)
 
 
@@ -128,8 +128,8 @@ def test_float32_keeps_its_digits():
 
 
 @pytest.mark.parametrize("bands", [1, 3])
-def test_bands_in_turns_are_bands_at_once(bands, monkeypatch):
-    """Without gradients bands go through the stem one by one."""
+def test_band_slices_are_all_bands_at_once(bands, monkeypatch):
+    """Without gradients the stem processes slices of the bands."""
     from fusiontrain.models.anyband import base
 
     torch.manual_seed(1)

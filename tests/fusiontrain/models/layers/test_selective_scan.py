@@ -39,7 +39,7 @@ def test_it_is_its_reference(tokens, dtype, atol, segment, monkeypatch):
 
 
 def test_gradients_are_those_of_differences():
-    """torch's own numerical check, as an outside judge of both forms."""
+    """torch's own numerical check, as an independent check."""
     assert torch.autograd.gradcheck(selective_scan, selective_scan_inputs(9, 1, 2, 2))
 
 

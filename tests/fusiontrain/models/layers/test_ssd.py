@@ -32,7 +32,7 @@ def test_matrix_products_are_the_recurrence(tokens, dtype, atol, chunk):
 
 
 def test_gradients_of_matrix_products_are_those_of_differences():
-    """torch's own numerical check, as an outside judge of both forms."""
+    """torch's own numerical check, as an independent check."""
     assert torch.autograd.gradcheck(lambda *t: ssd(*t, chunk=4), ssd_inputs(9, 1, 2, 2, 2))
 
 
