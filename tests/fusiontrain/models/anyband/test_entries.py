@@ -20,7 +20,7 @@ MEMBERS = sorted(name for name in MODELS if MODELS[name].any_band)
 
 
 # One of each family in every run; the others differ from these in their layers alone.
-DOORS = ("anyband-pannet", "anyband-restormer", "anyband-fusionmamba", "anyband-gppnn")
+IN_COMMANDS = ("anyband-pannet", "anyband-restormer", "anyband-fusionmamba", "anyband-gppnn")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,7 +35,7 @@ def batch_of(bands=4, h=5, w=4, ratio=4, size=2) -> PanBatch:
 
 
 def test_every_family_has_its_members():
-    """As many of each as the issue of any-band networks asks for, besides the default."""
+    """Besides the default network."""
     families = [MODELS[name].family for name in MEMBERS]
 
     for family, least in (("cnn", 2), ("transformer", 2), ("mamba", 2), ("unfolding", 1)):
@@ -44,7 +44,7 @@ def test_every_family_has_its_members():
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_it_learns(name):
-    """Pairs by heart: a truth that is the injection and half of the PAN's finest detail more.
+    """Overfitting: the truth is the injection plus half of the PAN's finest detail.
 
     The injection's own error is the first loss: the network starts as it.
     """
@@ -113,8 +113,8 @@ def test_both_phases_are_taken(name):
     assert not torch.allclose(aligned, toolbox)
 
 
-@pytest.mark.parametrize("name", DOORS)
-def test_it_goes_through_the_doors(name, small_build, odd_pair, tmp_path):
+@pytest.mark.parametrize("name", IN_COMMANDS)
+def test_commands_train_and_fuse_with_it(name, small_build, odd_pair, tmp_path):
     """Shards of 3 and 4 bands in, weights out, a scene of 5 fused."""
     run, fused = tmp_path / "run", tmp_path / "fused.tif"
     train = ["pretrain", "--model", name, "--shards", str(small_build), "--out", str(run)]
