@@ -1,6 +1,8 @@
-"""Images in parquet files, on disk or at any fsspec URL: read by row groups, which travel whole.
+"""Images in parquet files, on disk or at any fsspec URL, by pyarrow's reader; its only import.
 
-The only file that imports pyarrow.
+A task of an array reads the row groups that its shards need, in shuffled order, and no others.
+`datasets` gives the files' URLs (imagenet.py) but not this: its streams read from the start of a
+file, and its tables on disk are a copy of the whole set.
 """
 
 import hashlib
@@ -34,7 +36,7 @@ class Cell:
 
     def read(self) -> bytes:
         try:
-            data = _images(self.url, self.group)[self.row]
+            data = _read_images(self.url, self.group)[self.row]
         except SourceError as error:
             if "://" not in self.url:
                 raise
@@ -86,21 +88,20 @@ class Rows(Sequence[Photo]):
 
 
 def list_rows(urls: Sequence[str]) -> tuple[Rows, str]:
-    """The images of these files and a digest of them. Of large or remote files, footers alone.
+    """The images of these files and a digest of them. Of large or remote files only footers count.
 
     Raises: SourceError naming the file that is no parquet, or holds no images.
     """
     groups: list[_Group] = []
     hasher = hashlib.sha256()
     for url in urls:
-        tail = _tail(url)
-        with _opened(url) as file:
-            _check_schema(url, file.schema_arrow)
+        with _opened(url) as (file, parquet):
+            _check_schema(url, parquet.schema_arrow)
             # A remote name holds its revision; a local one may be moved.
             name = url if "://" in url else _stem(url)
-            # Not metadata.to_dict(): on a damaged footer it ends the whole process.
-            hasher.update(f"{name} {file.metadata.serialized_size} {tail}\n".encode())
-            groups += _groups(url, file.metadata)
+            size = parquet.metadata.serialized_size
+            hasher.update(f"{name} {size} {_footer_sha256(file)}\n".encode())
+            groups += _groups(url, parquet.metadata)
     rows = Rows(groups)
     local = not any("://" in url for url in urls)
     if local and sum(group.bytes for group in groups) <= READ_WHOLE:
@@ -132,41 +133,42 @@ def _check_schema(url: str, schema: Any) -> None:
 
 
 @lru_cache(maxsize=4)  # a shard takes its images from few of them
-def _images(url: str, number: int) -> list[bytes | None]:
-    with _opened(url) as file:
+def _read_images(url: str, number: int) -> list[bytes | None]:
+    with _opened(url) as (_, parquet):
         column = f"{_IMAGE}.bytes"
         try:
-            table = file.read_row_group(number, columns=[column], use_threads=False)
+            table = parquet.read_row_group(number, columns=[column], use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise SourceError(f"{_stem(url)}: row group {number}: {error}") from error
     return [cell["bytes"] if cell else None for cell in table[_IMAGE].to_pylist()]
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[Any]:
+def _opened(url: str) -> Iterator[tuple[Any, pq.ParquetFile]]:
+    """The file's bytes and pyarrow's reader of them."""
     try:
         with _bytes(url) as file, pq.ParquetFile(file, pre_buffer=True) as parquet:
-            yield parquet
+            yield file, parquet
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceError(f"cannot read {url}: {str(error).partition(chr(10))[0]}") from error
 
 
-def _tail(url: str) -> str:
-    """A hash of the file's footer."""
-    try:
-        with _bytes(url) as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - 8))
-            length = min(int.from_bytes(file.read(4), "little"), max(0, size - 8))
-            file.seek(size - 8 - length if length else 0)
-            return hashlib.sha256(file.read(length)).hexdigest()
-    except (OSError, ValueError) as error:
-        raise SourceError(f"cannot read {url}: {str(error).partition(chr(10))[0]}") from error
-
-
 def _bytes(url: str) -> Any:
-    """A local name is opened as it is: fsspec would read more into some."""
+    """A local name is opened as it is: fsspec would read a protocol or a pattern into some."""
     return fsspec.open(url, "rb") if "://" in url else Path(url).open("rb")
+
+
+def _footer_sha256(file: Any) -> str:
+    """Hash of the footer's bytes, which end eight bytes before the file does.
+
+    By hand: pyarrow gives no raw footer, and its metadata.to_dict() ends the whole process on a
+    damaged one.
+    """
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    length = min(int.from_bytes(file.read(4), "little"), max(0, size - 8))
+    file.seek(size - 8 - length if length else 0)
+    return hashlib.sha256(file.read(length)).hexdigest()
 
 
 def _stem(url: str) -> str:
