@@ -46,7 +46,7 @@ def test_the_architecture_names_every_package():
 
     for package in ("fusiontrain", "simgen"):
         for layer in layers(package)["layers"]:
-            for name in layer.split(" | "):
+            for name in re.split(r" [|:] ", layer):
                 assert re.search(rf"`{name}(?:\.py|/)`", text), name
 
 
