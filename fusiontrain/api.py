@@ -31,11 +31,11 @@ from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, Fusion
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.raster import spread
+from fusiontrain.scenes.grids import GRID_TOLERANCE
+from fusiontrain.scenes.output_values import check_nodata
+from fusiontrain.scenes.raster import band_means, sample_windows
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.scenes.writer import Output, fits
-
-_OFF = 0.25  # PAN pixels by which labelled grids may miss each other
+from fusiontrain.scenes.writer import Output
 
 
 def pansharpen(
@@ -147,8 +147,8 @@ def _fused(
             raise SceneError(f"bands go from 1 to {len(ms)}; got {[*bands]}")
         ms = ms[[band - 1 for band in bands]]
     kind = np.dtype(dtype or ms.dtype)
-    if nodata is not None and not fits(nodata, kind):
-        raise SceneError(f"nodata {nodata:g} is no value of {kind}; give one that is")
+    if nodata is not None:
+        check_nodata(nodata, kind)
     pan_data, pan_valid = _known(pan, nodata)
     ms_data, ms_valid = _known(ms, nodata)
     ratio = max(1, pan_data.shape[-1] // ms_data.shape[-1])
@@ -182,9 +182,7 @@ def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
         return data[:, rows, columns], valid[rows, columns]
 
-    seen, there = spread(data.shape[1], data.shape[2], read)
-    total = torch.where(there, seen, 0.0).double().sum((-2, -1))
-    fill = total.div(max(1, int(there.sum()))).float()
+    fill = band_means(*sample_windows(data.shape[1], data.shape[2], read))
     return torch.where(valid, data, fill[:, None, None]), valid
 
 
@@ -223,7 +221,7 @@ def _check_labels(axis: str, fine: np.ndarray, coarse: np.ndarray) -> None:
     starts = (float(fine[0]) - a / 2, float(coarse[0]) - b / 2)
     ends = (float(fine[-1]) + a / 2, float(coarse[-1]) + b / 2)
     off = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
-    if not off <= _OFF:
+    if not off <= GRID_TOLERANCE:
         raise SceneError(
             f"PAN and MS do not cover the same {axis}: they differ by {off:.2f} PAN pixels; "
             "cut them to the same ground, or give files, which are aligned"

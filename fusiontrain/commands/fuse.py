@@ -37,7 +37,8 @@ from fusiontrain.fusion.options import (
 )
 from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT
-from fusiontrain.scenes.writer import FORMATS, Output, output_nodata
+from fusiontrain.scenes.output_values import output_nodata
+from fusiontrain.scenes.writer import FORMATS, Output
 from shards.atomic_write import whole_file
 from shards.signals import stoppable
 
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
             for line in ready.notes:
                 _say(args, line)
             dtype = output.dtype or ready.pair.dtype
-            _, changed = output_nodata(ready.pair, dtype, output.nodata)
+            _, changed = output_nodata(ready.pair.nodata, dtype, output.nodata)
             if changed:
                 _say(args, changed)
             if args.dry_run:

@@ -19,11 +19,13 @@ from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
+from fusiontrain.scenes.gdal_environment import Source, gdal
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
-from fusiontrain.scenes.raster import Source, gdal
+from fusiontrain.scenes.output_values import output_nodata, to_dtype
+from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NOTHING, WindowedScene
-from fusiontrain.scenes.writer import Output, create_fused, output_nodata, to_dtype
+from fusiontrain.scenes.writer import Output, create_fused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +108,7 @@ def open_job(
             pair,
             options,
             blind=fuser.blind,
-            tags=pair.pan_file.all_tags() | pair.ms_file.all_tags(),
+            tags=all_tags(pair.pan_file) | all_tags(pair.ms_file),
             name=Path(str(inputs.ms[0])).stem,
             bands=inputs.bands,
         )
@@ -191,7 +193,7 @@ def fuse_job_to_array(
 ) -> np.ndarray:
     """fuse_to_array of an open pair, in the dtype and nodata that its file would have."""
     dtype = dtype or job.pair.dtype
-    nodata, _ = output_nodata(job.pair, dtype, nodata)
+    nodata, _ = output_nodata(job.pair.nodata, dtype, nodata)
     return fuse_to_array(
         job.pair, job.fuser, job.sensor_model, job.plan, dtype=dtype, nodata=nodata
     )

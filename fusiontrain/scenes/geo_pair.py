@@ -14,15 +14,15 @@ from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.phase_correlation import ShiftEstimate
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.output_values import fits
 from fusiontrain.scenes.raster import Raster
-from fusiontrain.scenes.resampling import WarpedRaster
+from fusiontrain.scenes.resampling import AFTER, BEFORE, WarpedRaster, sample_between
 from fusiontrain.scenes.scene import Window, check_side
-from fusiontrain.scenes.subpixel import AFTER, BEFORE, sample_between
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeoPair:
-    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies Windows."""
+    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies WindowedScene."""
 
     ratio: int
     shape: tuple[int, int]  # h, w of the overlap, MS pixels
@@ -52,16 +52,15 @@ class GeoPair:
     @property
     def nodata(self) -> float | None:
         """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
-        own, pans = self.ms_file.nodata, self.pan_file.nodata
-        if own is not None:
-            return own
+        ms_nodata, pan_nodata = self.ms_file.nodata, self.pan_file.nodata
+        if ms_nodata is not None:
+            return ms_nodata
         if self.dtype.kind == "f":
             return math.nan
-        if pans is None and self.pan_file.dtype.kind != "f":
-            return None  # every pixel is data, or a mask says which
-        info = np.iinfo(self.dtype)
-        fits = pans is not None and pans.is_integer() and info.min <= pans <= info.max
-        return pans if fits else 0.0
+        if pan_nodata is None:
+            # Without a float PAN every pixel is data, or a mask says which.
+            return 0.0 if self.pan_file.dtype.kind == "f" else None
+        return pan_nodata if fits(pan_nodata, self.dtype) else 0.0
 
     @property
     def masked(self) -> bool:
@@ -100,10 +99,13 @@ class GeoPair:
             raise SceneError(f"--bbox is LEFT BOTTOM RIGHT TOP, in that order; got {bbox}")
         inside = ~(self.transform @ Affine.scale(self.ratio))
         corners = [inside @ (x, y) for x in (left, right) for y in (bottom, top)]
-        (h, w), near = self.shape, 1e-6
+        (h, w), rounding = self.shape, 1e-6
         columns, rows = ([corner[i] for corner in corners] for i in (0, 1))
-        y0, y1 = max(0, math.floor(min(rows) + near)), min(h, math.ceil(max(rows) - near))
-        x0, x1 = max(0, math.floor(min(columns) + near)), min(w, math.ceil(max(columns) - near))
+        y0, y1 = max(0, math.floor(min(rows) + rounding)), min(h, math.ceil(max(rows) - rounding))
+        x0, x1 = (
+            max(0, math.floor(min(columns) + rounding)),
+            min(w, math.ceil(max(columns) - rounding)),
+        )
         if y0 >= y1 or x0 >= x1:
             raise SceneError(
                 f"--bbox {bbox} does not overlap PAN and MS, which cover {self.pan_file.bounds}"
@@ -124,25 +126,25 @@ class GeoPair:
         source = self.ms_warped or self.ms_file
         if self.ms_shift == (0.0, 0.0):
             return source.read_valid(box)
-        wanted = Box(
+        padded = Box(
             top=box.top - BEFORE,
             left=box.left - BEFORE,
             bottom=box.bottom + AFTER,
             right=box.right + AFTER,
         )
-        there = Box(
-            top=max(0, wanted.top),
-            left=max(0, wanted.left),
-            bottom=min(self.ms_file.height, wanted.bottom),
-            right=min(self.ms_file.width, wanted.right),
+        inside = Box(
+            top=max(0, padded.top),
+            left=max(0, padded.left),
+            bottom=min(self.ms_file.height, padded.bottom),
+            right=min(self.ms_file.width, padded.right),
         )
-        ms, valid = source.read_valid(there)
+        ms, valid = source.read_valid(inside)
         ms = torch.where(valid, ms, self.ms_fill[:, None, None])
         pad = (
-            there.left - wanted.left,
-            wanted.right - there.right,
-            there.top - wanted.top,
-            wanted.bottom - there.bottom,
+            inside.left - padded.left,
+            padded.right - inside.right,
+            inside.top - padded.top,
+            padded.bottom - inside.bottom,
         )
         ms = F.pad(ms[None], pad, mode="replicate")[0]
         valid = F.pad(valid[None, None].float(), pad, mode="replicate")[0, 0].bool()

@@ -17,7 +17,7 @@ from fusiontrain.scenes.metadata import (
     check_size,
     read_sidecar,
 )
-from fusiontrain.scenes.raster import open_raster
+from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.scene import Geo, Scene
 from shards.sensors import GENERIC, Sensor, match_sensor
 
@@ -59,7 +59,6 @@ def read_scene(
         top = check_dn(name, part.ms, part.pan, truth)
         bits, bits_note = _depth(name, row, facts, top, pair)
         notes = (pair.note, sensor_note, bits_note)
-        placed = not pair.pan_file.transform.is_identity
         return Scene(
             name=name,
             ms=part.ms,
@@ -68,14 +67,15 @@ def read_scene(
             valid=None if bool(valid.all()) else valid,
             sensor=row.only(facts.bands or bands),
             bits=bits,
-            geo=Geo(crs=pair.pan_file.wkt, transform=_six(pair.transform)) if placed else None,
+            geo=_geo(pair) if pair.placed else None,
             note="; ".join(filter(None, notes)),
         )
 
 
-def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
-    a, b, c, d, e, f = transform[:6]
-    return a, b, c, d, e, f
+def _geo(pair: GeoPair) -> Geo:
+    crs = pair.pan_file.crs
+    a, b, c, d, e, f = pair.transform[:6]
+    return Geo(crs="" if crs is None else str(crs.to_wkt()), transform=(a, b, c, d, e, f))
 
 
 def _check_facts(name: str, facts: Sidecar, pair: GeoPair) -> None:

@@ -6,22 +6,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from affine import Affine
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.phase_correlation import WINDOW_SIDE, combine_shifts, phase_correlate
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.gdal_environment import Source
 from fusiontrain.scenes.geo_pair import GeoPair
-from fusiontrain.scenes.raster import Raster, Source, open_raster
+from fusiontrain.scenes.grids import EXTENT_TOLERANCE, GRID_TOLERANCE, check_crs
+from fusiontrain.scenes.open_raster import open_raster
+from fusiontrain.scenes.raster import Raster, band_means
+from fusiontrain.scenes.raster_metadata import rpcs
 from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel
 from fusiontrain.scenes.scene import LEAST_SIDE, MAX_RATIO, check_side
 
-PHASE_TOLERANCE = 0.25  # PAN pixels by which the MS grid may miss the PAN's
 LEAST_RATIO = 1.5  # PAN pixels per MS pixel
 MATCH_LIMIT = 8.0  # MS pixels that --match moves at most
-_UNEQUAL = 0.01  # of its side, by which un-orthorectified PAN and MS may differ in extent
 
 
 @contextmanager
@@ -83,8 +84,8 @@ def _align(
         ms_origin=(rows.ms_start, columns.ms_start),
         pan_origin=(rows.pan_start, columns.pan_start),
         ms_shift=shift,
-        ms_fill=_typical(ms),
-        pan_fill=_typical(pan),
+        ms_fill=_fill(ms),
+        pan_fill=_fill(pan),
         ms_file=ms,
         pan_file=pan,
         note=note,
@@ -94,25 +95,27 @@ def _align(
 def _ms_to_pan(pan: Raster, ms: Raster, assume_aligned: bool | None) -> tuple[bool, Affine, str]:
     """Whether both share a plane; if so MS pixel -> PAN pixel; and what was assumed."""
     if pan.placed and ms.placed:
-        if pan.crs != ms.crs and (pan.crs is None or ms.crs is None):
-            raise SceneError(
-                f"PAN is in {pan.crs}, MS in {ms.crs}: give the one without a CRS its own "
-                "(gdal_edit -a_srs)"
-            )
+        check_crs(pan.crs, ms.crs, "MS")
         return pan.crs == ms.crs, ~pan.transform @ ms.transform, ""
-    bare = [file for file in (pan, ms) if not file.placed]
+    unplaced = [file for file in (pan, ms) if not file.placed]
     if assume_aligned is False:
-        only = " (only RPCs)" if bare[0].rpcs else ""
+        first = unplaced[0]
+        only = " (only RPCs)" if rpcs(first) else ""
         raise SceneError(
-            f"{bare[0].name} has no geotransform{only}: if PAN and MS cover the same ground from "
+            f"{first.name} has no geotransform{only}: if PAN and MS cover the same ground from "
             "corner to corner, say --assume-aligned; add --match to have what shift is left "
             "measured and applied"
         )
-    if len(bare) == 1 and assume_aligned is None:
-        raise SceneError(f"{bare[0].name} has no geotransform, its partner has one; give it one")
+    if len(unplaced) == 1 and assume_aligned is None:
+        raise SceneError(
+            f"{unplaced[0].name} has no geotransform, its partner has one; give it one"
+        )
     scales = pan.width / ms.width, pan.height / ms.height
     ratio = math.floor(scales[0] + 0.5)
-    if min(scales) >= LEAST_RATIO and max(abs(s / max(ratio, 1) - 1) for s in scales) > _UNEQUAL:
+    if (
+        min(scales) >= LEAST_RATIO
+        and max(abs(s / max(ratio, 1) - 1) for s in scales) > EXTENT_TOLERANCE
+    ):
         raise SceneError(
             f"without georeference PAN must be a whole multiple of MS; got PAN "
             f"{pan.height}x{pan.width}, MS {ms.height}x{ms.width}"
@@ -141,7 +144,7 @@ def _whole_ratio(to_pan: Affine, ms: Raster) -> int | None:
     ratio = round(to_pan.a)
     drift = max(abs(to_pan.a - ratio) * ms.width, abs(to_pan.e - ratio) * ms.height)
     turned = max(abs(to_pan.b) * ms.height, abs(to_pan.d) * ms.width)
-    fits = 2 <= ratio <= MAX_RATIO and max(drift, turned) <= 2 * PHASE_TOLERANCE
+    fits = 2 <= ratio <= MAX_RATIO and max(drift, turned) <= 2 * GRID_TOLERANCE
     return ratio if fits else None
 
 
@@ -153,9 +156,9 @@ def _warp(pan: Raster, ms: Raster, nudge: tuple[float, float], note: str) -> Geo
     edge = edge + np.array([nudge[1], nudge[0]])
     if not len(edge):
         raise SceneError(f"MS, {ms.bounds} in {ms.crs}, has no place in the PAN's CRS, {pan.crs}")
-    left, top = (max(0, math.ceil(v - PHASE_TOLERANCE)) for v in edge.min(0))
+    left, top = (max(0, math.ceil(v - GRID_TOLERANCE)) for v in edge.min(0))
     right, bottom = (
-        min(side, math.floor(v + PHASE_TOLERANCE))
+        min(side, math.floor(v + GRID_TOLERANCE))
         for side, v in zip((pan.width, pan.height), edge.max(0), strict=True)
     )
     if right - left <= 0 or bottom - top <= 0:
@@ -166,7 +169,7 @@ def _warp(pan: Raster, ms: Raster, nudge: tuple[float, float], note: str) -> Geo
     shape = (bottom - top) // ratio, (right - left) // ratio
     check_side(shape)
     grid = pan.transform @ Affine.translation(left - nudge[1], top - nudge[0]) @ Affine.scale(ratio)
-    seen = WarpedRaster(
+    warped = WarpedRaster(
         base=ms,
         crs=pan.crs,
         transform=grid,
@@ -180,40 +183,40 @@ def _warp(pan: Raster, ms: Raster, nudge: tuple[float, float], note: str) -> Geo
         shape=shape,
         ms_origin=(0, 0),
         pan_origin=(top, left),
-        ms_fill=_typical(seen),
-        pan_fill=_typical(pan),
+        ms_fill=_fill(warped),
+        pan_fill=_fill(pan),
         ms_file=ms,
         pan_file=pan,
-        ms_warped=seen,
+        ms_warped=warped,
         note=_joined(note, f"{why}: MS is warped onto the PAN's grid at ratio {ratio}, cubic"),
     )
 
 
 def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> GeoPair:
-    """The pair, moved by the shift that is seen."""
+    """The pair, moved by the shift that its windows agree on."""
     (h, w), side = pair.shape, min(WINDOW_SIDE, *pair.shape)
-    spots = [
+    boxes = [
         Box(top=top, left=left, bottom=top + side, right=left + side)
         for top in sorted({0, (h - side) // 2, h - side})
         for left in sorted({0, (w - side) // 2, w - side})
     ]
-    found = []
-    for spot in spots:
-        part = pair.read(spot)
+    shifts = []
+    for box in boxes:
+        part = pair.read(box)
         enough = float(part.valid.float().mean()) > 0.9 and side >= 2 * LEAST_SIDE
-        found.append(phase_correlate(part.ms, part.pan, pair.ratio) if enough else None)
-    shift = combine_shifts(found)
+        shifts.append(phase_correlate(part.ms, part.pan, pair.ratio) if enough else None)
+    shift = combine_shifts(shifts)
     if shift is None:
         return replace(pair, note=_joined(pair.note, "--match: no shift can be told; none applied"))
-    said = f"{shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels"
+    moved_by = f"{shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels"
     if max(abs(shift.rows), abs(shift.columns)) > limit:
         raise SceneError(
-            f"--match: MS would have to move by {said}, over the limit of {limit:g}: are these "
+            f"--match: MS would have to move by {moved_by}, over the limit of {limit:g}: are these "
             "one pass? Orthorectify both first, or raise --match-limit"
         )
     nudge = shift.rows * pair.ratio, shift.columns * pair.ratio
     moved = _align(pair.pan_file, pair.ms_file, assume_aligned=assume_aligned, nudge=nudge)
-    note = f"--match: MS moved by {said} ({shift.agreeing} of {shift.windows} windows agree)"
+    note = f"--match: MS moved by {moved_by} ({shift.agreeing} of {shift.windows} windows agree)"
     return replace(moved, match=shift, note=_joined(note, moved.note))
 
 
@@ -237,7 +240,7 @@ def _beside(offset: float) -> float:
 
 
 def _overlap(offset: float, ratio: int, ms_size: int, pan_size: int) -> _Overlap:
-    if _beside(offset) <= PHASE_TOLERANCE:
+    if _beside(offset) <= GRID_TOLERANCE:
         start, shift = round(offset), 0.0
     else:  # from the first PAN pixel that MS covers whole, to the last sample between MS pixels
         start = math.ceil(offset)
@@ -253,9 +256,6 @@ def _overlap(offset: float, ratio: int, ms_size: int, pan_size: int) -> _Overlap
     )
 
 
-def _typical(file: Raster | WarpedRaster) -> Tensor:
-    """(C,) mean of a sample's valid pixels; blurs stay calm beside what it stands for."""
-    image, valid = file.sample()
-    return (
-        torch.where(valid, image, 0.0).double().sum((-2, -1)).div(max(1, int(valid.sum()))).float()
-    )
+def _fill(raster: Raster | WarpedRaster) -> Tensor:
+    """(C,) mean of a sample's valid pixels: filters stay calm beside pixels that it fills."""
+    return band_means(*raster.sample())

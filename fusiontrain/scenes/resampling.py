@@ -1,4 +1,4 @@
-"""Bands seen on another grid, window by window: GDAL's cubic warp, every window alike."""
+"""Images on another grid: GDAL's cubic warp by windows, and a cubic between pixels."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 from affine import Affine
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+from rasterio.warp import transform as warp_points
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.raster import Raster, move_points, spread, warp_array
+from fusiontrain.scenes.gdal_environment import ReadError
+from fusiontrain.scenes.raster import Raster, sample_windows
 
+BEFORE, AFTER = 1, 2  # pixels a cubic needs around the two between which it samples
 _LATTICE = 9  # points an axis by which a window is followed to the other grid
 _MARGIN = 4  # source pixels beyond it, for a cubic that does not reduce
+_ANY_PLANE = "EPSG:3857"  # stands for no CRS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,35 +36,37 @@ class WarpedRaster:
 
     def read_valid(self, box: Box) -> tuple[Tensor, Tensor]:
         """(C, h, w) float32 and (h, w) bool. What the base does not cover is not valid."""
-        there = self._source(box)
-        if there is None:
+        source = self._source_box(box)
+        if source is None:
             return torch.zeros(self.base.count, *box.shape), torch.zeros(
                 box.shape, dtype=torch.bool
             )
-        image, valid = self.base.read_valid(there)
+        image, valid = self.base.read_valid(source)
         image = torch.where(valid, image, torch.nan)
-        seen = warp_array(
+        warped = warp_array(
             image.numpy(),
-            self.base.transform @ Affine.translation(there.left, there.top),
+            self.base.transform @ Affine.translation(source.left, source.top),
             self.base.crs,
             shape=box.shape,
             target=self.transform @ Affine.translation(box.left, box.top),
             target_crs=self.crs,
             scale=self.scale,
         )
-        result = torch.from_numpy(seen)
+        result = torch.from_numpy(warped)
         return result, torch.isfinite(result).all(0)
 
     def sample(self) -> tuple[Tensor, Tensor]:
-        return spread(self.height, self.width, self.read_valid)
+        return sample_windows(self.height, self.width, self.read_valid)
 
-    def _source(self, box: Box) -> Box | None:
+    def _source_box(self, box: Box) -> Box | None:
         """The base's pixels that `box` is made of."""
         rows = np.linspace(box.top, box.bottom, _LATTICE)
         columns = np.linspace(box.left, box.right, _LATTICE)
         x, y = (v.ravel().tolist() for v in np.meshgrid(columns, rows))
         placed = [self.transform @ point for point in zip(x, y, strict=True)]
-        moved = move_points([p[0] for p in placed], [p[1] for p in placed], self.crs, self.base.crs)
+        moved = transform_points(
+            [p[0] for p in placed], [p[1] for p in placed], self.crs, self.base.crs
+        )
         inside = ~self.base.transform
         points = np.array([inside @ (px, py) for px, py in moved.T if math.isfinite(px + py)])
         if not len(points):
@@ -91,12 +99,88 @@ def pan_pixels_per_ms_pixel(pan: Raster, ms: Raster) -> tuple[float, np.ndarray]
         *((float(ms.width), t * ms.height) for t in steps),
     ]
     middle = (ms.width / 2, ms.height / 2)
-    near = [middle, (middle[0] + 1, middle[1]), (middle[0], middle[1] + 1)]
-    points = [ms.transform @ point for point in (*near, *edge)]
-    moved = move_points([p[0] for p in points], [p[1] for p in points], ms.crs, pan.crs)
+    corner = [middle, (middle[0] + 1, middle[1]), (middle[0], middle[1] + 1)]
+    points = [ms.transform @ point for point in (*corner, *edge)]
+    moved = transform_points([p[0] for p in points], [p[1] for p in points], ms.crs, pan.crs)
     inside = ~pan.transform
-    seen = np.array([inside @ (x, y) for x, y in moved.T])
-    if not np.isfinite(seen[:3]).all():
+    on_pan = np.array([inside @ (x, y) for x, y in moved.T])
+    if not np.isfinite(on_pan[:3]).all():
         raise SceneError(f"{ms.name} lies outside of what the PAN's CRS, {pan.crs}, can show")
-    (a, b), (c, d) = seen[1] - seen[0], seen[2] - seen[0]
-    return math.sqrt(abs(a * d - b * c)), seen[3:][np.isfinite(seen[3:]).all(1)]
+    (a, b), (c, d) = on_pan[1] - on_pan[0], on_pan[2] - on_pan[0]
+    return math.sqrt(abs(a * d - b * c)), on_pan[3:][np.isfinite(on_pan[3:]).all(1)]
+
+
+def transform_points(xs: list[float], ys: list[float], source: Any, target: Any) -> np.ndarray:
+    """(2, N) of points in CRS `target`; infinite where they have no place there."""
+    if source == target:
+        return np.array([xs, ys], dtype=float)
+    try:
+        return np.array(warp_points(source, target, xs, ys)[:2], dtype=float)
+    except ReadError as error:
+        raise SceneError(f"no way from {source} to {target}: {error}") from error
+
+
+def warp_array(
+    image: np.ndarray,
+    grid: Affine,
+    crs: Any,
+    *,
+    shape: tuple[int, int],
+    target: Affine,
+    target_crs: Any,
+    scale: float,
+) -> np.ndarray:
+    """(C, h, w) float32 by GDAL's cubic warp onto another grid; NaN is missing in both.
+
+    `scale` is the target's pixels per pixel: given, so that every window is warped alike.
+    """
+    out = np.full((len(image), *shape), np.nan, dtype=np.float32)
+    reproject(
+        image,
+        out,
+        src_transform=grid,
+        src_crs=crs or _ANY_PLANE,
+        src_nodata=np.nan,
+        dst_transform=target,
+        dst_crs=target_crs or _ANY_PLANE,
+        dst_nodata=np.nan,
+        resampling=Resampling.cubic,
+        tolerance=0,
+        XSCALE=scale,
+        YSCALE=scale,
+        UNIFIED_SRC_NODATA="YES",
+    )
+    return out
+
+
+def cubic_taps(shift: float) -> tuple[float, float, float, float]:
+    """Weights of pixels -1, 0, 1, 2 for a sample at `shift` in [0, 1) pixels; their sum is 1.
+
+    Source: Keys 1981, IEEE TASSP 29(6):1153-1160, a = -1/2.
+    """
+    t = shift
+    return (
+        t * (-0.5 + t * (1.0 - 0.5 * t)),
+        1.0 + t * t * (-2.5 + 1.5 * t),
+        t * (0.5 + t * (2.0 - 1.5 * t)),
+        t * t * (-0.5 + 0.5 * t),
+    )
+
+
+def sample_between(
+    image: Tensor, valid: Tensor, shift: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """(C, H, W) and its (H, W) validity, at rows and columns i + BEFORE + shift.
+
+    Each side loses BEFORE + AFTER pixels. A sample is valid if all pixels it is made of are.
+    """
+    for axis, part in zip((-2, -1), shift, strict=True):
+        length = image.shape[axis] - BEFORE - AFTER
+        taps = cubic_taps(part)
+        image = torch.stack(
+            [image.narrow(axis, k, length) * tap for k, tap in enumerate(taps)]
+        ).sum(0)
+        valid = torch.stack(
+            [valid.narrow(axis, k, length) for k, tap in enumerate(taps) if tap]
+        ).all(0)
+    return image, valid

@@ -1,11 +1,8 @@
 """Fused files: a COG or a GeoTIFF on the PAN's grid, whole or absent."""
 
-import math
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +14,11 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.gdal_environment import WriteError, is_local
+from fusiontrain.scenes.gdal_writing import check_whole, copy_interruptibly, create
 from fusiontrain.scenes.geo_pair import GeoPair
-from fusiontrain.scenes.raster import WriteError, check_whole, copy_as, create, is_local
+from fusiontrain.scenes.output_values import output_nodata, to_dtype
+from fusiontrain.scenes.raster_metadata import read_metadata, rpcs
 from shards.atomic_write import publish, temporary_path
 
 BLOCK = 512
@@ -69,42 +69,6 @@ class FusedFile:
             raise _cannot(self.file.name, error) from error
 
 
-def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.ndarray:
-    """Rounded and saturated to an integer dtype; data never takes the value of nodata."""
-    if dtype.kind not in "ui":
-        return image.astype(dtype)
-    info = np.iinfo(dtype)
-    exact = np.float32 if info.bits <= 16 else np.float64
-    whole = np.rint(image.astype(exact, copy=False))
-    data = np.clip(whole, info.min, info.max, out=whole).astype(dtype)
-    if nodata is not None and info.min <= nodata <= info.max:
-        neighbour = nodata + 1 if nodata < info.max else nodata - 1
-        data[data == nodata] = neighbour
-    return data
-
-
-def output_nodata(pair: GeoPair, dtype: np.dtype, asked: float | None) -> tuple[float | None, str]:
-    """The value that says "no data" in a file of `dtype`, and what was chosen anew.
-
-    Raises: SceneError if the value asked for is none of that dtype.
-    """
-    if asked is not None:
-        if not fits(asked, dtype):
-            raise SceneError(f"--nodata {asked:g} is no value of {dtype}; give one that is")
-        return asked, ""
-    own = pair.nodata
-    if own is None or fits(own, dtype):
-        return own, ""
-    return 0.0, f"nodata {own:g} is no value of {dtype}: 0 in the output"
-
-
-def fits(value: float, dtype: np.dtype) -> bool:
-    if dtype.kind == "f":
-        return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
-    info = np.iinfo(dtype)
-    return math.isfinite(value) and value == int(value) and info.min <= value <= info.max
-
-
 def check_output(path: Path, pair: GeoPair) -> None:
     """Raises: SceneError if the output is an input, or its folder is not there."""
     for source in (*pair.pan_file.paths, *pair.ms_file.paths):
@@ -127,7 +91,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
     path = output.path
     check_output(path, pair)
     dtype = output.dtype or pair.dtype
-    nodata, _ = output_nodata(pair, dtype, output.nodata)
+    nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
     masked = nodata is None and pair.masked
     room = temporary_path(path)
     try:
@@ -142,7 +106,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
             if output.format == "COG":
                 check_whole(first)
                 options = _cog(output, dtype)
-                _stoppably(lambda: copy_as(first, last, "COG", options), reads=first)
+                copy_interruptibly(first, last, "COG", options)
                 first = last
             check_whole(first)
             with first.open("rb+") as file:
@@ -208,64 +172,27 @@ def _cog(output: Output, dtype: np.dtype) -> dict[str, str]:
 
 
 def _describe(file: Any, output: Output, pair: GeoPair) -> None:
-    """What the MS's file says of itself and its bands, and how this one was made."""
-    ms, facts = pair.ms_file, pair.ms_file.facts()
-    file.colorinterp = ms.meanings
-    file.descriptions = ms.descriptions
-    file.update_tags(**_kept(facts["tags"]), **output.tags)
-    for band, tags in enumerate(facts["band_tags"], 1):
+    """Metadata of the MS's file, and how this one was made."""
+    metadata = read_metadata(pair.ms_file)
+    file.colorinterp = metadata.colors
+    file.descriptions = metadata.descriptions
+    file.update_tags(**_kept(metadata.tags), **output.tags)
+    for band, tags in enumerate(metadata.band_tags, 1):
         file.update_tags(band, **_kept(tags))
-    if any(scale != 1 for scale in facts["scales"]) or any(facts["offsets"]):
-        file.scales, file.offsets = facts["scales"], facts["offsets"]
-    if any(facts["units"]):
-        file.units = [unit or "" for unit in facts["units"]]
-    rpcs = pair.pan_file.rpcs
-    if not pair.placed and rpcs is not None:  # PAN's pixels: its own coefficients, moved
+    if any(scale != 1 for scale in metadata.scales) or any(metadata.offsets):
+        file.scales, file.offsets = metadata.scales, metadata.offsets
+    if any(metadata.units):
+        file.units = [unit or "" for unit in metadata.units]
+    coefficients = rpcs(pair.pan_file)
+    if not pair.placed and coefficients is not None:  # those of PAN's pixels, moved
         row, column = pair.pan_origin
-        rpcs.line_off -= row
-        rpcs.samp_off -= column
-        file.rpcs = rpcs
+        coefficients.line_off -= row
+        coefficients.samp_off -= column
+        file.rpcs = coefficients
 
 
 def _kept(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith(_STALE)}
-
-
-def _stoppably(work: Callable[[], None], *, reads: Path) -> None:
-    """Do it in a thread, so that a signal is answered meanwhile: GDAL does not look up.
-
-    Then the file that it reads is cut to nothing, at which GDAL gives up, and the thread is waited
-    for: one still in GDAL while the interpreter takes GDAL down has crashed the process.
-    """
-    caught: list[BaseException] = []
-    # Not thread.join: Python 3.11's takes a thread for ended if a signal's exception falls into it.
-    ended = threading.Event()
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            caught.append(error)
-        finally:
-            ended.set()
-
-    thread = threading.Thread(target=run, daemon=True, name="writing COG")
-    try:
-        # A signal amid a thread's start has come out as a traceback: it waits until that is over.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        try:
-            thread.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        while not ended.wait(0.1):
-            pass
-    except BaseException:
-        os.truncate(reads, 0)
-        if thread.ident is not None:
-            ended.wait()
-        raise
-    if caught:
-        raise caught[0]
 
 
 def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:

@@ -15,12 +15,14 @@ from rio_tiler.io import ImageReader, Reader
 from rio_tiler.models import ImageData
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.raster import Raster, Source, gdal, open_raster
-from fusiontrain.scenes.raster import WriteError as ReadError
+from fusiontrain.scenes.gdal_environment import ReadError, Source, gdal
+from fusiontrain.scenes.grids import EXTENT_TOLERANCE, check_crs
+from fusiontrain.scenes.open_raster import open_raster
+from fusiontrain.scenes.raster import Raster
+from fusiontrain.scenes.raster_metadata import band_names
 
 SIDE = 256  # pixels of a tile
 _LARGE = 2**24  # pixels; a file over it without overviews is slow from afar
-_UNEQUAL = 0.01  # of its side, by which a file without a place may miss a whole ratio
 
 View = tuple[float, float, float, float]  # left, top, right, bottom in PAN pixels
 
@@ -72,7 +74,7 @@ class Layer:
     @property
     def labels(self) -> list[str]:
         """Of bands, from 1."""
-        return [f"{i} {text or ''}".strip() for i, text in enumerate(self.raster.descriptions, 1)]
+        return [f"{i} {text or ''}".strip() for i, text in enumerate(band_names(self.raster), 1)]
 
     def read(
         self, view: View, bands: Sequence[int], shape: tuple[int, int], *, smooth: bool = False
@@ -88,7 +90,7 @@ class Layer:
                 if self.scale is None and not self._as_it_lies:
                     return self._warped(view, own, shape, smooth)
                 return self._cut(view, own, shape, smooth)
-        except (*ReadError, RioTilerError) as error:
+        except (*ReadError, OSError, RioTilerError) as error:
             why = error.__cause__ or error
             raise SceneError(f"{self.name} broke off while being read: {why}") from error
 
@@ -271,11 +273,7 @@ def _north_up(raster: Raster) -> bool:
 def _scale(pan: Raster, raster: Raster) -> float | None:
     """PAN pixels a pixel of what has no place; None where both have one."""
     if pan.placed and raster.placed:
-        if raster.crs != pan.crs and (raster.crs is None or pan.crs is None):
-            raise SceneError(
-                f"PAN is in {pan.crs}, {raster.name} in {raster.crs}: give the one without a CRS "
-                "its own (gdal_edit -a_srs)"
-            )
+        check_crs(pan.crs, raster.crs, raster.name)
         if raster.crs is None and not (_north_up(raster) and _north_up(pan)):
             raise SceneError(
                 f"{raster.name} or the PAN has turned axes and no CRS: give both one "
@@ -283,13 +281,13 @@ def _scale(pan: Raster, raster: Raster) -> float | None:
             )
         return None
     sides = pan.width / raster.width, pan.height / raster.height
-    if min(sides) < 1 - _UNEQUAL:
+    if min(sides) < 1 - EXTENT_TOLERANCE:
         raise SceneError(
             f"{raster.name} is {raster.height}x{raster.width}, larger than the PAN, "
             f"{pan.height}x{pan.width}, and has no georeference: name PAN first"
         )
     whole = max(1, round(min(sides)))
-    return float(whole) if abs(min(sides) / whole - 1) <= _UNEQUAL else min(sides)
+    return float(whole) if abs(min(sides) / whole - 1) <= EXTENT_TOLERANCE else min(sides)
 
 
 def _names(paths: Sequence[Source]) -> list[str]:

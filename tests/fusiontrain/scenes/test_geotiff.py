@@ -15,7 +15,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.grid_alignment import open_pair
-from fusiontrain.scenes.subpixel import cubic_taps
+from fusiontrain.scenes.resampling import cubic_taps
 from fusiontrain.scenes.writer import Output, create_fused
 from shards.sensors import find_sensor
 

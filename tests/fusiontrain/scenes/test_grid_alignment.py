@@ -7,7 +7,8 @@ from rasterio.transform import Affine
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.grid_alignment import open_pair
-from fusiontrain.scenes.writer import Output, create_fused, to_dtype
+from fusiontrain.scenes.output_values import to_dtype
+from fusiontrain.scenes.writer import Output, create_fused
 
 PAN_GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 

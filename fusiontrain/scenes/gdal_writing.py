@@ -1,0 +1,84 @@
+"""Datasets written and copied by GDAL, and read back to see that they are whole."""
+
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.shutil import copy as copy_raster
+from rasterio.windows import Window
+
+# Bytes of chunks for overviews: in GDAL's own 10 MB eight bands do not fit, and are held whole.
+_OVERVIEW_CHUNK = 200 * 2**20
+
+
+@contextmanager
+def create(path: Path, profile: Mapping[str, Any]) -> Iterator[Any]:
+    """A dataset open for writing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        file = rasterio.open(path, "w", **profile)
+    with file:
+        yield file
+
+
+def copy_as(source: Path, target: Path, driver: str, options: Mapping[str, Any]) -> None:
+    """A whole copy by `driver` (COG: with overviews)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.Env(GDAL_OVR_CHUNK_MAX_SIZE=_OVERVIEW_CHUNK):  # here: options go by threads
+            copy_raster(source, target, driver=driver, **options)
+
+
+def check_whole(path: Path) -> None:
+    """Read the last pixels of every band, overviews included: a file cut short does not pass."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            levels = len(file.overviews(1))
+        for level in range(-1, levels):
+            with rasterio.open(path, **({} if level < 0 else {"OVERVIEW_LEVEL": level})) as file:
+                file.read(window=Window(file.width - 1, file.height - 1, 1, 1))
+
+
+def copy_interruptibly(source: Path, target: Path, driver: str, options: Mapping[str, Any]) -> None:
+    """copy_as in a thread, so that a signal is answered meanwhile: GDAL does not look for any.
+
+    On a signal `source` is cut to nothing, at which GDAL gives up, and the thread is waited for:
+    one still in GDAL while the interpreter takes GDAL down has crashed the process.
+    """
+    caught: list[BaseException] = []
+    # Not thread.join: Python 3.11's takes a thread for ended if a signal's exception falls into it.
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            copy_as(source, target, driver, options)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            caught.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, daemon=True, name="writing COG")
+    try:
+        # A signal amid a thread's start has come out as a traceback: it waits until that is over.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        while not ended.wait(0.1):
+            pass
+    except BaseException:
+        os.truncate(source, 0)
+        if thread.ident is not None:
+            ended.wait()
+        raise
+    if caught:
+        raise caught[0]

@@ -1,0 +1,50 @@
+"""DN as values of an output's dtype, and the value that marks missing pixels."""
+
+import math
+
+import numpy as np
+
+from fusiontrain.errors import SceneError
+
+
+def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.ndarray:
+    """Rounded and saturated to an integer dtype; data never takes the value of nodata."""
+    if dtype.kind not in "ui":
+        return image.astype(dtype)
+    info = np.iinfo(dtype)
+    exact = np.float32 if info.bits <= 16 else np.float64
+    whole = np.rint(image.astype(exact, copy=False))
+    data = np.clip(whole, info.min, info.max, out=whole).astype(dtype)
+    if nodata is not None and info.min <= nodata <= info.max:
+        neighbour = nodata + 1 if nodata < info.max else nodata - 1
+        data[data == nodata] = neighbour
+    return data
+
+
+def output_nodata(
+    inputs: float | None, dtype: np.dtype, given: float | None
+) -> tuple[float | None, str]:
+    """The value that marks missing pixels in a file of `dtype`, and a note if it is a new one.
+
+    `inputs`: what the inputs have; `given`: what the user wants.
+    Raises: SceneError if the given value is none of that dtype.
+    """
+    if given is not None:
+        check_nodata(given, dtype)
+        return given, ""
+    if inputs is None or fits(inputs, dtype):
+        return inputs, ""
+    return 0.0, f"nodata {inputs:g} is no value of {dtype}: 0 in the output"
+
+
+def check_nodata(nodata: float, dtype: np.dtype) -> None:
+    """Raises: SceneError if it is no value of that dtype."""
+    if not fits(nodata, dtype):
+        raise SceneError(f"--nodata {nodata:g} is no value of {dtype}; give one that is")
+
+
+def fits(value: float, dtype: np.dtype) -> bool:
+    if dtype.kind == "f":
+        return not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    info = np.iinfo(dtype)
+    return math.isfinite(value) and value == int(value) and info.min <= value <= info.max

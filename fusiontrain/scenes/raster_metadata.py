@@ -1,0 +1,67 @@
+"""What files say beside their pixels: names, colours, tags, scales and units of bands."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rasterio.enums import ColorInterp
+
+from fusiontrain.scenes.raster import Raster
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RasterMetadata:
+    """Metadata that a file made of these bands carries on; lists have one value a band."""
+
+    tags: dict[str, str]
+    band_tags: list[dict[str, str]]
+    descriptions: tuple[str | None, ...]
+    colors: list[ColorInterp]
+    scales: list[float]
+    offsets: list[float]
+    units: list[str | None]
+
+
+def read_metadata(raster: Raster) -> RasterMetadata:
+    bands = raster.band_files
+    return RasterMetadata(
+        tags=dict(raster.files[0].tags()),
+        band_tags=[dict(file.tags(band)) for file, band in bands],
+        descriptions=band_names(raster),
+        colors=_colors(raster),
+        scales=[file.scales[band - 1] for file, band in bands],
+        offsets=[file.offsets[band - 1] for file, band in bands],
+        units=[file.units[band - 1] for file, band in bands],
+    )
+
+
+def band_names(raster: Raster) -> tuple[str | None, ...]:
+    """Each band's description; of several files a band without one has its file's name."""
+    names = [file.descriptions[band - 1] for file, band in raster.band_files]
+    if len(raster.files) == 1:
+        return tuple(names)
+    paths = [raster.paths[band - 1] for band in raster.bands]
+    return tuple(name or Path(path).stem for name, path in zip(names, paths, strict=True))
+
+
+def all_tags(raster: Raster) -> dict[str, str]:
+    """Tags of every domain of the first file: where products name their satellite."""
+    file = raster.files[0]
+    tags = dict(file.tags())
+    for domain in file.tag_namespaces():
+        if not domain.startswith(("xml:", "json:")):
+            tags.update(file.tags(ns=domain) if domain else file.tags())
+    return {str(key): str(value) for key, value in tags.items()}
+
+
+def rpcs(raster: Raster) -> Any:
+    """Rational polynomial coefficients, or None."""
+    return raster.files[0].rpcs
+
+
+def _colors(raster: Raster) -> list[ColorInterp]:
+    if len(raster.files) > 1:  # every single band is grey; together they are not
+        return [ColorInterp.gray] + [ColorInterp.undefined] * (raster.count - 1)
+    # Many writers flag the fourth of four bands as alpha; it is near infrared.
+    colors = [file.colorinterp[band - 1] for file, band in raster.band_files]
+    return [ColorInterp.undefined if color is ColorInterp.alpha else color for color in colors]
