@@ -1,11 +1,20 @@
-"""Where shards are, as a command line says it: DIR or URL, and a share of all batches."""
+"""Where shards are: a DIR or a URL, and a share of all batches."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import TrainingError
 from shards.cache import default_cache, local_copy
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamSet:
+    """A build to train on while it is read from a URL, and its share of all batches."""
+
+    url: str
+    share: float | None = None
 
 
 def split_share(text: str) -> tuple[str, float | None]:
@@ -28,7 +37,7 @@ def split_share(text: str) -> tuple[str, float | None]:
 def find_set(
     text: str, *, cache: Path | None = None, tell: Callable[[str], None] = lambda _: None
 ) -> ShardSet:
-    """DIR[:SHARE] as it is; URL[:SHARE] copied to `cache` first, the user's unless told.
+    """DIR[:SHARE] as it is; URL[:SHARE] copied first, to `cache` (default: the user's).
 
     Raises: TrainingError; SharingError, ContractError of what a URL holds.
     """
@@ -38,10 +47,20 @@ def find_set(
     return ShardSet(folder=local_copy(place, cache or default_cache(), tell=tell), share=share)
 
 
+def find_stream(text: str) -> StreamSet:
+    """URL[:SHARE], or DIR[:SHARE] as a file:// URL; nothing is copied.
+
+    Raises: TrainingError.
+    """
+    place, share = split_share(text)
+    url = place if "://" in place else f"file://{Path(place).absolute()}"
+    return StreamSet(url=url, share=share)
+
+
 def find_held(
     text: str, *, cache: Path | None = None, tell: Callable[[str], None] = lambda _: None
 ) -> Path:
-    """DIR as it is; URL copied as by `find_set`. What is measured on takes no share.
+    """DIR as it is; URL copied as by `find_set`. A build for validation takes no share.
 
     Raises: TrainingError; SharingError, ContractError of what a URL holds.
     """

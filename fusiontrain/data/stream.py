@@ -1,175 +1,337 @@
-"""Shards -> training batches through webdataset; loader.py is the way that training takes.
+"""Training batches from shards that are read over the network as they come, without a copy on disk.
 
-The only webdataset import. Order follows from (seed, epoch, manifest, rank, workers). Only the
+The only webdataset import. stream_order.py says which samples a reader takes; each shard is read
+from its first byte to its last and must have the manifest's length and sha256. Only the
 contract's members are decoded, by shards.schema: nothing is unpickled, whatever a tar holds.
 """
 
+import hashlib
+import io
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterator
-from itertools import chain, count, islice
-from pathlib import Path
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 import webdataset as wds
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from fusiontrain.data.crops import (
-    BatchLayout,
-    CropTransforms,
-    Sample,
-    TrainingBatch,
-    pack,
-    unpack,
-)
+from fusiontrain.data.crops import Sample
+from fusiontrain.data.dataset import ShardBatches
 from fusiontrain.data.shard_file import ShardRef
-from fusiontrain.errors import TrainingError
-from shards.errors import ContractError
-from shards.manifest import Manifest
+from fusiontrain.data.shard_location import StreamSet
+from fusiontrain.data.stream_order import BUFFER, LaneOrder, block_start
+from shards.errors import ContractError, PanpriorError, SharingError
+from shards.manifest import Manifest, ShardRow
 from shards.schema import ALL_NAMES, MEMBER_NAMES, decode_sample
+from shards.stores import Store, open_store, shown
+from shards.transfer import read_manifest, read_persistently
 
-SHUFFLE_BUFFER = 64  # tiles; 45 MB at 4 bands and 256 pixels
-_BLOCK, _MAGIC = 512, slice(257, 262)  # of a tar header
+TRIES = 8  # of a connection, in a row without a byte: half a minute in all
+_HEADER, _MAGIC = 512, slice(257, 262)  # of a tar header
 _SET_BY_WEBDATASET = frozenset({"__key__", "__url__", "__local_path__"})
 
 
-class ShardReader(IterableDataset[TrainingBatch]):
-    """Endless batches over one or more builds, each checked against its manifest first.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamedShard:
+    """A shard at a URL, and the manifest that lists it."""
 
-    Raises: ContractError if a shard is absent, altered, shorter than listed, or holds
-            anything but samples of the contract.
+    url: str  # of the build
+    manifest: Manifest
+    row: ShardRow
+
+    @property
+    def shown(self) -> str:
+        """For messages: without credentials."""
+        return f"{shown(self.url)}/{self.row.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReaderPlace:
+    """Where a reader's stream of one group goes on: at the shard, after so many samples of it."""
+
+    rank: int
+    worker: int
+    group: int
+    number: int  # of the pass
+    shard: str
+    sample: int
+
+
+class StreamedShards(ShardBatches[StreamedShard]):
+    """Batches of the groups that the exact order would draw from, of samples as they arrive.
+
+    Every rank takes its part of a batch from shards of its own, so a global batch is not the
+    exact reader's; its group is, so that all ranks train on equal shapes at every step. The same
+    number of ranks and workers gives the same batches, from whichever k reading begins.
+    Raises: SharingError where a place cannot be read; ContractError where it holds other bytes
+    than listed; TrainingError as ShardBatches does, and for more readers than samples.
     """
 
     def __init__(
         self,
-        folders: list[Path],
+        sets: Sequence[StreamSet],
         *,
-        batch_size: int,
+        batch: int,
         crop: int,
         seed: int,
         rank: int = 0,
         world: int = 1,
-        hashes: bool = True,
+        workers: int = 0,
     ) -> None:
-        super().__init__()
-        self.manifests = tuple(Manifest.load(folder) for folder in folders)
-        self.shards: tuple[ShardRef, ...] = tuple(
-            ShardRef(folder=folder, manifest=manifest, row=row)
-            for folder, manifest in zip(folders, self.manifests, strict=True)
-            for row in manifest.shards
+        """`workers`: reader processes of each rank, as the loader starts them."""
+        manifests = [read_manifest(open_store(stream_set.url)) for stream_set in sets]
+        super().__init__(
+            [
+                [StreamedShard(url=one.url, manifest=manifest, row=row) for row in manifest.shards]
+                for one, manifest in zip(sets, manifests, strict=True)
+            ],
+            [stream_set.share for stream_set in sets],
+            manifests,
+            batch=batch,
+            crop=crop,
+            seed=seed,
+            rank=rank,
+            world=world,
         )
-        for folder, manifest in zip(folders, self.manifests, strict=True):
-            manifest.check(folder, hashes=hashes)
-            if not 4 * manifest.ratio <= crop <= manifest.tile or crop % manifest.ratio:
-                raise TrainingError(
-                    f"--crop must be a multiple of ratio {manifest.ratio}, from four MS pixels to "
-                    f"the tile's {manifest.tile}; got {crop}"
+        self.workers = max(1, workers)
+        self.lanes = world * self.workers
+        for group in range(len(self.groups)):
+            self._order(rank, 0, group)  # refuses more readers than samples
+        # Of each worker: its next batch in sequence, and its batches before that by group.
+        self._counted: dict[int, tuple[int, np.ndarray]] = {}
+        self._streams: dict[tuple[int, int], tuple[int, Iterator[Sample]]] = {}
+
+    def samples(self, k: int) -> Iterator[Sample]:
+        """This rank's samples of batch k; consecutive calls read on. Raises: see the class."""
+        worker, group = k % self.workers, self.order.group_of(k)
+        before = self._batches_before(k)
+        count = int(before[group]) * self.part
+        at, stream = self._streams.pop((worker, group), (-1, None))
+        if stream is None or at != count:
+            stream = self._shuffled(self._order(self.rank, worker, group), group, count)
+        for _ in range(self.part):
+            yield next(stream)
+        self._streams[worker, group] = count + self.part, stream
+        before[group] += 1
+        self._counted[worker] = k + self.workers, before
+
+    def sample_names(self, k: int) -> list[str]:
+        """Shard and number of every sample of batch k, rank after rank."""
+        worker, group = k % self.workers, self.order.group_of(k)
+        count = int(self._counts(k, worker)[group]) * self.part
+        names = []
+        for rank in range(self.world):
+            order = self._order(rank, worker, group)
+            for taken in range(count, count + self.part):
+                place = order.place(order.taken(taken))
+                run = order.runs(place.number)[place.run]
+                shard = self.groups[group].shards[run.shard]
+                names.append(f"{shard.shown}: sample {run.samples[place.offset]}")
+        return names
+
+    def places(self, k: int) -> list[dict[str, Any]]:
+        """Where each reader of each rank goes on after k batches, for a saved state."""
+        places = []
+        for worker in range(self.workers):
+            counts = self._counts(k, worker)
+            for rank, group in np.ndindex(self.world, len(self.groups)):
+                order = self._order(rank, worker, group)
+                place = order.place(block_start(int(counts[group]) * self.part))
+                run = order.runs(place.number)[place.run]
+                found = ReaderPlace(
+                    rank=rank,
+                    worker=worker,
+                    group=group,
+                    number=place.number,
+                    shard=self.groups[group].shards[run.shard].row.name,
+                    sample=run.samples[place.offset],
                 )
-        if not self.shards:
-            raise TrainingError(f"no shards in {', '.join(map(str, folders))}")
-        self.batch_size, self.crop, self.seed = batch_size, crop, seed
-        self.rank, self.world = rank, world
+                places.append(asdict(found))
+        return places
 
-    def __iter__(self) -> Iterator[TrainingBatch]:
-        worker = get_worker_info()
-        workers, index = (worker.num_workers, worker.id) if worker else (1, 0)
-        slot, slots = self.rank * workers + index, self.world * workers
-        rng = np.random.default_rng([self.seed, slot])
-        waiting: dict[tuple[int, int], list[Sample]] = defaultdict(list)
-        for tile in _shuffled(self._samples(slot, slots), rng):
-            group = waiting[tile.truth.shape[0], tile.facts.ratio]
-            group.append(tile)
-            if len(group) == self.batch_size:
-                yield collate(group, self.crop, rng)
-                group.clear()
+    def _order(self, rank: int, worker: int, group: int) -> LaneOrder:
+        return LaneOrder(
+            [shard.row.samples for shard in self.groups[group].shards],
+            seed=self.seed,
+            group=group,
+            lane=rank * self.workers + worker,
+            lanes=self.lanes,
+        )
 
-    def _samples(self, slot: int, slots: int) -> Iterator[Sample]:
-        """This slot's share of every epoch: its own shards, or every slots-th sample if too few."""
-        num_samples = sum(shard.row.samples for shard in self.shards)
-        if num_samples < slots:
-            raise TrainingError(
-                f"{slots} readers (ranks x workers) need a sample each; the shards have "
-                f"{num_samples}: start fewer, or build more"
-            )
-        by_shard = len(self.shards) >= slots
-        for epoch in count():
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.shards))
-            mine = order[slot::slots] if by_shard else order
-            samples = chain.from_iterable(read_shard(self.shards[i]) for i in mine)
-            yield from samples if by_shard else islice(samples, slot, None, slots)
+    def _batches_before(self, k: int) -> np.ndarray:
+        """Batches of each group that batch k's worker read before it, (groups,)."""
+        worker = k % self.workers
+        at, counts = self._counted.get(worker, (-1, None))
+        return counts if counts is not None and at == k else self._counts(k, worker)
+
+    def _counts(self, k: int, worker: int) -> np.ndarray:
+        own = self.order.groups_before(k)[worker :: self.workers]
+        return np.bincount(own, minlength=len(self.groups))
+
+    def _shuffled(self, order: LaneOrder, group: int, count: int) -> Iterator[Sample]:
+        """The lane's samples as its buffer gives them, after `count` that were taken before."""
+        start = block_start(count)
+        stream = self._stream(order, group, start)
+        block, skipped = start // BUFFER, count - start
+        held = [next(stream) for _ in range(BUFFER)]
+        while True:
+            following = []
+            for index, number in enumerate(order.shuffle(block)):
+                if index >= skipped:
+                    yield held[number]
+                following.append(next(stream))
+            held, block, skipped = following, block + 1, 0
+
+    def _stream(self, order: LaneOrder, group: int, start: int) -> Iterator[Sample]:
+        """The lane's samples in the order of their shards, from that position on."""
+        place = order.place(start)
+        number, first, offset = place.number, place.run, place.offset
+        while True:
+            for run in order.runs(number)[first:]:
+                shard = self.groups[group].shards[run.shard]
+                yield from stream_shard(shard, run.samples[offset:])
+                offset = 0
+            number, first = number + 1, 0
+
+
+def stream_shard(shard: StreamedShard, wanted: range) -> Iterator[Sample]:
+    """The samples of those numbers of a shard, which is read to its end.
+
+    Raises: SharingError where it cannot be read; ContractError where it is not as listed.
+    """
+    blocks = _blocks(shard)
+    received = _Received(blocks, shard)
+    with closing(blocks), io.BufferedReader(received, 1 << 16) as file:
+        try:
+            yield from read_tar(file, shard.shown, shard.manifest, shard.row, wanted)
+            while file.read(1 << 20):  # the padding after the last member
+                pass
+        except PanpriorError:
+            if received.failure is not None:  # without what webdataset adds to an error
+                raise received.failure from None
+            raise
+    received.check()
+
+
+def _blocks(shard: StreamedShard) -> Generator[bytes, None, None]:
+    """All bytes of the shard. Raises: SharingError after TRIES without a byte."""
+    size, before = 0, -1
+    # A connection closed early can look like the end: only the size tells.
+    while before < size < shard.row.bytes:
+        before = size
+        try:
+            for block in read_persistently(_store(shard.url), shard.row.name, size, tries=TRIES):
+                size += len(block)
+                yield block
+        except SharingError as error:
+            raise SharingError(
+                f"{error}\n  do: the same command goes on at this shard once it can be read again"
+            ) from None
 
 
 def read_shard(shard: ShardRef) -> Iterator[Sample]:
-    """Every sample of one tar, through webdataset; all must be as the manifest lists them."""
-    # Opened here, not by URL: no name can start a process, and the file is closed again.
-    with shard.path.open("rb") as stream:
-        magic = stream.read(_BLOCK)[_MAGIC]
-        if magic != b"ustar":  # webdataset would also inflate a compressed tar
-            raise ContractError(f"{shard.path} is no USTAR file; copy it again")
-        stream.seek(0)
-        files = wds.tariterators.tar_file_expander([{"url": shard.row.name, "stream": stream}])
-        try:
-            yield from _checked(shard, wds.tariterators.group_by_keys(files))
-        except (tarfile.TarError, ValueError, OSError) as error:
-            raise ContractError(f"{shard.path} is damaged: {error}; copy it again") from error
+    """Every sample of one tar on disk. Raises: ContractError."""
+    with shard.path.open("rb") as file:
+        yield from read_tar(file, str(shard.path), shard.manifest, shard.row)
 
 
-def _checked(shard: ShardRef, raws: Iterator[dict[str, Any]]) -> Iterator[Sample]:
-    # webdataset ends a truncated tar without an error, so samples are counted.
-    seen = 0
-    for raw in raws:
-        largest = shard.manifest.largest_array(shard.row)
-        gt, ms, pan, facts = decode_sample(_members(shard.path, raw), largest=largest)
-        shard.manifest.check_sample(shard.row, raw["__key__"], gt.shape, facts.ratio)
-        seen += 1
-        yield Sample(truth=gt, ms=ms, pan=pan, facts=facts)
-    if seen != shard.row.samples:
+def read_tar(
+    file: "io.BufferedReader[Any]",
+    where: str,
+    manifest: Manifest,
+    row: ShardRow,
+    wanted: Collection[int] | None = None,
+) -> Iterator[Sample]:
+    """Samples of an open tar, those of the numbers `wanted` or all, through webdataset.
+
+    Raises: ContractError unless the tar holds as many samples as listed, of the listed form.
+    """
+    if file.peek(_HEADER)[:_HEADER][_MAGIC] != b"ustar":  # webdataset would also inflate
+        raise ContractError(f"{where} is no USTAR file; copy it again")
+    files = wds.tariterators.tar_file_expander([{"url": row.name, "stream": file}])
+    count = 0
+    try:
+        for number, raw in enumerate(wds.tariterators.group_by_keys(files)):
+            count += 1
+            members = _members(where, raw)
+            if wanted is not None and number not in wanted:
+                continue
+            largest = manifest.largest_array(row)
+            truth, ms, pan, facts = decode_sample(members, largest=largest)
+            manifest.check_sample(row, raw["__key__"], truth.shape, facts.ratio)
+            yield Sample(truth=truth, ms=ms, pan=pan, facts=facts)
+    except (tarfile.TarError, ValueError, OSError) as error:
+        raise ContractError(f"{where} is damaged: {error}; copy it again") from error
+    if count != row.samples:  # webdataset ends a truncated tar without an error
         raise ContractError(
-            f"{shard.path}: expected {shard.row.samples} samples, got {seen} (truncated?); "
-            "copy it again"
+            f"{where}: expected {row.samples} samples, got {count} (truncated?); copy it again"
         )
 
 
-def loader(reader: ShardReader, *, workers: int) -> DataLoader[TrainingBatch]:
-    """Batches as they are; `workers` processes started by spawn, or none."""
-    return DataLoader(
-        reader,
-        batch_size=None,
-        num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
-        persistent_workers=workers > 0,
-    )
-
-
-def _members(path: Path, raw: dict[str, Any]) -> dict[str, bytes]:
+def _members(where: str, raw: dict[str, Any]) -> dict[str, bytes]:
     members = {name: data for name, data in raw.items() if name not in _SET_BY_WEBDATASET}
     for name in members:
         if name not in ALL_NAMES:
             raise ContractError(
-                f"{path}: refused member {raw['__key__']}.{name}; "
+                f"{where}: refused member {raw['__key__']}.{name}; "
                 f"a sample holds only {', '.join(MEMBER_NAMES)}"
             )
     return members
 
 
-def _shuffled(samples: Iterator[Sample], rng: np.random.Generator) -> Iterator[Sample]:
-    held: list[Sample] = []
-    for sample in samples:
-        if len(held) < SHUFFLE_BUFFER:
-            held.append(sample)
-            continue
-        i = int(rng.integers(len(held)))
-        yield held[i]
-        held[i] = sample
+class _Received(io.RawIOBase):
+    """Blocks from the network as a file, counted and hashed on the way."""
+
+    def __init__(self, blocks: Generator[bytes, None, None], shard: StreamedShard) -> None:
+        super().__init__()
+        self._blocks, self._shard = blocks, shard
+        self._rest = memoryview(b"")
+        self._size, self._hasher = 0, hashlib.sha256()
+        self.failure: PanpriorError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = 0  # filled as far as it goes, so that peek() shows a whole header
+        while count < len(buffer):
+            if not self._rest:
+                self._rest = memoryview(self._next_block())
+            if not self._rest:
+                break
+            part = min(len(buffer) - count, len(self._rest))
+            buffer[count : count + part] = self._rest[:part]
+            self._rest = self._rest[part:]
+            count += part
+        return count
+
+    def _next_block(self) -> bytes:
+        try:
+            block = next(self._blocks, b"")
+            self._size += len(block)
+            self._hasher.update(block)
+            if self._size > self._shard.row.bytes:
+                raise ContractError(f"{self._expected()}, got more; copy it there again")
+        except PanpriorError as error:
+            self.failure = type(error)(str(error))
+            raise
+        return block
+
+    def check(self) -> None:
+        """Raises: ContractError unless all bytes have come, and are the listed ones."""
+        if self._size != self._shard.row.bytes:
+            raise ContractError(f"{self._expected()}, got {self._size}; copy it there again")
+        if self._hasher.hexdigest() != self._shard.row.sha256:
+            raise ContractError(
+                f"{self._shard.shown}: altered (another sha256); copy it there again"
+            )
+
+    def _expected(self) -> str:
+        return f"{self._shard.shown}: expected {self._shard.row.bytes} bytes"
 
 
-def collate(tiles: list[Sample], side: int, rng: np.random.Generator) -> TrainingBatch:
-    """A random crop of each tile, all of one band count, ratio and size, as one batch."""
-    ratio = tiles[0].facts.ratio
-    layout = BatchLayout(batch=len(tiles), bands=tiles[0].truth.shape[0], side=side, ratio=ratio)
-    block = torch.empty(layout.nbytes, dtype=torch.uint8)
-    room = (tiles[0].truth.shape[1] - side) // ratio
-    pack(tiles, CropTransforms.draw(len(tiles), room, rng), layout, block)
-    return unpack(layout, block)
+@lru_cache(maxsize=16)
+def _store(url: str) -> Store:
+    return open_store(url)
