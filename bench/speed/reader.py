@@ -24,7 +24,7 @@ from fusiontrain.data.dataset import IndexedShards
 from fusiontrain.data.loader import BatchLoader
 from fusiontrain.data.shard_file import ShardRef, forget_open
 from fusiontrain.data.shard_integrity import ShardSet
-from fusiontrain.data.stream import read_shard
+from fusiontrain.data.shard_stream import read_shard
 from shards.index import dali_index
 from shards.manifest import Manifest, ShardRow, file_sha256
 from shards.schema import Facts, encode_array

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -103,6 +103,11 @@ class ShardBatches(Dataset[TrainingBatch], ABC, Generic[S]):
     @abstractmethod
     def sample_names(self, k: int) -> list[str]:
         """Shard and number of the samples of batch k."""
+
+    def places(self, k: int) -> list[dict[str, Any]] | None:
+        """Where readers go on after k batches, for a saved state; None: k alone says it."""
+        del k
+        return None
 
     def __getitem__(self, k: int) -> TrainingBatch:
         block = self.new_block()

@@ -1,5 +1,6 @@
 """The processes of a run, as one. The only accelerate import."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,14 +19,15 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.training.launch_checks import refuse_lost_processes, refuse_split_launch
 from shards.errors import PanpriorError
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
-# Before the first step others wait while one reads all shards through: torch's ten minutes (GPUs)
-# are too few. Later the watchdog ends what hangs.
-_PATIENCE = timedelta(hours=2)
+# Before the first step the others wait while one rank reads all shards through: longer than
+# torch's ten minutes for GPUs. Later the watchdog ends what hangs.
+_TIMEOUT = timedelta(hours=2)
 
 
 class Distributed:
-    """What the loop asks of accelerate. Every method here is called by all ranks alike."""
+    """What training asks of accelerate. All ranks call every method alike."""
 
     def __init__(self, *, precision: str, trackers: Sequence[str], out: Path) -> None:
         """Raises: TrainingError for a launch that would train apart, fp16 without a GPU, or a
@@ -47,7 +49,7 @@ class Distributed:
             mixed_precision=precision,
             log_with=list(trackers) or None,
             project_dir=str(out),
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)],
         )
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.main, self.device = self.rank == 0, self.accelerator.device
@@ -58,78 +60,80 @@ class Distributed:
             # accelerate launch leaves one thread a process; the cores are ours.
             torch.set_num_threads(max(1, _cores() // self.world))
 
-    def say(self, text: str) -> None:
-        self.accelerator.print(f"fusiontrain: {text}")
+    def info(self, text: str) -> None:
+        """Log a line, once for all ranks."""
+        if self.main:
+            logger.info("%s", text)
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """What `work` gives on the first rank, on every rank; what it raises too.
+        """The result of `work` on the first rank, on every rank; what it raises too.
 
-        One rank looks and all go by it: folders may differ between machines, and a rank that
-        stopped alone would leave the others waiting.
+        One rank decides for all: folders may differ between machines, and a rank that stopped
+        alone would leave the others waiting.
         """
-        told: list[Any] = [None, None]
+        result: list[Any] = [None, None]
         if self.main:
             try:
-                told[0] = work()
+                result[0] = work()
             except (PanpriorError, OSError) as error:
-                told[1] = error
+                result[1] = error
         if self.world > 1:
-            told = broadcast_object_list(told)
-        if told[1] is not None:
-            raise told[1]
-        return told[0]
+            result = broadcast_object_list(result)
+        if result[1] is not None:
+            raise result[1]
+        return result[0]
 
-    def together(self, work: Callable[[], T]) -> T:
+    def run_on_all(self, work: Callable[[], T]) -> T:
         """`work` on every rank; where it fails on one, all stop.
 
         Raises: what it raised here, or TrainingError saying that it failed elsewhere.
         """
         failed: PanpriorError | OSError | None = None
         try:
-            found = work()
+            result = work()
         except (PanpriorError, OSError) as error:
             failed = error
-        said = self.everything([] if failed is None else [str(failed)])
+        messages = self.gather([] if failed is None else [str(failed)])
         if failed is not None:
             raise failed
-        if said:
-            raise TrainingError(f"another process cannot go on: {said[0]}")
-        return found
+        if messages:
+            raise TrainingError(f"another process cannot go on: {messages[0]}")
+        return result
 
-    def refuse_difference(self, what: str, mine: str) -> None:
-        """Raises: TrainingError on every rank where `mine` is not the same on all."""
-        if self.world > 1 and len(set(self.everything([mine]))) > 1:
+    def refuse_difference(self, what: str, own: str) -> None:
+        """Raises: TrainingError on every rank where `own` is not the same on all."""
+        if self.world > 1 and len(set(self.gather([own]))) > 1:
             raise TrainingError(
                 f"the processes do not see the same {what}\n"
                 "  do: give every machine the same files and the same command"
             )
 
-    def everything(self, mine: list[Any]) -> list[Any]:
+    def gather(self, own: list[Any]) -> list[Any]:
         """The lists of all ranks, one after the other."""
-        return list(gather_object(mine)) if self.world > 1 else mine
+        return list(gather_object(own)) if self.world > 1 else own
 
-    def largest(self, mine: Sequence[float]) -> list[float]:
+    def max(self, own: Sequence[float]) -> list[float]:
         """Of each number, the largest on any rank."""
         if self.world == 1:
-            return list(mine)
-        told = torch.tensor(mine, device=self.device, dtype=torch.float64)
-        return self.accelerator.gather(told[None]).amax(0).tolist()
+            return list(own)
+        values = torch.tensor(own, device=self.device, dtype=torch.float64)
+        return self.accelerator.gather(values[None]).amax(0).tolist()
 
-    def mean(self, mine: Tensor) -> Tensor:
+    def mean(self, value: Tensor) -> Tensor:
         """Over ranks."""
-        return mine if self.world == 1 else self.accelerator.reduce(mine, reduction="mean")
+        return value if self.world == 1 else self.accelerator.reduce(value, reduction="mean")
 
     def prepare(self, net: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, Any]:
-        """Only these: accelerate would shard our loader a second time."""
+        """Not the loader: accelerate would split its batches a second time."""
         return self.accelerator.prepare(net, optimizer)
 
-    def bare(self, net: nn.Module) -> nn.Module:
+    def unwrap(self, net: nn.Module) -> nn.Module:
         return self.accelerator.unwrap_model(net)
 
     def autocast(self) -> AbstractContextManager[None]:
         return self.accelerator.autocast()
 
-    def apart(self, net: nn.Module) -> AbstractContextManager[Any]:
+    def no_sync(self, net: nn.Module) -> AbstractContextManager[Any]:
         """No exchange of gradients while the block runs."""
         return self.accelerator.no_sync(net) if self.world > 1 else nullcontext()
 
@@ -149,11 +153,11 @@ class Distributed:
         """Raises: TrainingError where one cannot start."""
         if not self._trackers:
             return
-        # Rows of after the state that a run goes on from are written again.
+        # Rows after the state that a run goes on from are written again.
         kwargs = {"tensorboard": {"purge_step": start + 1}} if start else {}
         try:
             self.accelerator.init_trackers("panprior", config=dict(facts), init_kwargs=kwargs)
-        except Exception as error:  # whatever an outside service may say
+        except Exception as error:  # any error of an outside service
             raise TrainingError(
                 f"a tracker cannot start ({', '.join(self._trackers)}): {error}\n"
                 "  do: --tracker tensorboard, or none"

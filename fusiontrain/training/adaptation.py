@@ -1,8 +1,8 @@
-"""A network adapted to the very scene that it is to fuse, and kept only if that helps there.
+"""A network adapted to the scene that it will fuse, and kept only if it is better there.
 
-One window of the scene is reduced by Wald's protocol. Two thirds of it teach (the truth is the
-MS itself; the loss asks for consistency too), the other third, beyond a gap, is fused before and
-after. Axes as in pan_batch.py.
+One window of the scene is reduced by Wald's protocol. The network is tuned on two thirds of it
+(the truth is the MS itself; the loss includes consistency); the other third, beyond a gap, is fused
+before and after. Axes as in pan_batch.py.
 """
 
 import copy
@@ -27,20 +27,20 @@ from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.one_shot import tune
 from fusiontrain.training.recipes.one_shot import one_shot
 
-MOST_STEPS = 200
-TAUGHT = 2 / 3  # of the window's longer axis
-GAP = 2  # reduced MS pixels between what teaches and what judges: blurs mix no more
-_LEAST_STEPS = 4
-_TRIED = 2  # steps by which one is timed
+MAX_STEPS = 200
+TRAINING_SHARE = 2 / 3  # of the window's longer axis
+GAP = 2  # reduced MS pixels between training and test: wider than the blur
+_MIN_STEPS = 4
+_TIMED_STEPS = 2  # to estimate the time of one
 
 
 def adapt(
     fuser: Fuser, scene: WindowedScene, sensor_model: SensorModel, budget: AdaptationBudget
 ) -> tuple[Fuser, AdaptationResult]:
-    """A fuser with the tuned network if it is better where it was not taught, else `fuser`.
+    """A fuser with the tuned network if it is better on the test part, else `fuser`.
 
-    Seconds of the budget are turned into steps by timing a few; the same steps
-    give the same network. Dice and recipe are fixed. `fuser` itself is not touched.
+    Seconds of the budget are turned into steps by timing a few; the same steps give the same
+    network. Random streams and recipe are fixed. `fuser` itself is not changed.
     """
     begun = time.monotonic()
     if not isinstance(fuser, NetworkFuser):
@@ -49,28 +49,28 @@ def adapt(
     net = copy.deepcopy(fuser.net).cpu()
     entry = fuser.entry
     try:
-        lesson, test = _split(_window_case(scene, sensor_model))
-        before = _measured(net, entry, test)
+        training, test = _split(_window_case(scene, sensor_model))
+        before = _scores(net, entry, test)
         steps = budget.steps
         if steps is None:
             left = budget.seconds - (time.monotonic() - begun)
-            steps = _steps_in(left, net, entry, lesson)
-        tuned = tune(net, entry, lesson, _config(steps))
-        after = _measured(tuned, entry, test)
+            steps = _steps_in(left, net, entry, training)
+        tuned = tune(net, entry, training, _config(steps))
+        after = _scores(tuned, entry, test)
     except (MetricError, SceneError, ShapeError) as error:
         return fuser, AdaptationResult(kept=False, reason=str(error).splitlines()[0])
-    found = AdaptationResult(
+    result = AdaptationResult(
         kept=after[0] < before[0] and after[1] <= before[1],
         steps=steps,
         seconds=time.monotonic() - begun,
         ergas=(before[0], after[0]),
         sam=(before[1], after[1]),
     )
-    return (replace(fuser, net=tuned.to(fuser.device)) if found.kept else fuser), found
+    return (replace(fuser, net=tuned.to(fuser.device)) if result.kept else fuser), result
 
 
 def adapted(job: FusionJob) -> FusionJob:
-    """With the network adapted to the scene, if that was asked for and helps; else as it is."""
+    """The job with its network adapted to the scene, if its options ask for it and it helps."""
     if job.options.adapt is None:
         return job
     fuser, result = adapt(job.fuser, job.pair, job.sensor_model, job.options.adapt)
@@ -81,18 +81,18 @@ def _config(steps: int) -> TrainConfig:
     return replace(one_shot(), loss="consistent_l1", blend=1.0, max_steps=steps)
 
 
-def _steps_in(seconds: float, net: nn.Module, entry: ModelEntry, lesson: Case) -> int:
+def _steps_in(seconds: float, net: nn.Module, entry: ModelEntry, training: Case) -> int:
     """Raises: SceneError if that is too short a time for any."""
     begun = time.monotonic()
-    tune(net, entry, lesson, _config(_TRIED))
-    step = (time.monotonic() - begun) / _TRIED
-    steps = int((seconds - _TRIED * step) / step)
-    if steps < _LEAST_STEPS:
+    tune(net, entry, training, _config(_TIMED_STEPS))
+    step = (time.monotonic() - begun) / _TIMED_STEPS
+    steps = int((seconds - _TIMED_STEPS * step) / step)
+    if steps < _MIN_STEPS:
         raise SceneError(
             f"a step takes {step:.1f} s here; expected --adapt of "
-            f"{(_LEAST_STEPS + _TRIED + 1) * step:.0f} s or more"
+            f"{(_MIN_STEPS + _TIMED_STEPS + 1) * step:.0f} s or more"
         )
-    return min(MOST_STEPS, steps)
+    return min(MAX_STEPS, steps)
 
 
 def _window_case(scene: WindowedScene, sensor_model: SensorModel) -> Case:
@@ -110,13 +110,13 @@ def _window_case(scene: WindowedScene, sensor_model: SensorModel) -> Case:
 
 
 def _split(case: Case) -> tuple[Case, Case]:
-    """What teaches, and what judges: along the longer axis.
+    """The training part and the test part, along the longer axis.
 
     Raises: SceneError if the scene is too small for both.
     """
     h, w = case.scene.shape
     along, side = (0, h) if h >= w else (1, w)
-    cut = int(side * TAUGHT)
+    cut = int(side * TRAINING_SHARE)
     if min(h, w, cut, side - cut - GAP) < LEAST_SIDE:
         raise SceneError(
             f"the scene is too small to hold pixels out: {h}x{w} pixels of its reduced MS"
@@ -133,7 +133,7 @@ def _strip(case: Case, along: int, start: int, stop: int) -> Case:
     )
     part, truth = case.scene.read(box), case.truth
     if truth is None:
-        raise SceneError("adapting needs a truth")
+        raise SceneError("adaptation needs a truth")
     fine = box.scaled(case.scene.ratio)
     return replace(
         case,
@@ -147,14 +147,14 @@ def _strip(case: Case, along: int, start: int, stop: int) -> Case:
     )
 
 
-def _measured(net: nn.Module, entry: ModelEntry, case: Case) -> tuple[float, float]:
-    """ERGAS and SAM, the rim left out as in the benchmark."""
+def _scores(net: nn.Module, entry: ModelEntry, case: Case) -> tuple[float, float]:
+    """ERGAS and SAM without the border, as in the benchmark."""
     if case.truth is None:
-        raise SceneError("adapting needs a truth")
+        raise SceneError("adaptation needs a truth")
     fused = fuse_network(case.scene, net, case.sensor_model, halo=entry.halo(case.scene.ratio))
-    rim = slice(BORDER, -BORDER)
-    valid = None if case.scene.valid is None else case.scene.valid[rim, rim]
+    inner = slice(BORDER, -BORDER)
+    valid = None if case.scene.valid is None else case.scene.valid[inner, inner]
     with torch.inference_mode():
-        pair: tuple[Tensor, Tensor] = case.truth[:, rim, rim], fused[:, rim, rim]
+        pair: tuple[Tensor, Tensor] = case.truth[:, inner, inner], fused[:, inner, inner]
         error = ergas(*pair, ratio=case.scene.ratio, valid=valid)
         return float(error), float(sam(*pair, valid=valid))

@@ -1,4 +1,4 @@
-"""A training run, said in frozen data: what decides it, and how it is run."""
+"""The configuration of a training run: what decides its result, and how it is run."""
 
 import hashlib
 import json
@@ -81,10 +81,11 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How a run is run: none of it changes what is learnt, but for rounding."""
+    """How a run is carried out. Only `stream` and rounding change what is learnt."""
 
     recipe: str = ""  # the name of what made the config
     weights: Path | None = None  # to start from; their sha256 is the config's `initial`
+    stream: bool = False  # read shards over the network as they come, without a copy on disk
     workers: int = 0  # reader processes a rank
     on_bad: Literal["fail", "skip"] = "fail"
     max_bad: str = "5%"  # of the samples may lie in shards that are skipped, or so many shards

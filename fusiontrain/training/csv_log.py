@@ -1,4 +1,4 @@
-"""What a run writes as it goes: tables that survive a stop, and a line on the terminal."""
+"""CSV tables that survive a stop, and the progress bar of a run."""
 
 import csv
 import io
@@ -42,8 +42,8 @@ class Table:
         if values["step"] <= self._last:
             return
         self._last = int(values["step"])
-        told = [f"{values[c]:.9g}" if c in values else "" for c in self.columns]
-        self._file.write(",".join(told) + "\n")
+        cells = [f"{values[c]:.9g}" if c in values else "" for c in self.columns]
+        self._file.write(",".join(cells) + "\n")
         self._file.flush()
 
     def close(self) -> None:

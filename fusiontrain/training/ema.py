@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: what is validated and given away."""
+"""An exponential moving average of the weights, validated and published in their place."""
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +20,15 @@ class WeightEma:
         self.updates += 1
         kept = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in net.state_dict().items():
-            mine, now = self.tensors[name], value.detach()
-            if mine.is_floating_point():
-                mine.lerp_(now, 1 - kept)
+            average, now = self.tensors[name], value.detach()
+            if average.is_floating_point():
+                average.lerp_(now, 1 - kept)
             else:
-                mine.copy_(now)  # counters are no weights
+                average.copy_(now)  # a counter has no mean
 
     def load(self, tensors: dict[str, Tensor], updates: int) -> None:
         """Go on from a saved average. Raises: KeyError where a tensor is missing."""
         with torch.no_grad():
-            for name, mine in self.tensors.items():
-                mine.copy_(tensors[name])
+            for name, average in self.tensors.items():
+                average.copy_(tensors[name])
         self.updates = updates

@@ -1,4 +1,4 @@
-"""How a run was started: what would train apart, or not at all, is refused before it begins."""
+"""Refuses launches whose processes would train apart or not at all, and folders in use."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,33 +13,33 @@ LOCK_NAME = ".lock"
 _WORLDS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
-def asked_processes(environment: Mapping[str, str]) -> int | None:
-    """What the launcher told: so many processes; None where none did."""
-    told = [environment[name] for name in _WORLDS if environment.get(name, "").isdigit()]
-    return int(told[0]) if told else None
+def stated_processes(environment: Mapping[str, str]) -> int | None:
+    """Processes that the launcher states; None where none does."""
+    stated = [environment[name] for name in _WORLDS if environment.get(name, "").isdigit()]
+    return int(stated[0]) if stated else None
 
 
 def refuse_split_launch(environment: Mapping[str, str], *, gpus: bool) -> None:
     """Raises: TrainingError for a launch that would run one process, or several unrelated ones."""
-    asked = asked_processes(environment)
+    stated = stated_processes(environment)
     on_cpu = environment.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
-    if (asked or 1) > 1 and not gpus and not on_cpu:
+    if (stated or 1) > 1 and not gpus and not on_cpu:
         raise TrainingError(
-            f"launched as {asked} processes without GPUs, and accelerate is not told so\n"
+            f"launched as {stated} processes without GPUs, which accelerate does not know\n"
             "  do: set ACCELERATE_USE_CPU=true before torchrun"
         )
     # For several processes accelerate launch sets an address and, without GPUs, starts one.
     launched = "ACCELERATE_MIXED_PRECISION" in environment
-    if asked is None and launched and environment.get("MASTER_ADDR"):
+    if stated is None and launched and environment.get("MASTER_ADDR"):
         raise TrainingError(
             "accelerate launch was asked for several processes (or MASTER_ADDR is set) and has "
             "started one\n  do: ACCELERATE_USE_CPU=true torchrun --nproc-per-node N "
             "fusiontrain/pretrain.py ..., or --num_processes 1 without MASTER_ADDR"
         )
     tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
-    if asked is None and tasks.isdigit() and int(tasks) > 1:
+    if stated is None and tasks.isdigit() and int(tasks) > 1:
         raise TrainingError(
-            f"srun started {tasks} tasks that know nothing of each other\n"
+            f"srun started {tasks} tasks that do not know each other\n"
             "  do: one task a node, and torchrun or accelerate launch in each "
             "(docs/guides/train.md)"
         )
@@ -47,10 +47,10 @@ def refuse_split_launch(environment: Mapping[str, str], *, gpus: bool) -> None:
 
 def refuse_lost_processes(environment: Mapping[str, str], found: int) -> None:
     """Raises: TrainingError where the launcher's count and the processes that met differ."""
-    asked = asked_processes(environment)
-    if asked is not None and asked != found:
+    stated = stated_processes(environment)
+    if stated is not None and stated != found:
         raise TrainingError(
-            f"launched as {asked} processes, but {found} found each other\n"
+            f"launched as {stated} processes, but {found} found each other\n"
             "  do: start all with one torchrun or accelerate launch (docs/guides/train.md)"
         )
 

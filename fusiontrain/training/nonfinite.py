@@ -20,24 +20,24 @@ MOST_BAD_STEPS = 20  # in a row
 
 
 class NonFiniteGuard:
-    """Counts; `skipped` goes into states and into the weights' facts."""
+    """Counts such steps; `skipped` goes into states and into the weights' metadata."""
 
     def __init__(self, skipped: int = 0) -> None:
         self.skipped, self.in_a_row = skipped, 0
 
-    def see(self, done: StepResult, step: int, dump: Callable[[], Path]) -> None:
+    def check(self, result: StepResult, step: int, dump: Callable[[], Path]) -> None:
         """Raises: TrainingError after MOST_BAD_STEPS in a row, once `dump` has written its folder.
 
         `step` counts steps begun, this one too.
         """
-        if done.finite:
+        if result.finite:
             self.in_a_row = 0
             return
         self.skipped += 1
         self.in_a_row += 1
         if self.in_a_row < MOST_BAD_STEPS:
             return
-        what = "loss" if not math.isfinite(done.loss) else "gradient"
+        what = "loss" if not math.isfinite(result.loss) else "gradient"
         raise TrainingError(
             f"the {what} was not finite for {self.in_a_row} steps in a row, last at step {step}; "
             f"the batch, its samples' names and the weights are in {dump()}\n"
@@ -51,9 +51,9 @@ def dump_batch(
     data: ShardBatches[Any],
     k: int,
     net: nn.Module,
-    done: StepResult,
+    result: StepResult,
 ) -> Path:
-    """A step that was not finite, to look at: this rank's batch, its samples and all ranges."""
+    """Files to examine a step that was not finite: this rank's batch, its samples, all ranges."""
     folder.mkdir(parents=True, exist_ok=True)
     inputs = batch.inputs
     tensors = {
@@ -65,9 +65,9 @@ def dump_batch(
     }
     facts = {
         "step": k,
-        "loss": done.loss,
-        "gradient_norm": done.norm,
-        "learning_rate": done.rate,
+        "loss": result.loss,
+        "gradient_norm": result.norm,
+        "learning_rate": result.rate,
         "ratio": inputs.ratio,
         "samples": data.sample_names(k),
         "batch": {name: ranges(tensor) for name, tensor in tensors.items()},

@@ -1,28 +1,26 @@
 """One-shot: a network tuned on exactly one pair of the target sensor, by Wald's protocol.
 
-The steps are fixed beforehand and nothing is looked at while tuning: no validation, no early
-stop, no other scene. Freeze-tuning trains only what the model's entry says.
+The steps are fixed beforehand and nothing is evaluated while tuning: no validation, no early
+stop, no other scene. Freeze-tuning trains only the parameters that the model's entry names.
 """
 
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from fusiontrain.data.crops import TrainingBatch
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
 from fusiontrain.evaluation.protocols import Case, reduced
 from fusiontrain.fusion.network_fuser import fuse_network
-from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
+from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.models.registry import ModelEntry
 from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.training.config import TrainConfig
-from fusiontrain.training.losses import LOSSES
-from fusiontrain.training.optimizer import make_optimizer
-from fusiontrain.training.schedule import learning_rate
+from fusiontrain.training.fit import fit
 
 
 def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> nn.Module:
@@ -34,16 +32,7 @@ def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> 
     if case.truth is None:
         raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
     tuned = copy.deepcopy(net).train()
-    optimizer = make_optimizer(tuned, config, entry.freeze_tuning_prefixes)
-    chosen = [p for p in tuned.parameters() if p.requires_grad]
-    for step, (batch, truth) in enumerate(_crops(case, config)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step, step / config.max_steps)
-        loss = LOSSES[config.loss](tuned(batch), truth, batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(chosen, config.clip_norm or math.inf)
-        optimizer.step()
+    fit(tuned, _crops(case, config), config, freeze_prefixes=entry.freeze_tuning_prefixes)
     with torch.no_grad():
         for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
             end.lerp_(start.to(end), 1 - config.blend)
@@ -62,52 +51,54 @@ class OneShot:
         same_sensor_scenes: Mapping[str, Sequence[SceneEntry]],
         convention: GridPhase | None = None,
     ) -> None:
-        """`kin`: known sensor's name -> its scenes, what is to be judged among them too."""
+        """`same_sensor_scenes`: sensor -> its scenes, with those that will be scored."""
         self.net, self.entry, self.config = net, entry, config
         self.convention: GridPhase | None = convention
         self.same_sensor_scenes = same_sensor_scenes
-        self.tuned: dict[str, nn.Module] = {}  # by the teacher's name
-        self.training_scenes: dict[str, str] = {}  # judged scene -> teacher
+        self.tuned: dict[str, nn.Module] = {}  # by the training scene's name
+        self.training_scenes: dict[str, str] = {}  # scored scene -> training scene
 
     def __call__(self, case: Case) -> Tensor | None:
-        """None where no other scene of the sensor can teach: then there is nothing to judge."""
-        # Judging runs in inference mode; learning cannot.
+        """None where the sensor has no other scene that can be trained on."""
+        # Scoring runs in inference mode; training cannot.
         with torch.inference_mode(False), torch.enable_grad():
-            net = self._taught(case)
+            net = self._tuned_for(case)
         if net is None:
             return None
         halo = self.entry.halo(case.scene.ratio)
         return fuse_network(case.scene, net, case.sensor_model, halo=halo)
 
-    def _taught(self, case: Case) -> nn.Module | None:
+    def _tuned_for(self, case: Case) -> nn.Module | None:
         same_sensor_scenes = sorted(
             self.same_sensor_scenes.get(case.scene.sensor.name, ()), key=lambda entry: entry.name
         )
-        judged = next(
+        scored = next(
             (entry.load() for entry in same_sensor_scenes if entry.name == case.name), None
         )
-        if judged is None:
+        if scored is None:
             return None
-        # The next by name, around the circle: each scene teaches one other.
+        # The next by name, cyclically: each scene trains the network of one other.
         names = [entry.name for entry in same_sensor_scenes]
         start = names.index(case.name)
         for entry in same_sensor_scenes[start + 1 :] + same_sensor_scenes[:start]:
             training_scene = entry.load()
-            if (training_scene.bands, training_scene.ratio) != (judged.bands, judged.ratio):
+            if (training_scene.bands, training_scene.ratio) != (scored.bands, scored.ratio):
                 continue
             try:
-                refuse_shared_pixels(training_scene, judged)
-                lesson = reduced(training_scene, convention=self.convention)
+                refuse_shared_pixels(training_scene, scored)
+                training_case = reduced(training_scene, convention=self.convention)
             except SceneError:
                 continue
             self.training_scenes[case.name] = training_scene.name
             if training_scene.name not in self.tuned:
-                self.tuned[training_scene.name] = tune(self.net, self.entry, lesson, self.config)
+                self.tuned[training_scene.name] = tune(
+                    self.net, self.entry, training_case, self.config
+                )
             return self.tuned[training_scene.name]
         return None
 
 
-def _crops(case: Case, config: TrainConfig) -> Iterator[tuple[PanBatch, Tensor]]:
+def _crops(case: Case, config: TrainConfig) -> Iterator[TrainingBatch]:
     """Random crops, flipped and turned; the whole pair where it is smaller."""
     whole_truth = case.truth
     scene, ratio = case.scene, case.scene.ratio
@@ -115,13 +106,13 @@ def _crops(case: Case, config: TrainConfig) -> Iterator[tuple[PanBatch, Tensor]]
     side = min(config.crop // ratio, h, w)
     if whole_truth is None or side < 8:
         raise SceneError(f"{case.name}: too small to tune on, {h}x{w} MS pixels")
-    dice = torch.Generator().manual_seed(config.seed)
+    rng = torch.Generator().manual_seed(config.seed)
     whole = case.registered
     for _ in range(config.max_steps):
         parts: list[list[Tensor]] = []
         for _ in range(config.batch_size):
-            top, left = (int(torch.randint(n - side + 1, (), generator=dice)) for n in (h, w))
-            turns, mirrored = torch.randint(4, (2,), generator=dice).tolist()
+            top, left = (int(torch.randint(n - side + 1, (), generator=rng)) for n in (h, w))
+            turns, mirrored = torch.randint(4, (2,), generator=rng).tolist()
             low = (slice(top, top + side), slice(left, left + side))
             fine = tuple(slice(s.start * ratio, s.stop * ratio) for s in low)
             images = [whole.ms[0][:, *low], whole.pan[0][:, *fine], whole_truth[:, *fine]]
@@ -132,13 +123,11 @@ def _crops(case: Case, config: TrainConfig) -> Iterator[tuple[PanBatch, Tensor]]
             parts.append(images)
         ms, pan, truth = (torch.stack(images) for images in zip(*parts, strict=True))
         count = len(parts)
-        yield (
-            replace(
-                whole,
-                ms=ms,
-                pan=pan,
-                mtf=whole.mtf.expand(count, -1),
-                softness=whole.softness.expand(count, -1),
-            ),
-            truth,
+        inputs = replace(
+            whole,
+            ms=ms,
+            pan=pan,
+            mtf=whole.mtf.expand(count, -1),
+            softness=whole.softness.expand(count, -1),
         )
+        yield TrainingBatch(inputs=inputs, truth=truth)

@@ -1,4 +1,4 @@
-"""Which parameters are trained, and by what."""
+"""The optimizer, and which parameters it trains."""
 
 import torch
 from torch import nn
@@ -13,13 +13,16 @@ def make_optimizer(
 
     Under freeze-tuning `requires_grad` of the others is switched off.
     """
-    chosen = []
+    trained_parameters = []
     for name, parameter in net.named_parameters():
         trained = config.trained == "all" or name.startswith(frozen)
         parameter.requires_grad_(trained)
         if trained:
-            chosen.append(parameter)
+            trained_parameters.append(parameter)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(
-        chosen, lr=config.learning_rate, betas=(0.9, 0.999), weight_decay=config.weight_decay
+        trained_parameters,
+        lr=config.learning_rate,
+        betas=(0.9, 0.999),
+        weight_decay=config.weight_decay,
     )

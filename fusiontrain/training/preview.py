@@ -1,4 +1,4 @@
-"""A picture of one fixed tile, again and again while training: does it look right yet?"""
+"""A picture of one fixed sample at intervals of training."""
 
 import io
 from pathlib import Path
@@ -9,14 +9,14 @@ from torch import nn
 
 from fusiontrain.evaluation.rendering import beside, colour_picture, error_picture, stretch_of
 from fusiontrain.imaging.filters import upsample
-from fusiontrain.training.validation import Held
+from fusiontrain.training.validation import HeldSamples
 from shards.atomic_write import whole_file
 
 FOLDER = "pictures"
 
 
-def draw_sample(net: nn.Module, held: Held, path: Path) -> np.ndarray:
-    """MS, fused, truth and error of the first held tile, in a row: (H, W, 3) bytes, and a PNG.
+def draw_sample(net: nn.Module, held: HeldSamples, path: Path) -> np.ndarray:
+    """MS, fused, truth and error of the first held sample, in a row: (H, W, 3) bytes, and a PNG.
 
     `net` takes and gives tensors of the CPU. All four in the truth's stretch; the error as in
     the report, in units of each band's spread.

@@ -1,9 +1,7 @@
-"""A training run from its first step to its weights; its parts are in training/."""
+"""A training run from its first step to its weights: builds the parts and runs them."""
 
-import hashlib
-import json
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,267 +10,274 @@ from typing import Any
 import torch
 from torch import nn
 
-from fusiontrain.data.dataset import IndexedShards
-from fusiontrain.data.shard_integrity import (
-    BadShard,
-    BadTolerance,
-    ShardSet,
-    find_bad_shards,
-    refuse_beyond,
-)
+from fusiontrain.data.dataset import ShardBatches
+from fusiontrain.data.shard_integrity import ShardSet
+from fusiontrain.data.shard_location import StreamSet
 from fusiontrain.errors import TrainingError
-from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
 from fusiontrain.training.accelerate_setup import Distributed
+from fusiontrain.training.checkpointing import StateSaver
 from fusiontrain.training.config import RunOptions, TrainConfig
 from fusiontrain.training.ema import WeightEma
 from fusiontrain.training.launch_checks import hold_folder
+from fusiontrain.training.losses import LOSSES
 from fusiontrain.training.optimizer import make_optimizer
+from fusiontrain.training.progress import RunProgress
+from fusiontrain.training.run_data import open_data, stream_notes
+from fusiontrain.training.run_identity import (
+    WEIGHTS_NAME,
+    Outcome,
+    find_finished,
+    finish,
+    run_identity,
+)
+from fusiontrain.training.run_log import RunLog
 from fusiontrain.training.train_step import TrainStep
-from fusiontrain.training.trainer import BEST_NAME, Trainer, TrainerParts
-from fusiontrain.training.training_state import State, drop_states, has_states, read_state, restore
-from fusiontrain.training.validation import Validation, also_trained_on, hold
+from fusiontrain.training.trainer import Trainer
+from fusiontrain.training.training_state import Progress, has_states, read_state, restore
+from fusiontrain.training.validation import HeldSamples, Validation, also_trained_on, hold
+from fusiontrain.training.validator import BEST_NAME, Validator
 from fusiontrain.training.watchdog import Watchdog
-from shards.atomic_write import whole_file
 from shards.signals import SIGNALS, collected_signals
 
-WEIGHTS_NAME = "model.safetensors"
-RUN_NAME = "run.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    weights: Path
-    steps: int
-    loss: float
-    reused: bool = False
+_STOPPING = (*SIGNALS, signal.SIGUSR1)  # the trainer saves a state and stops
 
 
 def train(
-    config: TrainConfig, sets: Sequence[ShardSet], out: Path, running: RunOptions | None = None
+    config: TrainConfig,
+    sets: Sequence[ShardSet | StreamSet],
+    out: Path,
+    options: RunOptions | None = None,
 ) -> Outcome:
     """Train, and leave weights, run.json, tables and trackers' files in `out`.
 
+    `sets`: ShardSets of builds on disk; StreamSets under `options.stream`.
     A finished run of the same configuration and shards is reused as it is; an unfinished one
     goes on from its newest whole state, on any number of processes, as if it had never stopped.
-    SIGTERM, SIGINT and SIGUSR1 save a state first. Raises: TrainingError, ContractError;
-    Interrupted after such a signal.
+    SIGTERM, SIGINT and SIGUSR1 save a state first. Raises: TrainingError, ContractError,
+    SharingError; Interrupted after such a signal.
     """
-    running = running or RunOptions()
+    options = options or RunOptions()
     if config.blend != 1:
         raise TrainingError("shards take no blend of weights: it is of tuning on one scene")
-    ranks = Distributed(precision=config.precision, trackers=running.trackers, out=out)
+    distributed = Distributed(precision=config.precision, trackers=options.trackers, out=out)
     with ExitStack() as stack:
-        ranks.on_main(lambda: stack.enter_context(hold_folder(out)))
-        outcome = _train(ranks, config, sets, out, running)
-    ranks.close()
+        distributed.on_main(lambda: stack.enter_context(hold_folder(out)))
+        run = _Run(distributed, find_model(config.model), config, options, out)
+        outcome = run.train(sets)
+    distributed.close()
     return outcome
 
 
-def _train(
-    ranks: Distributed,
-    config: TrainConfig,
-    sets: Sequence[ShardSet],
-    out: Path,
-    running: RunOptions,
-) -> Outcome:
-    entry = find_model(config.model)
-    budget = BadTolerance.parse(running.max_bad)
-    # One rank a machine looks, all leave out what any has found: else their orders would part.
-    mine = ranks.together(
-        lambda: (
-            find_bad_shards(sets, hashes=True, on_bad=running.on_bad, budget=budget)
-            if ranks.first_here
-            else {}
-        )
-    )
-    bad = {place: why for found in ranks.everything([mine]) for place, why in found.items()}
-    refuse_beyond(budget, bad, sets)
-    for reason in bad.values():
-        ranks.say(f"left out a bad shard: {reason}")
-    reader = ranks.together(lambda: _reader(sets, config, ranks, running, bad))
-    identity = _identity(config, reader, sorted(bad))
-    ranks.refuse_difference("shards and options", identity["digest"])
-    if (done := ranks.on_main(lambda: _finished(out, identity))) is not None:
-        return done
-    if running.resume == "never" and ranks.on_main(lambda: has_states(out)):
-        raise TrainingError(
-            f"{out} holds an unfinished run, and --resume is never\n"
-            "  do: give --out another folder, delete this one, or --resume auto"
-        )
-    torch.manual_seed(config.seed)
-    bare, sizes = ranks.together(lambda: _network(entry, reader, running.weights))
-    bands = sizes.get("bands")
-    validation = ranks.together(lambda: _validation(config, entry, bands, running, ranks.say))
-    for line in ranks.on_main(lambda: also_trained_on(running.validate, reader.manifests)):
-        ranks.say(line)
-    fixed = [*running.validate, *(one.folder for one in sets)][0]
-    sample = ranks.together(lambda: hold(fixed, bands, 1)) if running.picture_steps else None
-    optimizer = make_optimizer(bare, config, entry.freeze_tuning_prefixes)
-    if running.compiled:
-        bare.compile()  # in place: the names of the weights stay
-    net, optimizer = ranks.prepare(bare, optimizer)
-    average = WeightEma(ranks.bare(net), config.ema_decay) if config.ema_decay else None
-    state: State | None = ranks.on_main(lambda: read_state(out, identity, ranks.say))
-    if state is not None:
-        restore(state, ranks.bare(net), optimizer.optimizer, average)
-        if state.scaler is not None and ranks.scaler is not None:
-            ranks.scaler.load_state_dict(state.scaler)
-    else:  # what an earlier run may have left is not this one's best
-        ranks.on_main(lambda: (out / BEST_NAME).unlink(missing_ok=True))
-    ranks.start_trackers(
-        {"recipe": running.recipe, **config.as_data()}, state.progress.step if state else 0
-    )
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every part of a run is built from."""
 
-    def info(facts: dict[str, Any]) -> CheckpointInfo:
-        weights = "averaged" if average is not None else "last"
-        recipe = {"name": running.recipe, "sha256": config.digest}
-        told = {**identity, "recipe": recipe, "weights": weights, "processes": ranks.world}
-        return CheckpointInfo(model=entry.name, sizes=sizes, training=told | facts)
+    distributed: Distributed
+    entry: ModelEntry
+    config: TrainConfig
+    options: RunOptions
+    out: Path
 
-    with Watchdog(running.hang_minutes, out / f"hang-rank-{ranks.rank}.txt") as watchdog:
-        parts = TrainerParts(
-            ranks=ranks,
-            stepper=TrainStep(
-                ranks=ranks,
-                net=net,
-                optimizer=optimizer,
-                config=config,
-                accumulate=running.accumulate,
-                average=average,
-            ),
-            reader=reader,
-            config=config,
-            running=running,
-            out=out,
+    def train(self, sets: Sequence[ShardSet | StreamSet]) -> Outcome:
+        """The run, unless `out` holds it finished."""
+        distributed, out = self.distributed, self.out
+        data, left_out = open_data(distributed, self.config, sets, self.options)
+        identity = run_identity(self.config, data, left_out, self.options)
+        distributed.refuse_difference("shards and options", identity["digest"])
+        done = distributed.on_main(lambda: find_finished(out, identity))
+        if done is not None:
+            return done
+        if self.options.resume == "never" and distributed.on_main(lambda: has_states(out)):
+            raise TrainingError(
+                f"{out} holds an unfinished run, and --resume is never\n"
+                "  do: give --out another folder, delete this one, or --resume auto"
+            )
+        torch.manual_seed(self.config.seed)
+        net, sizes = distributed.run_on_all(lambda: self._network(data))
+        validation, sample = self._validation(data, sets, sizes.get("bands"))
+        train_step = self._train_step(net)
+        start = self._restore(train_step, data, identity)
+        progress = RunProgress(start, batch_size=self.config.batch_size)
+        progress.best_by = validation.best_by if validation else ""
+        hang_report = out / f"hang-rank-{distributed.rank}.txt"
+        with Watchdog(self.options.hang_minutes, hang_report) as watchdog:
+            log = RunLog(
+                distributed=distributed,
+                options=self.options,
+                out=out,
+                progress=progress,
+                validation_columns=validation.columns if validation else (),
+            )
+
+            def info(facts: dict[str, Any]) -> CheckpointInfo:
+                return self._info(identity, sizes, facts)
+
+            validator = Validator(
+                distributed=distributed,
+                train_step=train_step,
+                evaluated=self._like(sizes),
+                validation=validation,
+                sample=sample,
+                out=out,
+                info=info,
+                progress=progress,
+                log=log,
+                watchdog=watchdog,
+            )
+            trainer = self._trainer(train_step, data, identity, progress, log, validator, watchdog)
+            with collected_signals(_STOPPING) as signals, self._compiling():
+                facts = trainer.run(signals)
+            distributed.on_main(lambda: finish(out, validator.weights(), info(facts)))
+        return Outcome(weights=out / WEIGHTS_NAME, steps=facts["steps"], loss=facts["loss"])
+
+    def _trainer(
+        self,
+        train_step: TrainStep,
+        data: ShardBatches[Any],
+        identity: dict[str, Any],
+        progress: RunProgress,
+        log: RunLog,
+        validator: Validator,
+        watchdog: Watchdog,
+    ) -> Trainer:
+        saver = StateSaver(
+            distributed=self.distributed,
+            train_step=train_step,
+            data=data,
+            progress=progress,
             identity=identity,
-            judged=_copy(ranks, entry, sizes),
-            validation=validation,
-            sample=sample,
-            info=info,
+            out=self.out,
+        )
+        return Trainer(
+            distributed=self.distributed,
+            train_step=train_step,
+            data=data,
+            config=self.config,
+            options=self.options,
+            out=self.out,
+            progress=progress,
+            saver=saver,
+            log=log,
+            validator=validator,
             watchdog=watchdog,
         )
-        steps = Trainer(parts, state.progress if state else None)
-        ending = (*SIGNALS, signal.SIGUSR1)  # they ask the loop to save and stop
-        with collected_signals(ending) as signals, _compiling(running.compiled, entry.name):
-            facts = steps.go(signals)
-        ranks.on_main(lambda: _finish(out, steps.weights(), info(facts)))
-    return Outcome(weights=out / WEIGHTS_NAME, steps=facts["steps"], loss=facts["loss"])
 
+    def _network(self, data: ShardBatches[Any]) -> tuple[nn.Module, dict[str, int]]:
+        """Initialised at random, or from the options' weights; and its sizes.
 
-def _finish(out: Path, net: nn.Module, info: CheckpointInfo) -> None:
-    with whole_file(out / RUN_NAME) as file:
-        file.write(json.dumps(info.training, indent=1, sort_keys=True).encode() + b"\n")
-    save_checkpoint(out / WEIGHTS_NAME, net, info)  # last: they say that the run has ended
-    drop_states(out)
-
-
-@contextmanager
-def _compiling(compiled: bool, name: str) -> Iterator[None]:
-    """Raises: TrainingError where torch's compiler fails on the network, in a line of its own."""
-    try:
-        yield
-    except Exception as error:
-        if compiled and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        A network of a fixed band count takes that of the shards.
+        """
+        entry, weights = self.entry, self.options.weights
+        bands = sorted({s.row.bands for group in data.groups for s in group.shards})
+        counts = ", ".join(map(str, bands))
+        if not entry.any_band and len(bands) > 1:
             raise TrainingError(
-                f"torch.compile fails on {name}: {str(error).strip().splitlines()[0]}\n"
-                "  do: leave out --compile, or try another version of torch"
-            ) from error
-        raise
+                f"{entry.name} is built for one band count; the shards have {counts}"
+                "\n  do: build shards with one (simgen build --bands), or train an any-band model"
+            )
+        if weights is None:
+            sizes = entry.sizes if entry.any_band else {**entry.sizes, "bands": bands[0]}
+            return build_model(entry.name, **sizes), sizes
+        net, info = load_checkpoint(weights, expect=entry.name)
+        if info.sizes.get("bands", bands[0]) != bands[0]:
+            raise TrainingError(
+                f"{weights} is of {info.sizes['bands']} bands; the shards have {counts}\n"
+                "  do: give shards of that count, or an any-band network's weights"
+            )
+        return net.train(), info.sizes
 
+    def _validation(
+        self,
+        data: ShardBatches[Any],
+        sets: Sequence[ShardSet | StreamSet],
+        bands: int | None,
+    ) -> tuple[Validation | None, HeldSamples | None]:
+        """What the run validates on, and the sample that its pictures show."""
+        distributed, options = self.distributed, self.options
+        validation = None
+        if options.validate or options.scenes:
+            validation = distributed.run_on_all(
+                lambda: Validation(
+                    options.validate,
+                    options.scenes,
+                    entry=self.entry,
+                    bands=bands,
+                    loss=self.config.loss,
+                    log=distributed.main,
+                )
+            )
+        notes = distributed.on_main(lambda: also_trained_on(options.validate, data.manifests))
+        for line in notes:
+            distributed.info(line)
+        if not options.picture_steps:
+            return validation, None
+        folders = [*options.validate, *(one.folder for one in sets if isinstance(one, ShardSet))]
+        return validation, distributed.run_on_all(lambda: hold(folders[0], bands, 1))
 
-def _reader(
-    sets: Sequence[ShardSet],
-    config: TrainConfig,
-    ranks: Distributed,
-    running: RunOptions,
-    bad: BadShard,
-) -> IndexedShards:
-    pieces = ranks.world * running.accumulate
-    if running.accumulate > 1 and config.batch_size % pieces:
-        raise TrainingError(
-            f"--batch-size counts all crops of a step and must divide by processes x --accumulate "
-            f"= {ranks.world} x {running.accumulate}; got {config.batch_size}"
+    def _train_step(self, net: nn.Module) -> TrainStep:
+        config, options = self.config, self.options
+        optimizer = make_optimizer(net, config, self.entry.freeze_tuning_prefixes)
+        if options.compiled:
+            net.compile()  # in place: the names of the weights stay
+        net, optimizer = self.distributed.prepare(net, optimizer)
+        unwrapped = self.distributed.unwrap(net)
+        return TrainStep(
+            processes=self.distributed,
+            net=net,
+            optimizer=optimizer,
+            loss=LOSSES[config.loss],
+            clip_norm=config.clip_norm,
+            accumulate=options.accumulate,
+            average=WeightEma(unwrapped, config.ema_decay) if config.ema_decay else None,
         )
-    return IndexedShards(
-        sets,
-        batch=config.batch_size,
-        crop=config.crop,
-        seed=config.seed,
-        rank=ranks.rank,
-        world=ranks.world,
-        bad=bad,
-    )
 
+    def _restore(
+        self, train_step: TrainStep, data: ShardBatches[Any], identity: dict[str, Any]
+    ) -> Progress | None:
+        """Bring everything to the newest whole state, and start the trackers there."""
+        distributed, out = self.distributed, self.out
+        state = distributed.on_main(lambda: read_state(out, identity, distributed.info))
+        step = state.progress.step if state else 0
+        if state is None:  # the best weights of an earlier run are not this one's
+            distributed.on_main(lambda: (out / BEST_NAME).unlink(missing_ok=True))
+        else:
+            net = distributed.unwrap(train_step.net)
+            restore(state, net, train_step.optimizer.optimizer, train_step.average)
+            if state.scaler is not None and distributed.scaler is not None:
+                distributed.scaler.load_state_dict(state.scaler)
+            for line in stream_notes(data, step, state.places):
+                distributed.info(line)
+        facts = {"recipe": self.options.recipe, **self.config.as_data()}
+        distributed.start_trackers(facts, step)
+        return state.progress if state else None
 
-def _network(
-    entry: ModelEntry, reader: IndexedShards, weights: Path | None
-) -> tuple[nn.Module, dict[str, int]]:
-    """Drawn, or as `weights` has it; a network of a fixed band count takes the shards'."""
-    found = sorted({s.row.bands for group in reader.groups for s in group.shards})
-    counts = ", ".join(map(str, found))
-    if not entry.any_band and len(found) > 1:
-        raise TrainingError(
-            f"{entry.name} is built for one band count; the shards have {counts}"
-            "\n  do: build shards with one (simgen build --bands), or train an any-band model"
-        )
-    if weights is None:
-        sizes = entry.sizes if entry.any_band else {**entry.sizes, "bands": found[0]}
-        return build_model(entry.name, **sizes), sizes
-    net, info = load_checkpoint(weights, expect=entry.name)
-    if info.sizes.get("bands", found[0]) != found[0]:
-        raise TrainingError(
-            f"{weights} is of {info.sizes['bands']} bands; the shards have {counts}\n"
-            "  do: give shards of that count, or an any-band network's weights"
-        )
-    return net.train(), info.sizes
+    def _like(self, sizes: dict[str, int]) -> nn.Module:
+        """A network of the same form, to hold the weights that are evaluated and published."""
+        with torch.random.fork_rng(devices=[]):
+            return build_model(self.entry.name, **sizes).to(self.distributed.device).eval()
 
+    def _info(
+        self, identity: dict[str, Any], sizes: dict[str, int], facts: dict[str, Any]
+    ) -> CheckpointInfo:
+        """The metadata of the run's weights."""
+        weights = "averaged" if self.config.ema_decay else "last"
+        recipe = {"name": self.options.recipe, "sha256": self.config.digest}
+        run = {"recipe": recipe, "weights": weights, "processes": self.distributed.world}
+        return CheckpointInfo(model=self.entry.name, sizes=sizes, training=identity | run | facts)
 
-def _validation(
-    config: TrainConfig,
-    entry: ModelEntry,
-    bands: int | None,
-    running: RunOptions,
-    say: Callable[[str], None],
-) -> Validation | None:
-    if not running.validate and not running.scenes:
-        return None
-    return Validation(
-        running.validate, running.scenes, entry=entry, bands=bands, loss=config.loss, say=say
-    )
-
-
-def _copy(ranks: Distributed, entry: ModelEntry, sizes: dict[str, int]) -> nn.Module:
-    """A network of the same form, to hold the weights that are measured and given away."""
-    with torch.random.fork_rng(devices=[]):
-        return build_model(entry.name, **sizes).to(ranks.device).eval()
-
-
-def _identity(
-    config: TrainConfig, reader: IndexedShards, bad: Sequence[tuple[int, str]]
-) -> dict[str, Any]:
-    """What decides a run; not the number of processes, which may change when it goes on."""
-    data = {
-        "config": config.as_data(),
-        "manifests": [manifest.digest for manifest in reader.manifests],
-        "shares": [str(quota) for quota in reader.order.quota],
-        "left_out": [f"{place}/{name}" for place, name in bad],
-    }
-    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    return {**data, "digest": digest}
-
-
-def _finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
-    """The run that `out` holds if it is this one; TrainingError if it is another."""
-    if not (out / WEIGHTS_NAME).is_file():
-        return None
-    held = load_checkpoint(out / WEIGHTS_NAME)[1].training
-    if held.get("digest") != identity["digest"]:
-        raise TrainingError(
-            f"{out} holds the weights of another run (other shards or options)\n"
-            "  do: give --out another folder, or delete this one to train anew"
-        )
-    drop_states(out)  # a kill may have left them
-    return Outcome(weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True)
+    @contextmanager
+    def _compiling(self) -> Iterator[None]:
+        """Raises: TrainingError where torch's compiler fails on the network, in one line."""
+        try:
+            yield
+        except Exception as error:
+            compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+            if self.options.compiled and compiler:
+                raise TrainingError(
+                    f"torch.compile fails on {self.entry.name}: "
+                    f"{str(error).strip().splitlines()[0]}\n"
+                    "  do: leave out --compile, or try another version of torch"
+                ) from error
+            raise

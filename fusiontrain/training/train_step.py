@@ -1,18 +1,42 @@
-"""One step: gradients of a global batch, in one piece or several, and the weights' move."""
+"""One step: gradients of a batch, whole or in micro-batches, and the optimizer's move."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from fusiontrain.data.crops import TrainingBatch
-from fusiontrain.training.accelerate_setup import Distributed
-from fusiontrain.training.config import TrainConfig
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.training.ema import WeightEma
-from fusiontrain.training.losses import LOSSES
+
+_MEMORY = 0.98  # of the smoothed loss
+Loss = Callable[[Tensor, Tensor, PanBatch], Tensor]  # fused, truth, inputs -> ()
+
+
+class Processes(Protocol):
+    """The processes that share a step: accelerate_setup.Distributed, or fit.OneProcess."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def scaler(self) -> Any: ...
+
+    def unwrap(self, net: nn.Module) -> nn.Module: ...
+
+    def autocast(self) -> AbstractContextManager[None]: ...
+
+    def no_sync(self, net: nn.Module) -> AbstractContextManager[Any]: ...
+
+    def backward(self, loss: Tensor) -> None: ...
+
+    def clip(self, net: nn.Module, most: float) -> Tensor: ...
+
+    def mean(self, value: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,48 +51,55 @@ class StepResult:
     def finite(self) -> bool:
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
+    def smoothed(self, before: float) -> float:
+        """The running mean of the loss after this step; `before`: NaN at the first."""
+        if not self.finite:
+            return before
+        old = self.loss if math.isnan(before) else before
+        return _MEMORY * old + (1 - _MEMORY) * self.loss
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainStep:
     """Weights stay as they were after a step that was not finite."""
 
-    ranks: Distributed
+    processes: Processes
     net: nn.Module
     optimizer: Any
-    config: TrainConfig
-    accumulate: int = 1
+    loss: Loss
+    clip_norm: float  # 0: gradients are left as they are
+    accumulate: int = 1  # micro-batches
     average: WeightEma | None = None
 
-    def __call__(self, batch: TrainingBatch, step: int, rate: float) -> StepResult:
-        # A network that draws numbers draws those of its step, whatever was drawn before.
-        torch.manual_seed((self.config.seed << 31) + (step << 11) + self.ranks.rank)
+    def __call__(self, batch: TrainingBatch, rate: float) -> StepResult:
+        """Train on this rank's part of a batch at that learning rate."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.ranks.device)
+        total = torch.zeros((), device=self.processes.device)
         for index, part in enumerate(split(batch, self.accumulate), 1):
             if index < self.accumulate:
-                with self.ranks.apart(self.net):
-                    total += self._learn(part)
+                with self.processes.no_sync(self.net):
+                    total += self._backward(part)
             else:  # the last exchanges the gradients of all
-                total += self._learn(part)
-        norm = self.ranks.clip(self.net, self.config.clip_norm or math.inf)
-        loss = self.ranks.mean(total)
-        done = StepResult(loss=float(loss), norm=float(norm), rate=rate)
+                total += self._backward(part)
+        norm = self.processes.clip(self.net, self.clip_norm or math.inf)
+        loss = self.processes.mean(total)
+        result = StepResult(loss=float(loss), norm=float(norm), rate=rate)
         # fp16's scaler leaves out such a step by itself, and must see it to scale less.
-        if done.finite or self.ranks.scaler is not None:
+        if result.finite or self.processes.scaler is not None:
             self.optimizer.step()
-        if done.finite and self.average is not None:
-            self.average.update(self.ranks.bare(self.net))
-        return done
+        if result.finite and self.average is not None:
+            self.average.update(self.processes.unwrap(self.net))
+        return result
 
-    def _learn(self, part: TrainingBatch) -> Tensor:
-        device = self.ranks.device
+    def _backward(self, part: TrainingBatch) -> Tensor:
+        device = self.processes.device
         inputs, truth = part.inputs.to(device), part.truth.to(device, non_blocking=True)
-        with self.ranks.autocast():
+        with self.processes.autocast():
             fused = self.net(inputs)
-        loss = LOSSES[self.config.loss](fused.float(), truth, inputs) / self.accumulate
-        self.ranks.backward(loss)
+        loss = self.loss(fused.float(), truth, inputs) / self.accumulate
+        self.processes.backward(loss)
         return loss.detach()
 
 

@@ -53,6 +53,7 @@ class State:
     average: dict[str, Tensor] | None
     updates: int  # of the average
     scaler: dict[str, Any] | None  # fp16's
+    places: list[dict[str, Any]] | None = None  # where each reader of a stream goes on
 
 
 def save_state(
@@ -63,8 +64,12 @@ def save_state(
     identity: dict[str, Any],
     average: WeightEma | None = None,
     scaler: dict[str, Any] | None = None,
+    places: list[dict[str, Any]] | None = None,
 ) -> Path:
-    """Write a state whole, then drop all but the newest KEPT. Returns its folder."""
+    """Write a state whole, then drop all but the newest KEPT. Returns its folder.
+
+    `places`: where each reader goes on, of a run that streams its shards.
+    """
     folder = out / FOLDER / f"step-{progress.step:08d}"
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -91,29 +96,31 @@ def save_state(
         "scaler": scaler,
         "sha256": {name: file_sha256(partial / name) for name in files},
     }
+    if places is not None:
+        state["stream"] = places
     with whole_file(partial / STATE) as file:
         file.write(json.dumps(state, indent=1, sort_keys=True).encode() + b"\n")
     with whole_file(partial / DONE) as file:
         file.write(file_sha256(partial / STATE).encode() + b"\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    # What is numbered higher was passed over as damaged: it must not take a whole one's place.
+    # A higher number was skipped as damaged: it must not take a whole one's place.
     whole = [state for state in _states(out) if state.name <= folder.name]
     for old in set(_states(out)) - set(whole[:KEPT]):
         shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
-def read_state(out: Path, identity: dict[str, Any], say: Callable[[str], None]) -> State | None:
+def read_state(out: Path, identity: dict[str, Any], log: Callable[[str], None]) -> State | None:
     """The newest whole state; None if there is none.
 
-    A damaged state is said and passed over. Raises: TrainingError if the states are another run's.
+    A damaged state is logged and skipped. Raises: TrainingError if the states are another run's.
     """
     for folder in _states(out):
         try:
             state, owner = _read(folder)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-            say(f"{folder} is damaged ({error}); the state before it is taken")
+            log(f"{folder} is damaged ({error}); the state before it is taken")
             continue
         if owner != identity["digest"]:
             raise TrainingError(
@@ -152,11 +159,11 @@ def load_state(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     identity: dict[str, Any],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     average: WeightEma | None = None,
 ) -> Progress | None:
     """read_state and restore in one, for a run of one process."""
-    state = read_state(out, identity, say)
+    state = read_state(out, identity, log)
     if state is None:
         return None
     restore(state, net, optimizer, average)
@@ -174,8 +181,8 @@ def drop_states(out: Path) -> None:
 def _read(folder: Path) -> tuple[State, str]:
     """A state and the digest of its run. Raises: ValueError and others where it is not whole."""
     written = (folder / STATE).read_bytes()
-    told = json.loads(written)
-    version = told["version"]
+    state_json = json.loads(written)
+    version = state_json["version"]
     done = folder / DONE
     if version not in (1, VERSION):
         raise ValueError(f"version {version}; expected {VERSION}")
@@ -183,31 +190,32 @@ def _read(folder: Path) -> tuple[State, str]:
     marked = version != 1 or done.exists()
     if marked and done.read_text(encoding="ascii") != hashlib.sha256(written).hexdigest() + "\n":
         raise ValueError(f"{STATE} is not as written")
-    digests = told["sha256"]
+    digests = state_json["sha256"]
     if not {WEIGHTS, OPTIMIZER} <= set(digests) <= {WEIGHTS, OPTIMIZER, AVERAGE}:
         raise ValueError(f"{STATE} lists {', '.join(sorted(digests))}")
     for name, digest in digests.items():
         if file_sha256(folder / name) != digest:
             raise ValueError(f"{name} is not as written")
     tensors = {name: load((folder / name).read_bytes()) for name in digests}
-    best = told.get("best")
+    best = state_json.get("best")
     progress = Progress(
-        step=int(told["step"]),
-        seconds=float(told["seconds"]),
-        loss=float(told["loss"]),
-        skipped=int(told.get("skipped", 0)),
+        step=int(state_json["step"]),
+        seconds=float(state_json["seconds"]),
+        loss=float(state_json["loss"]),
+        skipped=int(state_json.get("skipped", 0)),
         best=None if best is None else float(best),
-        best_step=int(told.get("best_step", 0)),
+        best_step=int(state_json.get("best_step", 0)),
     )
     state = State(
         progress=progress,
         weights=tensors[WEIGHTS],
         moments=tensors[OPTIMIZER],
         average=tensors.get(AVERAGE),
-        updates=int(told.get("updates", 0)),
-        scaler=told.get("scaler"),
+        updates=int(state_json.get("updates", 0)),
+        scaler=state_json.get("scaler"),
+        places=state_json.get("stream"),
     )
-    return state, str(told["identity"])
+    return state, str(state_json["identity"])
 
 
 def _states(out: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Ends a process that has stopped moving: a hung collective, a reader that never returns.
+"""Ends a process that makes no progress: a hung collective, a reader that never returns.
 
 A thread looks at when the run last moved. Past the limit it says so, writes where every thread
 stands, and ends the process at once: nothing that hangs can be waited for. Should even that

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fusiontrain.data.shard_file import ShardRef, read_sample
-from fusiontrain.data.stream import read_shard
+from fusiontrain.data.shard_stream import read_shard
 from shards.compression import pack, unpack
 from shards.errors import ContractError
 from shards.manifest import NAME, Manifest

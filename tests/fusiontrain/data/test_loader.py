@@ -16,7 +16,7 @@ from fusiontrain.data.loader import BatchLoader
 from fusiontrain.data.shard_file import ShardRef, read_sample
 from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.data.shard_location import find_set
-from fusiontrain.data.stream import read_shard
+from fusiontrain.data.shard_stream import read_shard
 from fusiontrain.errors import TrainingError
 from shards.manifest import Manifest
 

@@ -201,7 +201,8 @@ def test_turned_crops_stay_aligned():
     from fusiontrain.training.one_shot import _crops
 
     case = reduced(scene(), softness=0.5)
-    batch, truth = next(_crops(case, replace(QUICK, batch_size=8)))
+    drawn = next(_crops(case, replace(QUICK, batch_size=8)))
+    batch, truth = drawn.inputs, drawn.truth
 
     assert isinstance(batch, PanBatch)
     # PAN is a mix of the truth's bands up to gain and offset: their correlation says "aligned".

@@ -104,8 +104,8 @@ def three_bands(photos, tmp_path, small_build_of):
 def pretrained(small_build, tmp_path_factory):
     """Four steps by the paper's recipe."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    door = ["pretrain", "--recipe", "pretrain_paper", "--shards", str(small_build), "--out"]
-    assert 0 == main([*door, str(out), "--max-steps", "4", *TINY])
+    command = ["pretrain", "--recipe", "pretrain_paper", "--shards", str(small_build), "--out"]
+    assert 0 == main([*command, str(out), "--max-steps", "4", *TINY])
     return out / "model.safetensors"
 
 
@@ -119,9 +119,11 @@ def test_weights_say_their_recipe(pretrained):
 
 def test_freeze_tuning_on_shards_moves_what_the_entry_names(pretrained, small_build, tmp_path):
     out = tmp_path / "tuned"
-    door = ["finetune", "--recipe", "finetune_freeze", "--shards", str(small_build), *TINY]
+    command = ["finetune", "--recipe", "finetune_freeze", "--shards", str(small_build), *TINY]
 
-    assert 0 == main([*door, "--weights", str(pretrained), "--out", str(out), "--max-steps", "3"])
+    assert 0 == main(
+        [*command, "--weights", str(pretrained), "--out", str(out), "--max-steps", "3"]
+    )
 
     before = load_checkpoint(pretrained)[0].state_dict()
     net, info = load_checkpoint(out / "model.safetensors")
@@ -134,9 +136,9 @@ def test_freeze_tuning_on_shards_moves_what_the_entry_names(pretrained, small_bu
 def test_full_tuning_starts_from_the_weights(pretrained, small_build, tmp_path):
     """One step at a rate of nothing leaves them as they were."""
     out = tmp_path / "tuned"
-    door = ["finetune", "--shards", str(small_build), *TINY, "--weights", str(pretrained)]
+    command = ["finetune", "--shards", str(small_build), *TINY, "--weights", str(pretrained)]
 
-    assert 0 == main([*door, "--out", str(out), "--max-steps", "1", "--learning-rate", "1e-30"])
+    assert 0 == main([*command, "--out", str(out), "--max-steps", "1", "--learning-rate", "1e-30"])
 
     before = load_checkpoint(pretrained)[0].state_dict()
     for name, value in load_checkpoint(out / "model.safetensors")[0].state_dict().items():
@@ -166,17 +168,33 @@ def test_a_tuning_that_cannot_be_is_one_line(pretrained, tmp_path, flags, word, 
 def test_a_tracker_that_is_not_installed_is_one_line(small_build, tmp_path, tracker, capsys):
     if importlib.util.find_spec(tracker) is not None:
         pytest.skip(f"{tracker} is installed here")
-    door = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "o"), "--crop", "16"]
+    command = [
+        "pretrain",
+        "--shards",
+        str(small_build),
+        "--out",
+        str(tmp_path / "o"),
+        "--crop",
+        "16",
+    ]
 
-    assert 2 == main([*door, "--tracker", tracker])
+    assert 2 == main([*command, "--tracker", tracker])
     assert f"pip install {tracker}" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and fp16 is for it")
 def test_fp16_wants_a_gpu(small_build, tmp_path, capsys):
-    door = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "o"), "--crop", "16"]
+    command = [
+        "pretrain",
+        "--shards",
+        str(small_build),
+        "--out",
+        str(tmp_path / "o"),
+        "--crop",
+        "16",
+    ]
 
-    assert 2 == main([*door, "--precision", "fp16"])
+    assert 2 == main([*command, "--precision", "fp16"])
     assert "fp16 needs a GPU" in capsys.readouterr().err
 
 
@@ -184,9 +202,9 @@ def test_fp16_wants_a_gpu(small_build, tmp_path, capsys):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile wants a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_networks_keep_the_names_of_their_weights(three_bands, tmp_path):
-    door = ["pretrain", "--shards", str(three_bands), *TINY, "--max-steps", "1", "--compile"]
+    command = ["pretrain", "--shards", str(three_bands), *TINY, "--max-steps", "1", "--compile"]
 
-    assert 0 == main([*door, "--model", "pnn", "--out", str(tmp_path / "run")])
+    assert 0 == main([*command, "--model", "pnn", "--out", str(tmp_path / "run")])
 
     net = load_checkpoint(tmp_path / "run" / "model.safetensors")[0]
     assert not [name for name in net.state_dict() if "orig_mod" in name]

@@ -1,4 +1,4 @@
-"""The loop and its door, on small shards."""
+"""The loop and its command, on small shards."""
 
 import csv
 import json

@@ -19,7 +19,7 @@ from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.training.accelerate_setup import Distributed
 from fusiontrain.training.config import TrainConfig
-from fusiontrain.training.losses import consistent_l1, relative_l1
+from fusiontrain.training.losses import LOSSES, consistent_l1, relative_l1
 from fusiontrain.training.nonfinite import MOST_BAD_STEPS, NonFiniteGuard, ranges
 from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.train_step import StepResult, TrainStep
@@ -42,18 +42,23 @@ def data(small_build):
 @pytest.mark.parametrize("pieces", [2, 4])
 def test_gradients_of_the_pieces_are_those_of_the_batch(data, tmp_path, pieces):
     """And those of plain torch, without any of our machinery."""
-    ranks = Distributed(precision="no", trackers=(), out=tmp_path)
+    distributed = Distributed(precision="no", trackers=(), out=tmp_path)
     config = TrainConfig(clip_norm=0.0)
     gradients, results = [], []
     for accumulate in (1, pieces):
         torch.manual_seed(0)
         net = build_model("anyband", width=8, blocks=1)
         torch.nn.init.normal_(net.head.weight, std=0.1)
-        net, optimizer = ranks.prepare(net, make_optimizer(net, config, ()))
+        net, optimizer = distributed.prepare(net, make_optimizer(net, config, ()))
         step = TrainStep(
-            ranks=ranks, net=net, optimizer=optimizer, config=config, accumulate=accumulate
+            processes=distributed,
+            net=net,
+            optimizer=optimizer,
+            loss=LOSSES[config.loss],
+            clip_norm=config.clip_norm,
+            accumulate=accumulate,
         )
-        results.append(step(data[0], 0, 0.0))
+        results.append(step(data[0], 0.0))
         gradients.append([p.grad.clone() for p in net.parameters()])
     net.zero_grad()
     relative_l1(net(data[0].inputs), data[0].truth, data[0].inputs.ms).backward()
@@ -68,22 +73,24 @@ def test_gradients_of_the_pieces_are_those_of_the_batch(data, tmp_path, pieces):
 
 
 def test_a_batch_that_does_not_divide_is_refused(small_build, tmp_path, capsys):
-    door = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "o"), *TINY]
+    command = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "o"), *TINY]
 
-    assert 2 == main([*door, "--accumulate", "3"])
+    assert 2 == main([*command, "--accumulate", "3"])
     assert "must divide by processes x --accumulate = 1 x 3; got 4" in capsys.readouterr().err
 
 
 def test_a_step_that_is_not_finite_moves_nothing(data, tmp_path):
     """Neither weights nor moments; the loss may be finite and its gradient not."""
-    ranks = Distributed(precision="no", trackers=(), out=tmp_path)
+    distributed = Distributed(precision="no", trackers=(), out=tmp_path)
     net = build_model("anyband", width=8, blocks=1)
-    config = TrainConfig()
-    net, optimizer = ranks.prepare(net, make_optimizer(net, config, ()))
+    net, optimizer = distributed.prepare(net, make_optimizer(net, TrainConfig(), ()))
     before = [p.detach().clone() for p in net.parameters()]
     net.head.bias.register_hook(lambda gradient: gradient * torch.inf)
 
-    done = TrainStep(ranks=ranks, net=net, optimizer=optimizer, config=config)(data[0], 0, 1.0)
+    step = TrainStep(
+        processes=distributed, net=net, optimizer=optimizer, loss=consistent_l1, clip_norm=1.0
+    )
+    done = step(data[0], 1.0)
 
     assert not done.finite
     assert np.isfinite(done.loss)
@@ -102,23 +109,23 @@ def test_the_guard_counts_and_forgives():
 
     for _ in range(2):
         for _ in range(MOST_BAD_STEPS - 1):
-            guard.see(bad, 1, dump)
-        guard.see(good, 1, dump)
+            guard.check(bad, 1, dump)
+        guard.check(good, 1, dump)
     assert 3 + 2 * (MOST_BAD_STEPS - 1) == guard.skipped
     for _ in range(MOST_BAD_STEPS - 1):
-        guard.see(bad, 1, dump)
+        guard.check(bad, 1, dump)
     assert not dumps
     with pytest.raises(TrainingError, match=r"20 steps in a row, last at step 7; .* in there"):
-        guard.see(bad, 7, dump)
+        guard.check(bad, 7, dump)
 
 
 def test_a_run_that_explodes_leaves_what_to_look_at(small_build, tmp_path, capsys):
     """Of the last batch: its tensors, its samples by shard and number, all ranges, the state."""
     out = tmp_path / "run"
-    door = ["pretrain", "--shards", str(small_build), "--out", str(out), *TINY]
+    command = ["pretrain", "--shards", str(small_build), "--out", str(out), *TINY]
     wild = ["--learning-rate", "1e30", "--warmup-steps", "0", "--max-steps", "60"]
 
-    assert 2 == main([*door, *wild, "--tracker", "none"])
+    assert 2 == main([*command, *wild, "--tracker", "none"])
 
     said = capsys.readouterr().err
     assert "not finite for 20 steps in a row" in said
@@ -146,11 +153,11 @@ def looked_at(small_build, tmp_path_factory):
     """A run with averaged weights, measured and drawn along the way; and the same without."""
     folder, scene = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("scene") / "s"
     write_scene(scene)
-    door = ["pretrain", "--shards", str(small_build), *TINY, "--max-steps", "12"]
-    door += ["--ema-decay", "0.9"]
+    command = ["pretrain", "--shards", str(small_build), *TINY, "--max-steps", "12"]
+    command += ["--ema-decay", "0.9"]
     more = ["--validate", str(small_build), "--validate-steps", "5", "--scenes", str(scene)]
-    assert 0 == main([*door, *more, "--picture-steps", "6", "--out", str(folder / "seen")])
-    assert 0 == main([*door, "--tracker", "none", "--out", str(folder / "plain")])
+    assert 0 == main([*command, *more, "--picture-steps", "6", "--out", str(folder / "seen")])
+    assert 0 == main([*command, "--tracker", "none", "--out", str(folder / "plain")])
     return folder / "seen", folder / "plain"
 
 
@@ -243,9 +250,9 @@ def test_pictures_of_one_tile_are_drawn(looked_at):
     ],
 )
 def test_what_cannot_be_measured_or_run_is_one_line(small_build, tmp_path, flags, word, capsys):
-    door = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "o"), *TINY]
+    command = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "o"), *TINY]
 
-    assert 2 == main([*door, *flags])
+    assert 2 == main([*command, *flags])
     assert word in capsys.readouterr().err
 
 
@@ -275,9 +282,20 @@ def test_a_held_build_that_is_also_trained_on_is_said(
 def test_a_held_build_may_lie_at_a_url(small_build, tmp_path, capsys):
     """As the shards may: fetched and checked, then measured on. Here it is those shards."""
     url, out = small_build.as_uri(), tmp_path / "run"
-    door = ["pretrain", "--shards", str(small_build), "--out", str(out), *TINY, "--tracker", "none"]
-    assert 0 == main([*door, "--max-steps", "2", "--validate", url, "--cache", str(tmp_path / "c")])
+    command = [
+        "pretrain",
+        "--shards",
+        str(small_build),
+        "--out",
+        str(out),
+        *TINY,
+        "--tracker",
+        "none",
+    ]
+    assert 0 == main(
+        [*command, "--max-steps", "2", "--validate", url, "--cache", str(tmp_path / "c")]
+    )
 
-    assert "also trained on" in capsys.readouterr().out
+    assert "also trained on" in capsys.readouterr().err
     (row,) = rows(out / "validation.csv")
     assert float(row["held_loss"]) > 0

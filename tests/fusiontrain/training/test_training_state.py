@@ -31,8 +31,8 @@ SMALL = ["--crop", "32", "--batch-size", "4", "--max-steps"]
 
 
 def command_of(build, out, steps, *more):
-    door = [sys.executable, "-m", "fusiontrain", "pretrain", "--shards", str(build)]
-    return [*door, "--out", str(out), *SMALL, str(steps), *more]
+    command = [sys.executable, "-m", "fusiontrain", "pretrain", "--shards", str(build)]
+    return [*command, "--out", str(out), *SMALL, str(steps), *more]
 
 
 def toy():
@@ -176,12 +176,12 @@ def test_a_table_keeps_names_with_commas_and_one_row_a_step(tmp_path):
 def test_weights_left_without_their_end_are_a_finished_run(small_build, tmp_path, capsys):
     """Killed after the weights were named: what stays of states goes at the next call."""
     out = tmp_path / "run"
-    door = ["pretrain", "--shards", str(small_build), "--out", str(out), "--crop", "16"]
-    door += ["--batch-size", "4", "--max-steps", "2", "--tracker", "none"]
-    assert 0 == main(door)
+    command = ["pretrain", "--shards", str(small_build), "--out", str(out), "--crop", "16"]
+    command += ["--batch-size", "4", "--max-steps", "2", "--tracker", "none"]
+    assert 0 == main(command)
     (out / FOLDER / "step-00000001").mkdir(parents=True)
 
-    assert 0 == main(door)
+    assert 0 == main(command)
 
     assert "already trained" in capsys.readouterr().out
     assert (out / "run.json").is_file()
@@ -194,8 +194,8 @@ def test_a_full_or_barred_disk_is_one_line(small_build, tmp_path, capsys):
     given = ["--shards", str(small_build), "--out", str(tmp_path / "run"), "--crop", "16"]
     given += ["--batch-size", "4", "--max-steps", "2", "--tracker", "none"]
 
-    for door, argv in ((main, ["pretrain", *given]), (pretrain, given)):
-        assert 2 == door(argv)
+    for command, argv in ((main, ["pretrain", *given]), (pretrain, given)):
+        assert 2 == command(argv)
         said = capsys.readouterr().err
         assert "log.csv" in said
         assert "Is a directory" in said
@@ -276,11 +276,11 @@ def test_a_signal_saves_and_the_same_command_goes_on(small_build, tmp_path):
 def test_resume_never_leaves_an_unfinished_run_alone(small_build, tmp_path, resume, capsys):
     """What is there is neither taken nor lost."""
     short = ["--crop", "16", "--batch-size", "4", "--max-steps", "4", "--tracker", "none"]
-    door = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "run"), *short]
+    command = ["pretrain", "--shards", str(small_build), "--out", str(tmp_path / "run"), *short]
     states = tmp_path / "run" / FOLDER / "step-00000002"
     states.mkdir(parents=True)
 
-    code = main([*door, "--resume", resume])
+    code = main([*command, "--resume", resume])
 
     said = capsys.readouterr()
     if resume == "never":

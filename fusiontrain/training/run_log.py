@@ -1,0 +1,98 @@
+"""What a run shows while it goes: rows of its tables, the trackers' figures, a progress bar."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from fusiontrain.training.accelerate_setup import Distributed
+from fusiontrain.training.config import RunOptions
+from fusiontrain.training.csv_log import LOG_COLUMNS, STEPS, Table, progress_bar
+from fusiontrain.training.progress import RunProgress
+from fusiontrain.training.train_step import StepResult
+
+LOG_NAME, VALIDATION_NAME = "log.csv", "validation.csv"
+
+
+class RunLog:
+    """A context: the first rank writes tables and trackers while it is entered."""
+
+    def __init__(
+        self,
+        *,
+        distributed: Distributed,
+        options: RunOptions,
+        out: Path,
+        progress: RunProgress,
+        validation_columns: Sequence[str],
+    ) -> None:
+        """`validation_columns`: none, if the run validates nothing."""
+        self.distributed, self.options, self.out = distributed, options, out
+        self.progress, self.validation_columns = progress, tuple(validation_columns)
+        self._stack = ExitStack()
+        self._steps: Table | None = None
+        self._validations: Table | None = None
+        self._bar = progress_bar(shown=distributed.main)
+
+    def __enter__(self) -> "RunLog":
+        with ExitStack() as stack:
+            self.distributed.on_main(lambda: self._open(stack))
+            stack.enter_context(self._bar)
+            self._task = self._bar.add_task(
+                self.options.recipe, total=1.0, shown=f"from step {self.progress.start.step}"
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def step(self, result: StepResult) -> None:
+        """A row, if one is due after this step."""
+        progress = self.progress
+        if progress.step % self.options.log_steps:
+            return
+        values = (
+            progress.loss,
+            result.rate,
+            result.norm,
+            progress.crops_per_second,
+            progress.data_wait,
+        )
+        row = dict(zip(STEPS, values, strict=True))
+        row |= {"step_loss": result.loss, "skipped": float(progress.guard.skipped)}
+        if self._steps is not None:
+            self._steps.row({"step": progress.step, **row})
+        self.distributed.log(row, progress.step)
+
+    def validation(self, figures: Mapping[str, float]) -> None:
+        """A row of validation.csv."""
+        if self._validations is not None:
+            self._validations.row({"step": self.progress.step, **figures})
+        self.distributed.log(
+            {f"validation/{name}": x for name, x in figures.items()}, self.progress.step
+        )
+
+    def show(self, done: float) -> None:
+        """Move the bar, if a row is due. `done`: share of the run, 0..1."""
+        progress = self.progress
+        if done < 1 and progress.step % self.options.log_steps:
+            return
+        text = (
+            f"step {progress.step}, loss {progress.loss:.4f}, "
+            f"{progress.crops_per_second:.1f} crops/s, {progress.data_wait:.0%} waiting for data"
+        )
+        self._bar.update(self._task, completed=done, shown=text)
+
+    def _open(self, stack: ExitStack) -> None:
+        start = self.progress.start.step
+        self._steps = Table(self.out / LOG_NAME, LOG_COLUMNS, start)
+        stack.callback(self._steps.close)
+        if self.validation_columns:
+            self._validations = Table(self.out / VALIDATION_NAME, self.validation_columns, start)
+            stack.callback(self._validations.close)
