@@ -10,6 +10,7 @@ from hypothesis import settings
 from PIL import Image
 
 from tests.support.paths import SHARED
+from tests.support.web_server import web  # noqa: F401 - a fixture
 
 # The same examples in each run, however slow the machine: what fails, fails for its code.
 # To look for others: pytest --hypothesis-profile=default

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.support.web_server import web  # noqa: F401
-
 
 @contextmanager
 def cutting_proxy(target: int, cuts: list[int]):

@@ -19,16 +19,15 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.imaging.filters import degrade
 from shards.errors import ContractError, SharingError
 from shards.manifest import Manifest
-from tests.support.web_server import web  # noqa: F401
 
 TAR = "shard-000001.tar"
 
 
 @pytest.fixture(autouse=True)
 def small_buffer(monkeypatch):
-    """The build has 24 samples: the buffer must turn over within a test."""
-    monkeypatch.setattr(stream, "BUFFER", 8)
-    monkeypatch.setattr(stream_order, "BUFFER", 8)
+    """The build has 24 samples in two groups: twice the buffer is a pass of one reader."""
+    monkeypatch.setattr(stream, "BUFFER", 6)
+    monkeypatch.setattr(stream_order, "BUFFER", 6)
     monkeypatch.setattr(shards.transfer, "PAUSE", 0.001)
 
 
