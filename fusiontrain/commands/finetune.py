@@ -70,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
 def _idle(args: argparse.Namespace) -> list[str]:
     """Flags that were given and that tuning on one scene knows nothing of."""
     told = [name for name in (*_SHARDS_ONLY, *RUNNING_FLAGS) if hasattr(args, name)]
-    told += [name for name in ("validate", "scenes", "compile", "cache") if getattr(args, name)]
+    told += [
+        name for name in ("validate", "scenes", "compile", "cache", "stream") if getattr(args, name)
+    ]
     return [f"--{name.replace('_', '-')}" for name in told]
 
 

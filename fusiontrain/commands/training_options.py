@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fusiontrain.data.shard_integrity import ShardSet
-from fusiontrain.data.shard_location import find_held, find_set
+from fusiontrain.data.shard_location import StreamSet, find_held, find_set, find_stream
 from fusiontrain.errors import TrainingError
 from fusiontrain.training.config import RunOptions, Schedule, TrainConfig
 
@@ -71,6 +71,11 @@ def add_flags(
             parser.add_argument(flag, dest=name, choices=kind, default=shown, help=what)
         else:
             parser.add_argument(flag, dest=name, type=kind, default=shown, help=what)
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="read the shards over the network as they come, without a copy on disk",
+    )
     parser.add_argument("--on-bad-shard", choices=["fail", "skip"], default="fail")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
     parser.add_argument("--validate", nargs="+", default=[], metavar="DIR|URL", help="held builds")
@@ -96,6 +101,7 @@ def running(args: argparse.Namespace, weights: Path | None = None) -> RunOptions
     return RunOptions(
         recipe=args.recipe,
         weights=weights,
+        stream=args.stream,
         on_bad=args.on_bad_shard,
         compiled=args.compile,
         validate=tuple(find_held(text, cache=args.cache, tell=_tell) for text in args.validate),
@@ -105,8 +111,13 @@ def running(args: argparse.Namespace, weights: Path | None = None) -> RunOptions
     )
 
 
-def find_sets(args: argparse.Namespace) -> list[ShardSet]:
-    """The shards that were asked for, those at URLs fetched. Raises: PanpriorError."""
+def find_sets(args: argparse.Namespace) -> list[ShardSet] | list[StreamSet]:
+    """The shards of --shards; without --stream those at URLs are copied first.
+
+    Raises: PanpriorError.
+    """
+    if args.stream:
+        return [find_stream(text) for text in args.shards]
     return [find_set(text, cache=args.cache, tell=_tell) for text in args.shards]
 
 

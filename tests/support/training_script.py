@@ -3,7 +3,7 @@
 Reads a line of JSON for each process to start: {"argv": [...], "env": {...}, "log": file};
 answers with its pid. A line {"wait": pid, "seconds": s} is answered with the exit code, negative
 for a signal, or null while it runs. With HELD_AFTER in its environment a process stands still
-after so many steps.
+after so many steps; with STREAM_BUFFER it shuffles so many samples.
 """
 
 import json
@@ -16,6 +16,7 @@ import torch._dynamo  # noqa: F401 - optimisers want it; imported here, once
 
 import fusiontrain.training.run  # noqa: F401
 from fusiontrain.cli import main
+from fusiontrain.data import stream, stream_order
 from fusiontrain.training import trainer
 
 rate_of = trainer.learning_rate
@@ -38,6 +39,8 @@ def start(argv, env, log):
     code = 70
     try:
         os.environ.update(env)
+        for module in (stream, stream_order):
+            module.BUFFER = int(env.get("STREAM_BUFFER", module.BUFFER))
         handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
