@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from shards.console import run_command
+from shards.console import run_command, set_up_logging
 
 # Each door is a module with add_arguments(parser) and run(args); only the one asked for is
 # imported, so that fusing needs neither accelerate nor webdataset.
@@ -34,6 +34,7 @@ EXTRAS = {  # which extra holds a package that the base install lacks
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     name = argv[0] if argv and argv[0] in DOORS else ""
+    set_up_logging("fusiontrain")
     return run_command("fusiontrain", lambda: _run(argv), name=name, extras=EXTRAS)
 
 

@@ -7,10 +7,11 @@ from fusiontrain.commands.training_options import add_flags, configure, find_set
 from fusiontrain.models.registry import MODELS
 from fusiontrain.training.recipes import PRETRAIN, find_recipe
 from fusiontrain.training.run import train
-from shards.console import run_command
+from shards.console import print_result, run_command, set_up_logging
 
 
 def main(argv: list[str] | None = None) -> int:
+    set_up_logging("fusiontrain")
     parser = argparse.ArgumentParser(prog="fusiontrain pretrain", description=__doc__)
     add_arguments(parser)
     return run_command("fusiontrain", lambda: run(parser.parse_args(argv)))
@@ -27,7 +28,9 @@ def run(args: argparse.Namespace) -> int:
     sets = find_sets(args)
     outcome = train(config, sets, args.out, running(args))
     verb = "found, already trained," if outcome.reused else "trained"
-    print(f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})")
+    print_result(
+        f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})"
+    )
     return 0
 
 
