@@ -1,8 +1,8 @@
-"""The viewer's server: loopback alone, and of files only those it was given, by number.
+"""The viewer's server: on loopback only, and of files only those it was given, by number.
 
-Every address begins with a key of chance, so that others on this machine see nothing, and a
-request must name this machine, so that no page of another site can ask by a name of its own
-(DNS rebinding).
+Every address begins with a random key, so that other users of this machine are refused. A request
+must name this machine as its host, so that a page of another site cannot ask under a name of its
+own (DNS rebinding).
 """
 
 import json
@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from fusiontrain.errors import SceneError
-from fusiontrain.viewer.layers import SIDE, Grid, Layer, View, picture
+from fusiontrain.viewer.layers import Layer, picture
+from fusiontrain.viewer.pan_grid import SIDE, Grid, View
 
-_HERE = ("127.0.0.1", "localhost", "[::1]")
-_PARTS = {  # address -> package, file, kind
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_PAGES = {  # address -> package, file, MIME type
     "": ("fusiontrain.viewer", "view.html", "text/html"),
     "page.css": ("fusiontrain.evaluation.page", "page.css", "text/css"),
     "view.css": ("fusiontrain.viewer", "view.css", "text/css"),
@@ -37,7 +38,7 @@ _HEADERS = {
 }
 _LONGEST = 2000  # characters of an address
 
-Answer = tuple[str, bytes]  # kind, body
+Answer = tuple[str, bytes]  # MIME type, body
 
 
 class Server(ThreadingHTTPServer):
@@ -46,9 +47,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, grid: Grid, layers: Sequence[Layer], says: Sequence[str] = (), port: int = 0
+        self, grid: Grid, layers: Sequence[Layer], notes: Sequence[str] = (), port: int = 0
     ) -> None:
-        self.grid, self.layers, self.says = grid, list(layers), list(says)
+        self.grid, self.layers, self.notes = grid, list(layers), list(notes)
         self.key = secrets.token_urlsafe(16)
         try:
             super().__init__(("127.0.0.1", port), _Handler)
@@ -63,51 +64,54 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{self.key}/"
 
     def answer(self, target: str) -> Answer | None:
-        """None where there is no such thing. Raises: SceneError, ValueError if it cannot be."""
-        asked = urlsplit(target)
-        key, _, rest = asked.path.removeprefix("/").partition("/")
+        """The page, JSON or tile at an address; None: no such address.
+
+        Raises: SceneError, ValueError if its numbers are wrong.
+        """
+        address = urlsplit(target)
+        key, _, rest = address.path.removeprefix("/").partition("/")
         if not secrets.compare_digest(key.encode(), self.key.encode()):
             return None
-        if rest in _PARTS:
-            package, name, kind = _PARTS[rest]
-            return f"{kind}; charset=utf-8", files(package).joinpath(name).read_bytes()
-        what, *numbers = rest.split("/")
+        if rest in _PAGES:
+            package, name, mime = _PAGES[rest]
+            return f"{mime}; charset=utf-8", files(package).joinpath(name).read_bytes()
+        kind, *numbers = rest.split("/")
         makers: dict[str, tuple[int, Callable[..., Answer]]] = {
             "scene": (0, self._scene),
             "limits": (1, self._limits),
             "tile": (4, self._tile),
         }
-        if what not in makers or len(numbers) != makers[what][0]:
+        if kind not in makers or len(numbers) != makers[kind][0]:
             return None
-        query = {key: values[-1] for key, values in parse_qs(asked.query).items()}
-        return makers[what][1](query, *map(_whole, numbers))
+        query = {key: values[-1] for key, values in parse_qs(address.query).items()}
+        return makers[kind][1](query, *map(_whole, numbers))
 
     def _scene(self, _: dict[str, str]) -> Answer:
-        found = {
+        scene = {
             "width": self.grid.width,
             "height": self.grid.height,
             "levels": self.grid.levels,
             "side": SIDE,
-            "says": self.says,
+            "notes": self.notes,
             "layers": [
                 {"name": layer.name, "bands": layer.labels, "dtype": str(layer.raster.dtype)}
                 for layer in self.layers
             ],
         }
-        return "application/json", json.dumps(found).encode()
+        return "application/json", json.dumps(scene).encode()
 
     def _limits(self, query: dict[str, str], layer: int) -> Answer:
-        seen: View | None = None
+        view: View | None = None
         if "box" in query:
             left, top, right, bottom = _numbers(query["box"], 4)
             if not (0 < right - left <= 2**31 and 0 < bottom - top <= 2**31):
                 raise SceneError(f"box is left, top, right, bottom; got {query['box']!r}")
-            seen = (left, top, right, bottom)
+            view = (left, top, right, bottom)
         [cut] = _numbers(query.get("cut", "2"), 1)
         if not 0 <= cut < 50:
             raise SceneError(f"cut is percent, from 0 to under 50; got {cut:g}")
-        found = self._layer(layer).limits(_bands(query), cut, seen)
-        return "application/json", json.dumps(found).encode()
+        limits = self._layer(layer).limits(_bands(query), cut, view)
+        return "application/json", json.dumps(limits).encode()
 
     def _tile(self, query: dict[str, str], layer: int, level: int, column: int, row: int) -> Answer:
         bands = _bands(query)
@@ -135,36 +139,36 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         host = self.headers.get("Host", "").rpartition(":")
         name = host[0] if host[1] and host[2].isdigit() else host[2]
-        from_here = self.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
-        if name.lower() not in _HERE or not from_here:
-            self._tell(HTTPStatus.FORBIDDEN, "this viewer answers to 127.0.0.1 alone")
+        same_origin = self.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        if name.lower() not in _LOOPBACK or not same_origin:
+            self._refuse(HTTPStatus.FORBIDDEN, "this viewer answers to 127.0.0.1 alone")
             return
         if len(self.path) > _LONGEST:
-            self._tell(HTTPStatus.REQUEST_URI_TOO_LONG, f"over {_LONGEST} characters")
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, f"over {_LONGEST} characters")
             return
         try:
             answer = self.server.answer(self.path)
         except (SceneError, ValueError) as error:
-            self._tell(HTTPStatus.BAD_REQUEST, str(error))
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
             return
         if answer is None:
-            self._tell(HTTPStatus.NOT_FOUND, "nothing here: open the address that was printed")
+            self._refuse(HTTPStatus.NOT_FOUND, "nothing here: open the address that was printed")
             return
         self._send(HTTPStatus.OK, *answer)
 
-    def _tell(self, status: HTTPStatus, line: str) -> None:
+    def _refuse(self, status: HTTPStatus, line: str) -> None:
         self._send(status, "text/plain; charset=utf-8", f"{line}\n".encode())
 
-    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+    def _send(self, status: HTTPStatus, mime: str, body: bytes) -> None:
         self.send_response(status)
-        for key, value in {"Content-Type": kind, **_HEADERS}.items():
+        for key, value in {"Content-Type": mime, **_HEADERS}.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: a view asks for hundreds of tiles."""
+        """No log: a view asks for hundreds of tiles."""
 
 
 def _bands(query: dict[str, str]) -> list[int]:
@@ -181,7 +185,7 @@ def _whole(text: str) -> int:
 
 
 def _numbers(text: str, count: int) -> tuple[float, ...]:
-    found = tuple(float(part) for part in text.split(","))
-    if len(found) != count or not all(map(math.isfinite, found)):
+    values = tuple(float(part) for part in text.split(","))
+    if len(values) != count or not all(map(math.isfinite, values)):
         raise SceneError(f"expected {count} finite numbers; got {text[:80]!r}")
-    return found
+    return values

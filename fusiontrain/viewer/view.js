@@ -225,7 +225,7 @@ class Viewer {
       get("bands").append(select);
       if (many) select.value = String(usual(many.bands)[i]);
     });
-    get("says").textContent = this.scene.says.join(" · ");
+    get("notes").textContent = this.scene.notes.join(" · ");
   }
 
   listen() {
