@@ -1,24 +1,26 @@
-"""Train fusion networks on shards; fuse and judge scenes."""
+"""Train fusion networks on shards; fuse and evaluate scenes."""
 
-import argparse
 import importlib
 import sys
+from types import ModuleType
+from typing import Any
 
-from shards.console import run_command, set_up_logging
+from fusiontrain.commands.entry import run_parsed
+from shards.command_line import PlainFlags, ShowVersion
+from shards.console import print_result, run_command, set_up_logging
 
-# Each door is a module with add_arguments(parser) and run(args); only the one asked for is
-# imported, so that fusing needs neither accelerate nor webdataset.
-DOORS = {
+# Each command is a module with make_parser() and run(args). Only the one that runs is imported,
+# and torch and rasterio after its flags are right.
+COMMANDS = {
     "pretrain": "train a network on shards",
     "finetune": "tune a trained network on a sensor's shards, or on one scene",
-    "publish": "a run's weights as one file and a model card",
-    "fuse": "PAN and MS GeoTIFF -> fused GeoTIFF",
-    "view": "PAN, MS and fused files side by side in a browser",
-    "benchmark": "a network against classical methods on a real pair",
-    "export": "a sample of a shard as GeoTIFFs",
-    "report": "a page with pictures and indices",
+    "publish": "write a run's weights as one file and a model card",
+    "fuse": "fuse PAN and MS GeoTIFFs into one",
+    "view": "show PAN, MS and fused files side by side in a browser",
+    "benchmark": "compare networks and classical methods on scenes",
+    "export": "write a sample of a shard as GeoTIFFs",
+    "report": "write a page with pictures and indices",
 }
-MODULES = {"pretrain": "fusiontrain.pretrain"}  # a script of its own, for accelerate launch
 EXTRAS = {  # which extra holds a package that the base install lacks
     "accelerate": "train",
     "huggingface_hub": "train",
@@ -33,20 +35,42 @@ EXTRAS = {  # which extra holds a package that the base install lacks
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
-    name = argv[0] if argv and argv[0] in DOORS else ""
+    if not argv or argv[0] not in COMMANDS:
+        return _without_command(argv)
+
+    def run() -> int:
+        module = _module(argv[0])
+        return run_parsed(module.make_parser(), module.run, argv[1:])
+
     set_up_logging("fusiontrain")
-    return run_command("fusiontrain", lambda: _run(argv), name=name, extras=EXTRAS)
+    return run_command("fusiontrain", run, name=argv[0], extras=EXTRAS)
 
 
-def _run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="fusiontrain", description=__doc__)
-    commands = parser.add_subparsers(required=True, dest="door", metavar="COMMAND")
-    for name, summary in DOORS.items():
-        asked = argv[:1] == [name]
-        door = commands.add_parser(name, help=summary, add_help=asked)
-        if asked:
-            module = importlib.import_module(MODULES.get(name, f"fusiontrain.commands.{name}"))
-            module.add_arguments(door)
-            door.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
-    return int(args.run(args))
+def _module(command: str) -> ModuleType:
+    # pretrain: a script of its own, for accelerate launch
+    place = "fusiontrain" if command == "pretrain" else "fusiontrain.commands"
+    return importlib.import_module(f"{place}.{command}")
+
+
+def _without_command(argv: list[str]) -> int:
+    parser = PlainFlags(prog="fusiontrain", description=__doc__)
+    parser.add_argument("--version", action=ShowVersion)
+    parser.add_argument(
+        "--print-completion", choices=("bash", "zsh"), help="print a shell's completions, and stop"
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    shell = parser.parse_args(argv).print_completion
+    if shell is None:
+        parser.error("a command is missing")
+    print_result(_completion(parser, commands, shell))
+    return 0
+
+
+def _completion(parser: PlainFlags, commands: Any, shell: str) -> str:
+    import shtab
+
+    for name in COMMANDS:
+        commands.choices[name] = _module(name).make_parser()
+    return shtab.complete(parser, shell)

@@ -1,32 +1,47 @@
 """Pretrain a fusion network on shards: accelerate launch fusiontrain/pretrain.py --shards DIR"""
 
-import argparse
 import sys
+from argparse import Namespace
 
-from fusiontrain.commands.training_options import add_flags, configure, find_sets, running
-from fusiontrain.models.registry import MODELS
+from fusiontrain.commands.choices import MODEL_NAMES
+from fusiontrain.commands.config_parser import ConfigParser
+from fusiontrain.commands.entry import run_parsed
+from fusiontrain.commands.training_options import (
+    configure,
+    find_shards,
+    run_options,
+    training_parser,
+)
 from fusiontrain.training.recipes import PRETRAIN, find_recipe
-from fusiontrain.training.run import train
 from shards.console import print_result, run_command, set_up_logging
 
 
 def main(argv: list[str] | None = None) -> int:
     set_up_logging("fusiontrain")
-    parser = argparse.ArgumentParser(prog="fusiontrain pretrain", description=__doc__)
-    add_arguments(parser)
-    return run_command("fusiontrain", lambda: run(parser.parse_args(argv)))
+    return run_command("fusiontrain", lambda: run_parsed(make_parser(), run, argv))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_flags(parser, recipes=PRETRAIN, default="pretrain")
-    parser.add_argument("--model", choices=sorted(MODELS), help="default: the recipe's")
+def make_parser() -> ConfigParser:
+    parser = training_parser(
+        "fusiontrain pretrain",
+        __doc__,
+        recipes=PRETRAIN,
+        default="pretrain",
+        skip=("blend", "trained"),
+    )
+    parser.add_argument(
+        "--model",
+        choices=MODEL_NAMES,
+        default=find_recipe("pretrain").model,
+        help="network to train",
+    )
+    return parser
 
 
-def run(args: argparse.Namespace) -> int:
-    more = {} if args.model is None else {"model": args.model}
-    config = configure(find_recipe(args.recipe), args, **more)
-    sets = find_sets(args)
-    outcome = train(config, sets, args.out, running(args))
+def run(args: Namespace) -> int:
+    from fusiontrain.training.run import train  # torch: not before the flags are right
+
+    outcome = train(configure(args), find_shards(args), args.out, run_options(args))
     verb = "found, already trained," if outcome.reused else "trained"
     print_result(
         f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})"

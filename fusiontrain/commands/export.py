@@ -1,19 +1,24 @@
 """Write the first sample of a build as GeoTIFFs: pan.tif, ms.tif and the truth, gt.tif."""
 
-import argparse
+from argparse import Namespace
 from pathlib import Path
 
-from fusiontrain.data.shard_file import first_sample
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.writer import write_placed
+from shards.command_line import PlainFlags
+from shards.console import print_result
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shards", type=Path)
+def make_parser() -> PlainFlags:
+    parser = PlainFlags(prog="fusiontrain export", description=__doc__)
+    parser.add_argument("shards", type=Path, help="folder of a build")
     parser.add_argument("out", type=Path, help="folder for the three files")
+    return parser
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Namespace) -> int:
+    from fusiontrain.data.shard_file import first_sample
+    from fusiontrain.scenes.writer import write_placed
+
     sample = first_sample(args.shards)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -22,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
     write_placed(args.out / "pan.tif", sample.pan, pixel=1)
     write_placed(args.out / "ms.tif", sample.ms, pixel=sample.facts.ratio)
     write_placed(args.out / "gt.tif", sample.truth, pixel=1)
-    print(f"fusiontrain: wrote pan.tif, ms.tif and gt.tif in {args.out}")
+    print_result(f"fusiontrain: wrote pan.tif, ms.tif and gt.tif in {args.out}")
     return 0

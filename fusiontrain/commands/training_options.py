@@ -1,125 +1,115 @@
-"""Flags of the doors that train: made from the frozen configuration, one a field."""
+"""Flags of the commands that train: made from the frozen configuration, one a field."""
 
-import argparse
-import sys
-from collections.abc import Iterable
+import logging
+from argparse import Namespace
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from fusiontrain.data.shard_integrity import ShardSet
-from fusiontrain.data.shard_location import StreamSet, find_held, find_set, find_stream
+from fusiontrain.commands.config_parser import ConfigParser
 from fusiontrain.errors import TrainingError
-from fusiontrain.training.config import RunOptions, Schedule, TrainConfig
+from fusiontrain.training.config import RunOptions, TrainConfig
+from fusiontrain.training.recipes import find_recipe
+from shards.command_line import add_fields, field_defaults, field_values
 
+if TYPE_CHECKING:
+    from fusiontrain.data.shard_integrity import ShardSet
+    from fusiontrain.data.shard_location import StreamSet
+
+logger = logging.getLogger(__name__)
 TRACKERS = ("tensorboard", "wandb", "trackio")
-_CONFIG: dict[str, tuple[Any, str]] = {  # field -> its type, what it is
-    "max_steps": (int, "of the global batch"),
-    "max_minutes": (float, "wall clock; whichever ends first"),
-    "batch_size": (int, "crops a step, over all processes"),
-    "crop": (int, "PAN pixels a side"),
-    "learning_rate": (float, "at its highest"),
-    "schedule": (get_args(Schedule), "of the learning rate"),
-    "warmup_steps": (int, "of the learning rate"),
-    "decay_share": (float, "of the run, in which wsd cools down"),
-    "clip_norm": (float, "of gradients; 0: not clipped"),
-    "ema_decay": (float, "of averaged weights; 0: none"),
-    "seed": (int, "of weights, order and crops"),
-    "precision": (("no", "bf16", "fp16"), "of the network's arithmetic"),
-}
-_RUNNING: dict[str, tuple[Any, str]] = {
-    "workers": (int, "reader processes a rank"),
-    "max_bad": (str, "with --on-bad-shard skip: a share of the samples, or a count of shards"),
-    "resume": (("auto", "never"), "go on from the newest whole state"),
-    "accumulate": (int, "micro-batches a step and a process"),
-    "save_minutes": (float, "between states"),
-    "save_steps": (int, "between states too"),
-    "validate_steps": (int, "between validations; 0: by the clock"),
-    "validate_minutes": (float, "between validations"),
-    "log_steps": (int, "between rows of log.csv"),
-    "picture_steps": (int, "between pictures of one tile; 0: none"),
-    "hang_minutes": (float, "without a step, then the run is ended; 0: never"),
-}
-RUNNING_FLAGS = tuple(_RUNNING)
-_FLAGS = {"max_bad": "--max-bad-shards"}
+# Fields without a flag of this module: set by the commands, or added by hand below.
+_CONFIG_BY_COMMANDS = ("model", "initial")
+_RUN_BY_HAND = ("recipe", "weights", "validate", "trackers")
 
 
-def add_flags(
-    parser: argparse.ArgumentParser, *, recipes: Iterable[str], default: str, shards: bool = True
-) -> None:
-    """A flag that is not given leaves the recipe's value."""
-    shown = argparse.SUPPRESS
+def training_parser(
+    prog: str,
+    description: str | None,
+    *,
+    recipes: Iterable[str],
+    default: str,
+    shards: bool = True,
+    skip: Collection[str] = (),
+) -> ConfigParser:
+    """Flags of a training run; their defaults are those of the recipe.
+
+    shards: whether the run needs some. skip: fields of TrainConfig without a flag.
+    """
+    parser = ConfigParser(prog=prog, description=description)
     parser.add_argument(
         "--shards",
         nargs="+",
         required=shards,
-        default=[],
         metavar="DIR[:SHARE]",
-        help="builds, and their shares",
+        help="builds to train on, with their shares of the batches",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="where shards of URLs are kept; default: the user's",
+        "--cache", type=Path, metavar="DIR", help="copies of shards at URLs (default: the user's)"
     )
-    parser.add_argument("--recipe", choices=list(recipes), default=default)
-    for name, (kind, what) in (_CONFIG | _RUNNING).items():
-        flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
-        if isinstance(kind, tuple):
-            parser.add_argument(flag, dest=name, choices=kind, default=shown, help=what)
-        else:
-            parser.add_argument(flag, dest=name, type=kind, default=shown, help=what)
-    parser.add_argument(
-        "--stream",
-        action="store_true",
-        help="read the shards over the network as they come, without a copy on disk",
+    parser.add_presets("--recipe", {name: partial(_defaults, name) for name in recipes}, default)
+    add_fields(
+        parser, TrainConfig, skip=(*_CONFIG_BY_COMMANDS, *skip), defaults=find_recipe(default)
     )
-    parser.add_argument("--on-bad-shard", choices=["fail", "skip"], default="fail")
-    parser.add_argument("--compile", action="store_true", help="torch.compile")
-    parser.add_argument("--validate", nargs="+", default=[], metavar="DIR|URL", help="held builds")
+    add_fields(parser, RunOptions, skip=_RUN_BY_HAND)
     parser.add_argument(
-        "--scenes", type=Path, nargs="+", default=[], metavar="PATH", help="real, only measured"
+        "--validate", nargs="+", default=[], metavar="DIR|URL", help="builds to validate on"
     )
     parser.add_argument(
-        "--tracker", nargs="+", choices=[*TRACKERS, "none"], default=["tensorboard"]
+        "--tracker",
+        nargs="+",
+        choices=[*TRACKERS, "none"],
+        default=["tensorboard"],
+        help="trackers of the run's figures",
     )
+    return parser
 
 
-def configure(recipe: TrainConfig, args: argparse.Namespace, **more: Any) -> TrainConfig:
-    """The recipe with the flags that were given. Raises: TrainingError."""
-    given = {name: getattr(args, name) for name in _CONFIG if hasattr(args, name)}
-    return replace(recipe, **given, **more)
+def configure(args: Namespace, **more: Any) -> TrainConfig:
+    """The recipe with the values of flags and config file. Raises: TrainingError."""
+    recipe = find_recipe(args.recipe)
+    values = field_values(args, TrainConfig) | more
+    # An equal number of another type (0 for 0.0) would change the digest.
+    changed = {name: value for name, value in values.items() if value != getattr(recipe, name)}
+    return replace(recipe, **changed)
 
 
-def running(args: argparse.Namespace, weights: Path | None = None) -> RunOptions:
-    """How it is run, held builds at URLs being fetched. Raises: PanpriorError."""
-    given = {name: getattr(args, name) for name in _RUNNING if hasattr(args, name)}
+def run_options(args: Namespace, weights: Path | None = None) -> RunOptions:
+    """How the run is run; builds to validate on at URLs are fetched. Raises: PanpriorError."""
+    from fusiontrain.data.shard_location import find_held
+
     if "none" in args.tracker and len(args.tracker) > 1:
-        raise TrainingError(f"--tracker none stands alone; got {' '.join(args.tracker)}")
-    return RunOptions(
-        recipe=args.recipe,
-        weights=weights,
-        stream=args.stream,
-        on_bad=args.on_bad_shard,
-        compiled=args.compile,
-        validate=tuple(find_held(text, cache=args.cache, tell=_tell) for text in args.validate),
-        scenes=tuple(args.scenes),
-        trackers=() if args.tracker == ["none"] else tuple(dict.fromkeys(args.tracker)),
-        **given,
+        raise TrainingError(f"`tracker=none` stands alone; got {' '.join(args.tracker)}")
+    values = field_values(args, RunOptions)
+    values["validate"] = tuple(
+        find_held(text, cache=args.cache, tell=logger.info) for text in args.validate
     )
+    trackers = () if args.tracker == ["none"] else tuple(dict.fromkeys(args.tracker))
+    return RunOptions(**values | {"weights": weights, "trackers": trackers})
 
 
-def find_sets(args: argparse.Namespace) -> list[ShardSet] | list[StreamSet]:
-    """The shards of --shards; without --stream those at URLs are copied first.
+def find_shards(args: Namespace) -> "list[ShardSet] | list[StreamSet]":
+    """The builds to train on; without --stream those at URLs are copied first.
 
     Raises: PanpriorError.
     """
+    from fusiontrain.data.shard_location import find_set, find_stream
+
     if args.stream:
         return [find_stream(text) for text in args.shards]
-    return [find_set(text, cache=args.cache, tell=_tell) for text in args.shards]
+    return [find_set(text, cache=args.cache, tell=logger.info) for text in args.shards]
 
 
-def _tell(text: str) -> None:
-    print(f"fusiontrain: {text}", file=sys.stderr)
+def changed_run_options(args: Namespace) -> list[str]:
+    """Fields of RunOptions with flags of their own that are not at their defaults."""
+    values, defaults = field_values(args, RunOptions), field_defaults(RunOptions)
+    names = [name for name in values if name not in _RUN_BY_HAND]
+    return [name for name in names if values[name] != defaults[name]]
+
+
+def _defaults(recipe: str) -> Mapping[str, Any]:
+    config = find_recipe(recipe)
+    return {name: getattr(config, name) for name in TrainConfig.__dataclass_fields__}

@@ -209,12 +209,12 @@ def use_threads(threads: int | None) -> int:
 def registration(sensor_model: SensorModel, *, register: bool) -> str:
     """Where PAN was moved, in one line."""
     if not register:
-        return "--register off: PAN used where it lies"
+        return "register=off: PAN used where it lies"
     if sensor_model.shift == NO_SHIFT:
-        return "--register auto: no shift between PAN and MS can be told; PAN used where it lies"
+        return "register=auto: no shift between PAN and MS can be told; PAN used where it lies"
     rows, columns = sensor_model.shift
     return (
-        f"--register auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
+        f"register=auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
         "the PAN; PAN is moved there"
     )
 

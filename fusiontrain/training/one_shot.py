@@ -7,18 +7,20 @@ stop, no other scene. Freeze-tuning trains only the parameters that the model's 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from fusiontrain.data.crops import TrainingBatch
-from fusiontrain.errors import SceneError
+from fusiontrain.errors import SceneError, TrainingError
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
 from fusiontrain.evaluation.protocols import Case, reduced
 from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.models.registry import ModelEntry
-from fusiontrain.scenes.discovery import SceneEntry
+from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
+from fusiontrain.models.registry import ModelEntry, find_model
+from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.fit import fit
 
@@ -37,6 +39,40 @@ def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> 
         for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
             end.lerp_(start.to(end), 1 - config.blend)
     return tuned.eval()
+
+
+def tune_to_file(
+    weights: Path, scene: Path, folder: Path, config: TrainConfig, *, recipe: str
+) -> tuple[Path, str]:
+    """The tuned weights, written to `folder`, and the name of the scene they were tuned on.
+
+    recipe: the name of what made `config`. Raises: TrainingError, SceneError, CheckpointError.
+    """
+    found = find_scenes([scene])
+    if len(found) != 1:
+        raise TrainingError(
+            f"`learn_from` {scene} holds {len(found)} scenes; one-shot learns from one"
+        )
+    path = folder / "model.safetensors"
+    if path.exists():
+        raise TrainingError(f"{path} exists\n  do: give `out` another folder, or delete this one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
+    net, info = load_checkpoint(weights)
+    tuned = tune(net, find_model(info.model), reduced(found[0].load()), config)
+    training = {
+        "recipe": {"name": recipe, "sha256": config.digest},
+        "config": config.as_data(),
+        "scene": found[0].name,
+        "steps": config.max_steps,
+        "pretraining": info.training,
+    }
+    save_checkpoint(
+        path, tuned, CheckpointInfo(model=info.model, sizes=info.sizes, training=training)
+    )
+    return path, found[0].name
 
 
 class OneShot:

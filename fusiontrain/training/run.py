@@ -219,7 +219,7 @@ class _Run:
     def _train_step(self, net: nn.Module) -> TrainStep:
         config, options = self.config, self.options
         optimizer = make_optimizer(net, config, self.entry.freeze_tuning_prefixes)
-        if options.compiled:
+        if options.compile:
             net.compile()  # in place: the names of the weights stay
         net, optimizer = self.distributed.prepare(net, optimizer)
         unwrapped = self.distributed.unwrap(net)
@@ -274,7 +274,7 @@ class _Run:
             yield
         except Exception as error:
             compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-            if self.options.compiled and compiler:
+            if self.options.compile and compiler:
                 raise TrainingError(
                     f"torch.compile fails on {self.entry.name}: "
                     f"{str(error).strip().splitlines()[0]}\n"

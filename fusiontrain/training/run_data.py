@@ -50,11 +50,11 @@ def _refuse_uneven(distributed: Distributed, config: TrainConfig, options: RunOp
 def _indexed(
     distributed: Distributed, config: TrainConfig, sets: Sequence[ShardSet], options: RunOptions
 ) -> tuple[ShardBatches[Any], list[str]]:
-    tolerance = BadTolerance.parse(options.max_bad)
+    tolerance = BadTolerance.parse(options.max_bad_shards)
     # One rank a machine checks, and all leave out what any has found: else their orders differ.
     own = distributed.run_on_all(
         lambda: (
-            find_bad_shards(sets, hashes=True, on_bad=options.on_bad, budget=tolerance)
+            find_bad_shards(sets, hashes=True, on_bad=options.on_bad_shard, budget=tolerance)
             if distributed.first_here
             else {}
         )
@@ -80,7 +80,7 @@ def _indexed(
 def _streamed(
     distributed: Distributed, config: TrainConfig, sets: Sequence[StreamSet], options: RunOptions
 ) -> ShardBatches[Any]:
-    if options.on_bad == "skip":
+    if options.on_bad_shard == "skip":
         raise TrainingError(
             "a run that streams cannot leave out bad shards: each is checked as its last byte "
             "comes\n  do: train from a copy on disk (without stream), or mend the build"

@@ -1,7 +1,6 @@
 """Whole scenes through the doors: `fusiontrain fuse`, `benchmark`, `export`, `report`."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -230,14 +229,14 @@ def test_a_report_of_nothing_is_refused(weights, tmp_path, capsys):
 
 def test_the_network_is_told_what_the_methods_are(small_build):
     """A simulated case carries the facts of its sample."""
-    from fusiontrain.commands.report import _simulated
+    from fusiontrain.commands.report import simulated_note
     from fusiontrain.data.shard_file import first_sample
+    from fusiontrain.evaluation.protocols import simulated
 
     sample = first_sample(small_build)
-    case, note = _simulated(replace(sample), seen_in_training=True)
+    case = simulated(sample, "simulated")
 
-    assert "IN TRAINING" in note
-
+    assert "IN TRAINING" in simulated_note(sample.facts, case.scene.bands, in_training=True)
     assert list(sample.facts.mtf_ms) == pytest.approx(case.sensor_model.mtf.tolist())
     torch.testing.assert_close(case.batch.softness[0], torch.tensor(sample.facts.softness))
 

@@ -76,7 +76,7 @@ def test_pan_is_registered_unless_told_otherwise(tmp_path, capsys):
     assert line in said
     assert line in tags["PANPRIOR_REGISTRATION"]
     assert (off["alignment"]["register"], off["alignment"]["pan_shift"]) == ("off", [0, 0])
-    assert "--register off" in bare["PANPRIOR_REGISTRATION"]
+    assert "register=off" in bare["PANPRIOR_REGISTRATION"]
     assert "PAN used where it lies" in capsys.readouterr().out
     inner = np.s_[:, 32:-32, 32:-32]
     errors = [np.sqrt(((x - truth)[inner] ** 2).mean()) for x in (with_it, without)]

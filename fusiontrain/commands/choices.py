@@ -1,0 +1,32 @@
+"""Names and defaults for --help, without importing torch; a test holds them to the registries."""
+
+MODEL_NAMES = (
+    "anyband",
+    "anyband-small",
+    "anyband-fusionmamba",
+    "anyband-gppnn",
+    "anyband-lagconv",
+    "anyband-panformer",
+    "anyband-panmamba",
+    "anyband-pannet",
+    "anyband-restormer",
+    "fusionmamba",
+    "fusionnet",
+    "gppnn",
+    "lagconv",
+    "msdcnn",
+    "panformer",
+    "panmamba",
+    "pannet",
+    "pnn",
+    "swinir",
+)
+NETWORK = "net"
+CLASSICAL_NAMES = (
+    *("awlp", "bdsd", "bdsd-pc", "brovey", "bt-h", "exp", "glp", "glp-cbd", "glp-fs", "glp-hpm"),
+    *("glp-hpm-r", "gs", "gsa", "pca", "pracs", "sr-d", "tv"),
+)
+SHIPPED_WEIGHTS = ("default", "small")
+FORMATS = ("COG", "GTiff")
+MATCH_LIMIT = 8.0  # MS pixels
+MEMORY = 2.0  # GiB

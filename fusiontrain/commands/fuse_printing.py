@@ -1,0 +1,78 @@
+"""What `fuse` prints and reports: its plan, a progress bar, the JSON of --json."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fusiontrain.fusion.fuse_scene import FusionJob
+from fusiontrain.fusion.fusion_report import fusion_report
+from fusiontrain.fusion.quality_sampler import QualitySampler
+from fusiontrain.scenes.writer import Output
+from shards.atomic_write import whole_file
+from shards.console import print_result
+
+
+@contextmanager
+def progress(
+    job: FusionJob, *, quiet: bool
+) -> Iterator[tuple[Callable[[], None], Callable[[int], None]]]:
+    """Two callbacks: of a window of the first pass, and of PAN pixels that are fused."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}% {task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet)) as bar:
+        total = round(job.plan.megapixels * 1e6)
+        first_pass = bar.add_task("statistics", total=None, speed="")
+        fusing = bar.add_task("fusing", total=total, speed="", start=False)
+        started, done = time.monotonic(), 0
+
+        def advance(pixels: int) -> None:
+            nonlocal done
+            done += pixels
+            speed = done / 1e6 / max(time.monotonic() - started, 1e-6)
+            bar.start_task(fusing)
+            bar.update(fusing, completed=done, speed=f"{speed:.2f} Mpix/s")
+
+        yield lambda: bar.advance(first_pass), advance
+
+
+def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
+    """The plan of --dry-run: windows, memory, time and disk."""
+    plan = job.plan
+    raw = plan.megapixels * job.pair.bands * dtype.itemsize / 1000
+    while_writing = raw * (2.4 if output.format == "COG" else 1)
+    print_result(
+        f"plan: {job.fuser.name} on {job.fuser.device}: {plan.windows} windows of {plan.core} "
+        f"PAN pixels and {plan.halo} around them\n"
+        f"memory: about {plan.memory:.1f} GiB\n"
+        f"time: about {_duration(plan.seconds)} on a CPU\n"
+        f"disk: up to {while_writing:.2f} GB while writing {output.format}, "
+        f"{raw:.2f} GB of pixels {dtype}\n"
+        "nothing is written (--dry-run)"
+    )
+
+
+def write_report(
+    path: Path, job: FusionJob, output: Path, sampler: QualitySampler, seconds: dict[str, float]
+) -> None:
+    """The JSON of --json."""
+    report = fusion_report(job, output, sampler, seconds)
+    with whole_file(path) as file:
+        file.write(json.dumps(report, indent=2).encode() + b"\n")
+
+
+def _duration(seconds: float) -> str:
+    seconds = math.ceil(seconds)
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

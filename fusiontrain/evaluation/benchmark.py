@@ -1,0 +1,106 @@
+"""Scenes and contenders of a benchmark: what is scored, and what is left out for which reason."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from fusiontrain.classical import METHODS, PLAIN
+from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.contenders import Contender, classical, score
+from fusiontrain.evaluation.loaded_scenes import LoadedScene, SceneLoader
+from fusiontrain.evaluation.protocols import Case, full, reduced
+from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
+from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.scenes.discovery import SceneEntry, find_scenes
+from fusiontrain.scenes.geotiff import read_scene
+from shards.errors import PanpriorError
+from shards.sensors import find_sensor
+
+
+def classical_contenders(methods: str, *, registered: bool) -> list[Contender]:
+    """The methods of "all", "plain", "none" or "GSA,SR-D".
+
+    registered: also on a PAN registered to the MS. Raises: SceneError for a name given twice.
+    """
+    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(methods)
+    if names is None:
+        names = [name.strip() for name in methods.split(",") if name.strip()]
+        if len(set(names)) < len(names):
+            raise SceneError(f"`methods` names one twice: {methods}")
+    return classical(names) + (classical(names, registered=True) if registered else [])
+
+
+def scene_entries(
+    scenes: Sequence[Path], pan: Path | None, ms: Sequence[Path], sensor: str | None
+) -> list[SceneEntry]:
+    """The scenes of folders and files, and a pair of any names. Raises: SceneError."""
+    if (pan is None) != (not ms) or not (scenes or ms):
+        raise SceneError("give scenes, or `pan` and `ms` together, or both")
+    entries = find_scenes(scenes, sensor=sensor) if scenes else []
+    if pan is not None:
+        row = None if sensor is None else find_sensor(sensor)
+        load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row)
+        if any(entry.name == ms[0].stem for entry in entries):
+            raise SceneError(f"two scenes are named {ms[0].stem}; score the pair by itself")
+        entries.append(SceneEntry(name=ms[0].stem, load=load, pan=pan, ms=tuple(ms)))
+    return entries
+
+
+def load_scenes(
+    entries: Sequence[SceneEntry], results: BenchmarkResults
+) -> Iterator[LoadedScene | None]:
+    """Each scene; None for one that cannot be read, which is left out with its reason."""
+    loader = SceneLoader()
+    for entry in entries:
+        try:
+            yield loader.load(entry)
+        except SceneError as error:
+            left_out = LeftOut(scene=entry.name, protocol="any", reason=str(error))
+            results.left_out.append(left_out)
+            yield None
+
+
+def cases_of(
+    loaded: LoadedScene,
+    protocols: Sequence[str],
+    convention: GridPhase | None,
+    softness: Mapping[str, float],
+    results: BenchmarkResults,
+) -> Iterator[Case]:
+    """The scene under each protocol that it is fit for; the others are left out, with a reason.
+
+    softness: the mean of each sensor's real scenes, for those that are simulated.
+    """
+    scene = loaded.entry.load()
+    for protocol in protocols:
+        try:
+            if protocol == "full":
+                yield full(scene, convention=convention, pair=loaded.pair)
+            else:
+                # A simulated pair does not show its sensor's softness; the sensor's others do.
+                mean = softness.get(scene.sensor.name) if loaded.simulated else None
+                yield reduced(scene, softness=mean, convention=convention, pair=loaded.pair)
+        except SceneError as error:
+            left_out = LeftOut(scene=scene.name, protocol=protocol, reason=str(error))
+            results.left_out.append(left_out)
+
+
+def score_case(
+    case: Case, contenders: Sequence[Contender], results: BenchmarkResults
+) -> Iterator[Contender]:
+    """Each contender once it is scored; one that fails is left out, with its reason."""
+    recorder = results.record(case)
+    for contender in contenders:
+        reason = "no other scene of its sensor to tune on"
+        try:
+            for result in score(case, [contender]):
+                recorder.add(result)
+                reason = ""
+        except PanpriorError as error:
+            reason = str(error)
+        if reason:
+            protocol = f"{case.protocol}, {contender.name}"
+            results.left_out.append(LeftOut(scene=case.name, protocol=protocol, reason=reason))
+        yield contender
+    if recorder.indices:
+        recorder.close()
