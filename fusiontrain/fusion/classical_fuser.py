@@ -32,7 +32,7 @@ from fusiontrain.fusion.window_loop import (
 )
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.tiling import WindowExtent
-from fusiontrain.scenes.scene import NOTHING, WindowedScene
+from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 
 DARK_SAMPLE = 2**22  # pixels whose darkest percentile stands for a large scene's
 _CORE_PER_HALO = 22  # beyond it a window's margins are under a fifth of what is read
@@ -91,7 +91,7 @@ def collect_statistics(
             rows, columns, valid = window.core_of(stack)
             sums.add(stack, Moments.of(channels[..., rows, columns], valid))
         if stack not in sums.moments or not sums.moments[stack].count:
-            raise SceneError(NOTHING)
+            raise SceneError(NO_DATA)
         collected.moments |= sums.moments
     if method.darkest:
         collected.darkest = _darkest(scene, method, sensor_model, collected)
@@ -114,7 +114,7 @@ def _darkest(
         values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
         kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
     if not kept:
-        raise SceneError(NOTHING)
+        raise SceneError(NO_DATA)
     return darkest_values(torch.cat(kept, -1))
 
 

@@ -24,7 +24,7 @@ from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.output_values import output_nodata, to_dtype
 from fusiontrain.scenes.raster_metadata import all_tags
-from fusiontrain.scenes.scene import NOTHING, WindowedScene
+from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 from fusiontrain.scenes.writer import Output, create_fused
 
 
@@ -158,7 +158,7 @@ def fuse_to_file(
             for future in pending:
                 future.result()
             if not has_data:
-                raise SceneError(NOTHING)
+                raise SceneError(NO_DATA)
         finally:
             for future in pending:
                 future.cancel()
@@ -184,7 +184,7 @@ def fuse_to_array(
         data[:, ~window.valid.numpy()] = 0 if nodata is None else nodata
         out[:, fine.top : fine.bottom, fine.left : fine.right] = data
     if not has_data:
-        raise SceneError(NOTHING)
+        raise SceneError(NO_DATA)
     return out
 
 

@@ -30,7 +30,7 @@ from fusiontrain.imaging.injection import (
 from fusiontrain.imaging.pan_batch import Statistics
 from fusiontrain.imaging.tiling import WindowExtent, grid_step, window_at
 from fusiontrain.models.model_entry import ModelEntry
-from fusiontrain.scenes.scene import NOTHING, WindowedScene
+from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 
 SAMPLE = 2**24  # PAN pixels; scenes up to this size give their statistics from all of them
 SAMPLE_SIDE, SAMPLE_COUNT = 512, 8  # larger ones from so many windows an axis, PAN pixels a side
@@ -117,7 +117,7 @@ def scene_statistics(
         if total is not None and total.count > SAMPLE // 8:
             break
     if total is None or total.count == 0:
-        raise SceneError(NOTHING)
+        raise SceneError(NO_DATA)
     return statistics_from_moments(total)
 
 

@@ -13,7 +13,7 @@ from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.shift_estimation import NO_SHIFT, Shift, estimate_shift, shift_image
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.scene import LEAST_SIDE, NOTHING, Window, WindowedScene
+from fusiontrain.scenes.scene import LEAST_SIDE, NO_DATA, Window, WindowedScene
 from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
 BANDS: Literal["bands"] = "bands"  # softness: one number a band
@@ -137,7 +137,7 @@ def fullest_window(scene: WindowedScene) -> Window:
         if best_share > _FULL_ENOUGH:
             break
     if fullest is None:
-        raise SceneError(NOTHING)
+        raise SceneError(NO_DATA)
     return fullest
 
 

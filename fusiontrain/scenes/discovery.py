@@ -1,4 +1,4 @@
-"""Scenes in whatever is given: folders, h5 and mat files. They are read when asked for."""
+"""Scenes in folders, h5 and mat files; a scene is read when its entry is loaded."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +30,11 @@ class SceneEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Candidate:
-    """An entry whose name is not yet known to differ from the others'."""
+    """An entry whose name may still be another's."""
 
     name: str
-    prefix: str  # tells it from another of its name
-    read: Callable[..., Scene]  # wants name=
+    prefix: str  # goes before the name where another scene has it too
+    read: Callable[..., Scene]  # called with name=
     pan: Path | None = None
     ms: tuple[Path, ...] = ()
 
@@ -42,17 +42,17 @@ class _Candidate:
 def find_scenes(paths: Sequence[Path], *, sensor: str | None = None) -> list[SceneEntry]:
     """All scenes of all paths, in order, under names that differ. No pixel is read yet.
 
-    `sensor` is a known name or a .toml file, and overrules what files say of themselves.
+    `sensor` is a known name or a .toml file, and overrules what files name.
     Raises: SceneError naming the path and what is accepted; ContractError for an unknown sensor.
     """
     row = None if sensor is None else find_sensor(sensor)
     candidates: list[_Candidate] = []
     for path in paths:
-        found = list(_in_folder(path, row) if path.is_dir() else _in_file(path, row))
-        if not found:
+        in_path = list(_in_folder(path, row) if path.is_dir() else _in_file(path, row))
+        if not in_path:
             raise SceneError(f"{path} has no scene; {ACCEPTED}")
-        candidates.extend(found)
-    return _named_apart(candidates)
+        candidates.extend(in_path)
+    return _with_unique_names(candidates)
 
 
 def _in_file(path: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
@@ -62,12 +62,12 @@ def _in_file(path: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
     # Imported here, since only the extra "formats" has what these two need.
     match path.suffix.lower():
         case ".h5" | ".hdf5":
-            from fusiontrain.scenes.pancollection import count_examples, read_example
+            from fusiontrain.scenes.pancollection import count_samples, read_sample
 
-            count = count_examples(path)
+            count = count_samples(path)
             for index in range(count):
                 name = f"{path.stem}-{index:0{len(str(count - 1))}d}"
-                read = partial(read_example, path, index, sensor=sensor)
+                read = partial(read_sample, path, index, sensor=sensor)
                 yield _Candidate(name=name, prefix=prefix, read=read)
         case ".mat":
             from fusiontrain.scenes.matlab import read_toolbox
@@ -81,9 +81,9 @@ def _in_file(path: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
 def _in_folder(root: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
     listing = list_folder(root)
     empty = True
-    for found in listing.pairs:
+    for files in listing.pairs:
         empty = False
-        yield _pair(found, _prefix(root, found.folder), sensor)
+        yield _pair(files, _prefix(root, files.folder), sensor)
     for path in listing.loose:
         if _holds_scenes(path):
             empty = False
@@ -104,39 +104,39 @@ def _holds_scenes(path: Path) -> bool:
     return is_pancollection(path)
 
 
-def _pair(found: SceneFiles, prefix: str, sensor: Sensor | None) -> _Candidate:
-    if found.pan.suffix.lower() == ".mat":
+def _pair(files: SceneFiles, prefix: str, sensor: Sensor | None) -> _Candidate:
+    if files.pan.suffix.lower() == ".mat":
         from fusiontrain.scenes.matlab import read_nbu
 
-        nbu = partial(read_nbu, found.pan, found.ms[0], sensor=sensor or found.guess)
-        return _Candidate(name=found.name, prefix=prefix, read=nbu)
+        nbu = partial(read_nbu, files.pan, files.ms[0], sensor=sensor or files.guess)
+        return _Candidate(name=files.name, prefix=prefix, read=nbu)
     read = partial(
         read_scene,
-        found.pan,
-        found.ms,
+        files.pan,
+        files.ms,
         sensor=sensor,
-        guess=found.guess,
-        bands=found.bands,
-        gt=found.gt,
-        sidecar=found.sidecar,
+        guess=files.guess,
+        bands=files.bands,
+        gt=files.gt,
+        sidecar=files.sidecar,
     )
-    return _Candidate(name=found.name, prefix=prefix, read=read, pan=found.pan, ms=found.ms)
+    return _Candidate(name=files.name, prefix=prefix, read=read, pan=files.pan, ms=files.ms)
 
 
 def _prefix(root: Path, folder: Path) -> str:
     return "-".join(folder.relative_to(root).parts) or root.absolute().name
 
 
-def _named_apart(candidates: list[_Candidate]) -> list[SceneEntry]:
+def _with_unique_names(candidates: list[_Candidate]) -> list[SceneEntry]:
     """A name that occurs twice gets its folder before it, and a number where that is too little."""
-    often = Counter(candidate.name for candidate in candidates)
+    counts = Counter(candidate.name for candidate in candidates)
     entries: dict[str, SceneEntry] = {}
     for candidate in candidates:
-        twice = often[candidate.name] > 1
-        name = apart = f"{candidate.prefix}-{candidate.name}" if twice else candidate.name
+        twice = counts[candidate.name] > 1
+        name = unique = f"{candidate.prefix}-{candidate.name}" if twice else candidate.name
         number = 2
-        while apart in entries:
-            apart, number = f"{name}-{number}", number + 1
-        load = partial(candidate.read, name=apart)
-        entries[apart] = SceneEntry(name=apart, load=load, pan=candidate.pan, ms=candidate.ms)
+        while unique in entries:
+            unique, number = f"{name}-{number}", number + 1
+        load = partial(candidate.read, name=unique)
+        entries[unique] = SceneEntry(name=unique, load=load, pan=candidate.pan, ms=candidate.ms)
     return list(entries.values())

@@ -1,4 +1,4 @@
-"""Which files of a folder make a scene, by their names alone.
+"""Files of a folder that make a scene, by their names alone.
 
 Known layouts (case does not matter; .tiff as .tif; - or . as _):
 - X_pan.tif + X_ms.tif, optionally X_gt.tif and X.json; so also Maxar's ID-pan.tif + ID-ms.tif
@@ -35,7 +35,7 @@ class SceneFiles:
     """Files of one scene. `ms` is one file, or one a band in the order of `bands`."""
 
     name: str
-    folder: Path  # in which it was found, for names that occur twice
+    folder: Path  # where it lies, for names that occur twice
     pan: Path
     ms: tuple[Path, ...]
     gt: Path | None = None
@@ -46,10 +46,10 @@ class SceneFiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """All that lies in a folder and below."""
+    """Scenes of a folder and of those below it."""
 
     pairs: list[SceneFiles] = field(default_factory=list)
-    loose: list[Path] = field(default_factory=list)  # .h5 and .mat files, not yet looked into
+    loose: list[Path] = field(default_factory=list)  # .h5 and .mat files, not opened yet
     incomplete: list[str] = field(default_factory=list)  # what lacks a partner
 
 
@@ -64,9 +64,9 @@ def list_folder(root: Path) -> Listing:
         listing.pairs.extend(_two_folders(root, folder, subfolders))
         listing.loose.extend(f for f in files if f.suffix.lower() in (".h5", ".hdf5", ".mat"))
         for key, roles in _grouped(files).items():
-            found = _scene_of(root, folder, key, roles, files)
-            if found is not None:
-                listing.pairs.append(found)
+            scene = _scene_of(root, folder, key, roles, files)
+            if scene is not None:
+                listing.pairs.append(scene)
             else:
                 listing.incomplete.append(f"{key or folder.name} has {', '.join(sorted(roles))}")
     return listing
@@ -74,12 +74,12 @@ def list_folder(root: Path) -> Listing:
 
 def _walk(root: Path, depth: int = 0) -> Iterator[tuple[Path, list[Path], list[Path]]]:
     """(folder, its files, its folders), from the top; pairs of MS and PAN folders not entered."""
-    there = sorted((p for p in root.iterdir() if not p.name.startswith(".")), key=_natural)
-    subfolders = [p for p in there if p.is_dir() and not p.is_symlink()]
-    yield root, [p for p in there if p.is_file()], subfolders
-    taken = _pair_of_folders(subfolders) or ()
+    entries = sorted((p for p in root.iterdir() if not p.name.startswith(".")), key=_natural)
+    subfolders = [p for p in entries if p.is_dir() and not p.is_symlink()]
+    yield root, [p for p in entries if p.is_file()], subfolders
+    paired = _pair_of_folders(subfolders) or ()
     for subfolder in subfolders if depth < MAX_DEPTH else ():
-        if subfolder not in taken:
+        if subfolder not in paired:
             yield from _walk(subfolder, depth + 1)
 
 
@@ -180,18 +180,20 @@ def _two_folders(root: Path, folder: Path, subfolders: list[Path]) -> Iterator[S
     pair = _pair_of_folders(subfolders)
     if pair is None:
         return
-    of_ms, of_pan = (_by_stem(subfolder) for subfolder in pair)
-    alone = [str(of_ms.get(stem) or of_pan[stem]) for stem in of_ms.keys() ^ of_pan.keys()]
-    if alone:
+    ms_files, pan_files = (_by_stem(subfolder) for subfolder in pair)
+    unpaired = [
+        str(ms_files.get(stem) or pan_files[stem]) for stem in ms_files.keys() ^ pan_files.keys()
+    ]
+    if unpaired:
         raise SceneError(
-            f"{len(alone)} files of {pair[0]} and {pair[1]} have no partner of the same name, as "
-            f"{min(alone)}: remove them or add it"
+            f"{len(unpaired)} files of {pair[0]} and {pair[1]} have no partner of the same name, "
+            f"as {min(unpaired)}: remove them or add it"
         )
-    for stem, ms in of_ms.items():
+    for stem, ms in ms_files.items():
         yield SceneFiles(
             name=stem,
             folder=folder,
-            pan=of_pan[stem],
+            pan=pan_files[stem],
             ms=(ms,),
             guess=guess_from_path(folder / stem, root),
         )

@@ -1,4 +1,4 @@
-"""What files do not say of themselves: sensor and full scale, from names, sidecars and the data."""
+"""Sensor and full scale of a scene, from sidecars, names and the data itself."""
 
 import json
 import math
@@ -24,7 +24,7 @@ OVERSHOOT = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sidecar:
-    """X.json beside X_pan.tif and X_ms.tif. What it does not say is None."""
+    """X.json beside X_pan.tif and X_ms.tif. Keys that it lacks are None."""
 
     sensor: str | None = None
     bands: tuple[str, ...] | None = None
@@ -37,20 +37,20 @@ def read_sidecar(path: Path) -> Sidecar:
     try:
         if path.stat().st_size > _LARGEST_SIDECAR:
             raise SceneError(f"{path} is too large for facts about a scene; expected under 1 MB")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise SceneError(f"cannot read {path}: {error}") from error
-    if not isinstance(found, dict):
-        raise SceneError(f"{path} must hold an object, {{...}}; got {type(found).__name__}")
+    if not isinstance(values, dict):
+        raise SceneError(f"{path} must hold an object, {{...}}; got {type(values).__name__}")
     for key, (fits, expected) in _SIDECAR.items():
-        if found.get(key) is not None and not fits(found[key]):
-            raise SceneError(f"{path}: {key} = {found[key]!r}; expected {expected}")
-    bands = found.get("bands")
+        if values.get(key) is not None and not fits(values[key]):
+            raise SceneError(f"{path}: {key} = {values[key]!r}; expected {expected}")
+    bands = values.get("bands")
     return Sidecar(
-        sensor=found.get("sensor"),
+        sensor=values.get("sensor"),
         bands=None if bands is None else tuple(bands),
-        ratio=found.get("ratio"),
-        bit_depth=found.get("bit_depth"),
+        ratio=values.get("ratio"),
+        bit_depth=values.get("bit_depth"),
     )
 
 
@@ -67,7 +67,7 @@ _SIDECAR: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def guess_sensor(text: str) -> Sensor | None:
-    """The sensor that a file's or folder's name speaks of: "test_wv3_multiExm1" WorldView-3."""
+    """The sensor that a file's or folder's name contains: "test_wv3_multiExm1" WorldView-3."""
     words = re.findall(r"[^\W_]+", text)
     for count in (3, 2, 1):
         for start in range(len(words) - count + 1):
@@ -98,7 +98,7 @@ def check_size(name: str, *shapes: tuple[int, ...]) -> None:
 
 def as_tensor(name: str, key: str, data: np.ndarray) -> Tensor:
     """float32. Raises: SceneError on NaN or infinities."""
-    with np.errstate(over="ignore"):  # becomes infinite, and is said below
+    with np.errstate(over="ignore"):  # becomes infinite, and is refused below
         image = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
     if not bool(torch.isfinite(image).all()):
         raise SceneError(f"{name}: {key} has NaN or infinite values; expected DN everywhere")

@@ -26,7 +26,7 @@ from fusiontrain.scenes.scene import Scene
 from shards.sensors import GENERIC, Sensor
 
 KEYS = ("ms", "pan")
-# What h5py raises where a file is damaged, besides OSError; also for a key that is listed.
+# Raised by h5py for damaged files, even for a key that is listed.
 _BAD_FILE = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 
 
@@ -47,17 +47,17 @@ def is_pancollection(path: Path) -> bool:
         return False
 
 
-def count_examples(path: Path) -> int:
-    """Examples in a file, once its arrays fit each other. Raises: SceneError if they do not."""
+def count_samples(path: Path) -> int:
+    """Number of samples in a file. Raises: SceneError if its arrays do not fit each other."""
     with _open(path) as file:
         return _shapes(path, file)["ms"][0]
 
 
-def read_example(path: Path, index: int, *, name: str, sensor: Sensor | None = None) -> Scene:
-    """Example `index`, counted from 0; only its pixels are read. lms is not used.
+def read_sample(path: Path, index: int, *, name: str, sensor: Sensor | None = None) -> Scene:
+    """Sample `index`, counted from 0; only its pixels are read. lms is not used.
 
     Raises: SceneError if the file is no PanCollection, values do not fit the sensor's bit depth,
-            or the example is too large.
+            or the sample is too large.
     """
     with _open(path) as file:
         shapes = _shapes(path, file)
@@ -130,16 +130,16 @@ def _shapes(path: Path, file: Any) -> dict[str, tuple[int, ...]]:
     if pan[1] != 1:
         raise SceneError(f"{path}: pan must be N x 1 x H x W; {got}")
     if ms[0] != pan[0] or not ms[0]:
-        raise SceneError(f"{path}: expected as many examples in ms as in pan, at least one; {got}")
+        raise SceneError(f"{path}: expected as many samples in ms as in pan, at least one; {got}")
     for key in ("gt", "lms"):
-        wanted = (*ms[:2], *pan[2:])
-        if shapes.get(key, wanted) != wanted:
-            raise SceneError(f"{path}: {key} must be {wanted}, as {got[4:]}; got {shapes[key]}")
+        expected = (*ms[:2], *pan[2:])
+        if shapes.get(key, expected) != expected:
+            raise SceneError(f"{path}: {key} must be {expected}, as {got[4:]}; got {shapes[key]}")
     return shapes
 
 
 def list_v73(path: Path) -> dict[str, Variable]:
-    """What a MATLAB v7.3 file holds; links, structs and groups are left out."""
+    """Variables of a MATLAB v7.3 file; links, structs and groups are left out."""
     with _open(path) as file:
         return {
             key: Variable(shape=file[key].shape[::-1], kind=_matlab_class(file[key]))

@@ -1,4 +1,4 @@
-"""What fusion asks of a scene, and a scene held in memory, whatever format it came in."""
+"""A scene read by windows, as fusion takes it; and a scene in memory, of any format."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,13 +13,13 @@ from shards.sensors import GENERIC, Sensor
 
 LEAST_SIDE = 8  # MS pixels; smaller scenes have no statistics
 MAX_RATIO = 8
-NOTHING = "no pixel has data in both PAN and MS; look at their nodata values"
+NO_DATA = "no pixel has data in both PAN and MS; look at their nodata values"
 _MANY_BANDS = 32  # an axis up to this long may be that of bands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """Pixels of one window. Values where `valid` is False are a stand-in, not data."""
+    """Pixels of one window. Where `valid` is False values are fill, not data."""
 
     ms: Tensor  # (C, h, w) float32 DN
     pan: Tensor  # (1, H, W) float32 DN
@@ -50,7 +50,7 @@ class WindowedScene(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Geo:
-    """Where a scene lies: its CRS as WKT, and rasterio's six numbers of the PAN's grid."""
+    """Place of a scene: its CRS as WKT, and rasterio's six numbers of the PAN's grid."""
 
     crs: str
     transform: tuple[float, float, float, float, float, float]
@@ -62,13 +62,13 @@ class Scene:
 
     `phase` says where MS pixel i lies on the PAN's grid: "aligned" at ratio * i + (ratio - 1) / 2,
     as in GeoTIFFs; "toolbox" at ratio * i + ratio // 2, as in data simulated by the toolbox.
-    Raises: SceneError naming what it saw, if the arrays cannot belong together.
+    Raises: SceneError naming the shapes, if the arrays cannot belong together.
     """
 
     name: str
     ms: Tensor = field(repr=False)  # (C, h, w)
     pan: Tensor = field(repr=False)  # (1, H, W)
-    gt: Tensor | None = field(default=None, repr=False)  # (C, H, W), where a truth is known
+    gt: Tensor | None = field(default=None, repr=False)  # (C, H, W), the truth, where there is one
     valid: Tensor | None = field(default=None, repr=False)  # (H, W) bool; None: every pixel
     sensor: Sensor = GENERIC
     bits: int = 16  # full scale of the DN is 2**bits - 1

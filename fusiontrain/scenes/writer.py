@@ -54,13 +54,13 @@ class FusedFile:
         missing = ~valid.cpu().numpy()
         fine = box.scaled(self.ratio)
         window = ((fine.top, fine.bottom), (fine.left, fine.right))
-        nothing = 0 if self.nodata is None else self.nodata
+        fill = 0 if self.nodata is None else self.nodata
         if missing.all():
-            data = np.full(fused.shape, nothing, self.dtype)
+            data = np.full(fused.shape, fill, self.dtype)
         else:
             data = to_dtype(fused.cpu().numpy(), self.dtype, self.nodata)
             if missing.any():
-                data[:, missing] = nothing
+                data[:, missing] = fill
         try:
             self.file.write(data, window=window)
             if self.masked:
@@ -72,8 +72,8 @@ class FusedFile:
 def check_output(path: Path, pair: GeoPair) -> None:
     """Raises: SceneError if the output is an input, or its folder is not there."""
     for source in (*pair.pan_file.paths, *pair.ms_file.paths):
-        there = is_local(source) and path.exists() and Path(source).exists()
-        if there and path.samefile(Path(source)):
+        comparable = is_local(source) and path.exists() and Path(source).exists()
+        if comparable and path.samefile(Path(source)):
             raise SceneError(f"the output {path} is one of the inputs; give another name")
     if not path.absolute().parent.is_dir():
         raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
@@ -93,11 +93,11 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
     dtype = output.dtype or pair.dtype
     nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
     masked = nodata is None and pair.masked
-    room = temporary_path(path)
+    folder = temporary_path(path)
     try:
         try:
-            room.mkdir()
-            first, last = room / "fused.tif", room / "cog.tif"
+            folder.mkdir()
+            first, last = folder / "fused.tif", folder / "cog.tif"
             with create(first, _profile(output, pair, dtype, nodata)) as file:
                 _describe(file, output, pair)
                 yield FusedFile(
@@ -115,7 +115,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
         except WriteError as error:
             raise _cannot(path, error) from error
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _cannot(path: Any, error: Exception) -> SceneError:
@@ -142,7 +142,7 @@ def _profile(
         "bigtiff": "IF_SAFER",
         "num_threads": output.threads,
     }
-    if output.format == "COG":  # this one is soon read and thrown away
+    if output.format == "COG":  # this file is only copied from
         # Not sparse: a block that a full disk kept out would then pass for an empty one.
         return profile | {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
     chosen: dict[str, Any] = {"compress": "zstd", "predictor": _predictor(dtype)} | {
@@ -176,9 +176,9 @@ def _describe(file: Any, output: Output, pair: GeoPair) -> None:
     metadata = read_metadata(pair.ms_file)
     file.colorinterp = metadata.colors
     file.descriptions = metadata.descriptions
-    file.update_tags(**_kept(metadata.tags), **output.tags)
+    file.update_tags(**_carried(metadata.tags), **output.tags)
     for band, tags in enumerate(metadata.band_tags, 1):
-        file.update_tags(band, **_kept(tags))
+        file.update_tags(band, **_carried(tags))
     if any(scale != 1 for scale in metadata.scales) or any(metadata.offsets):
         file.scales, file.offsets = metadata.scales, metadata.offsets
     if any(metadata.units):
@@ -191,7 +191,7 @@ def _describe(file: Any, output: Output, pair: GeoPair) -> None:
         file.rpcs = coefficients
 
 
-def _kept(tags: dict[str, str]) -> dict[str, str]:
+def _carried(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith(_STALE)}
 
 

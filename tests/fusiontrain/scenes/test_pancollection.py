@@ -6,7 +6,7 @@ import pytest
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.discovery import find_scenes
-from fusiontrain.scenes.pancollection import count_examples, is_pancollection, read_example
+from fusiontrain.scenes.pancollection import count_samples, is_pancollection, read_sample
 from shards.sensors import find_sensor
 
 
@@ -45,7 +45,7 @@ def test_examples_read_back_exactly(tmp_path, name, bands, top, sensor, bits):
     entries = find_scenes([path])
     scene = entries[2].load()
 
-    assert 3 == len(entries) == count_examples(path)
+    assert 3 == len(entries) == count_samples(path)
     assert entries[2].name == scene.name == f"{path.stem}-2"
     np.testing.assert_array_equal(data["ms"][2], scene.ms)
     np.testing.assert_array_equal(data["pan"][2], scene.pan)
@@ -78,7 +78,7 @@ def test_bicubic_overshoot_is_no_error(tmp_path):
     data = arrays(bands=4)
     data["pan"][0, 0, 5, 5:7] = -30.5, 2200.25
 
-    scene = read_example(write(tmp_path / "qb.h5", data), 0, name="x")
+    scene = read_sample(write(tmp_path / "qb.h5", data), 0, name="x")
 
     assert (11, 2200.25) == (scene.bits, float(scene.pan.max()))
 
@@ -105,7 +105,7 @@ def changed(**changes):
         (changed(pan=lambda pan: 2 * pan), r"run from .* to 40.*; expected 11 bits, 0 to 2047"),
         (changed(ms=lambda ms: ms - 1500), "values run from -1.*; expected 11 bits"),
         (changed(ms=lambda ms: ms * np.nan), "ms has NaN or infinite values"),
-        (changed(ms=lambda ms: ms[:2]), "as many examples in ms as in pan"),
+        (changed(ms=lambda ms: ms[:2]), "as many samples in ms as in pan"),
         (changed(gt=lambda gt: gt[:, :3]), r"gt must be \(3, 4, 64, 64\), as ms"),
         (changed(lms=lambda lms: lms[..., :60]), "lms must be"),
         (changed(pan=lambda pan: pan[0]), "expected N x C x H x W; got"),
