@@ -44,7 +44,7 @@ def local_copy(url: str, cache: Path, *, jobs: int = 4, tell: Tell = lambda _: N
     except OSError as error:
         raise SharingError(
             f"cannot keep shards in {cache}: {error.strerror or error}\n"
-            "  do: give another folder (--cache), or free this one"
+            "  do: give another folder (`cache`), or free this one"
         ) from error
     return folder
 

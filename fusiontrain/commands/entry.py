@@ -1,5 +1,6 @@
-"""How every command starts: flags first, then the work; errors name flags."""
+"""How every command starts: flags first, then the work; errors and log lines name flags."""
 
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 
@@ -15,8 +16,19 @@ def run_parsed(
     Raises: PanpriorError with flags in place of the library's parameters.
     """
     args = parser.parse_args(argv)
+    flags = parser.flags
+
+    def name_flags(record: logging.LogRecord) -> bool:
+        record.msg, record.args = with_flags(record.getMessage(), flags), ()
+        return True
+
+    for handler in logging.getLogger("fusiontrain").handlers:
+        handler.addFilter(name_flags)
     try:
         return run(args)
     except PanpriorError as error:
-        error.args = (with_flags(str(error), parser.flags),)
+        error.args = (with_flags(str(error), flags),)
         raise
+    finally:
+        for handler in logging.getLogger("fusiontrain").handlers:
+            handler.removeFilter(name_flags)

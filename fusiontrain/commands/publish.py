@@ -40,12 +40,12 @@ def run(args: Namespace) -> int:
     from fusiontrain.models.checkpoints import load_checkpoint
 
     if not re.fullmatch(r"[a-z0-9.+-]*", args.license):
-        raise CheckpointError(f"--license is a word like mit or cc-by-4.0; got {args.license!r}")
+        raise CheckpointError(f"`license` is a word like mit or cc-by-4.0; got {args.license!r}")
     source = args.run_folder / ("best.safetensors" if args.best else WEIGHTS)
     if args.best and not source.is_file():
         raise CheckpointError(
             f"no {source.name} in {args.run_folder}: the run had nothing to validate on\n"
-            "  do: leave out --best, or train with --validate"
+            "  do: leave out `best`, or train with --validate"
         )
     net, info = load_checkpoint(source)
     if args.out.is_dir() and any(args.out.iterdir()):

@@ -25,7 +25,7 @@ def make_parser() -> PlainFlags:
 
 def run(args: Namespace) -> int:
     if not 0 <= args.port < 2**16:
-        raise SceneError(f"--port is 0 to 65535; got {args.port}")
+        raise SceneError(f"`port` is 0 to 65535; got {args.port}")
     # Here, not above: --help works without rio-tiler.
     from fusiontrain.viewer.layers import open_layers
     from fusiontrain.viewer.server import Server

@@ -77,13 +77,13 @@ class ShardBatches(Dataset[TrainingBatch], ABC, Generic[S]):
         """`shards`: those of each set; `shares`: each set's of all batches."""
         if batch % world:
             raise TrainingError(
-                f"--batch-size counts all processes' crops and must divide by them; got {batch} "
+                f"`batch_size` counts all processes' crops and must divide by them; got {batch} "
                 f"for {world} processes"
             )
         for manifest in manifests:
             if not 4 * manifest.ratio <= crop <= manifest.tile or crop % manifest.ratio:
                 raise TrainingError(
-                    f"--crop must be a multiple of ratio {manifest.ratio}, from four MS pixels to "
+                    f"`crop` must be a multiple of ratio {manifest.ratio}, from four MS pixels to "
                     f"the tile's {manifest.tile}; got {crop}"
                 )
         if not all(shards):

@@ -36,7 +36,7 @@ class BadTolerance(Tolerance):
             given = Tolerance.parse(text)
         except ValueError as error:
             raise TrainingError(
-                f"--max-bad-shards takes a percentage of samples like 5%, or a count; got {text!r}"
+                f"`max_bad_shards` takes a percentage of samples like 5%, or a count; got {text!r}"
             ) from error
         return cls(percent=given.percent, count=given.count)
 
@@ -73,7 +73,7 @@ def find_bad_shards(
             if problems and on_bad == "fail":
                 raise ContractError(
                     f"{one.folder}: {'; '.join(problems)}\n  do: copy the shard again, or train "
-                    "without it (--on-bad-shard skip)"
+                    "without it (`on_bad_shard=skip`)"
                 )
             if problems:
                 found[place, shard.row.name] = f"{one.folder}: {'; '.join(problems)}"
@@ -92,7 +92,7 @@ def refuse_beyond(budget: BadTolerance, found: BadShard, sets: Sequence[ShardSet
         shown = "\n  ".join(list(found.values())[:5])
         raise ContractError(
             f"{len(found)} bad shards hold {lost} of {total} samples, over the budget of {budget} "
-            f"(--max-bad-shards); first:\n  {shown}"
+            f"(`max_bad_shards`); first:\n  {shown}"
         )
 
 

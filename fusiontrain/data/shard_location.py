@@ -65,5 +65,5 @@ def find_held(
     Raises: TrainingError; SharingError, ContractError of what a URL holds.
     """
     if split_share(text)[1] is not None:
-        raise TrainingError(f"--validate takes a DIR or a URL without a share; got {text!r}")
+        raise TrainingError(f"`validate` takes a DIR or a URL without a share; got {text!r}")
     return find_set(text, cache=cache, tell=tell).folder

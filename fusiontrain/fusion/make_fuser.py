@@ -45,5 +45,5 @@ def find_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise SceneError(f"--device {name}: {reason}; expected auto, cpu or cuda") from error
+        raise SceneError(f"`device={name}`: {reason}; expected auto, cpu or cuda") from error
     return device

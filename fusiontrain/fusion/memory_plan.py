@@ -86,6 +86,6 @@ def _core_within(memory: float, bytes_per_pixel: int, halo: int, largest: int, b
             return core
     least = (CORES[-1] + 2 * halo) ** 2 * bytes_per_pixel / 2**30
     raise SceneError(
-        f"--memory {memory:g} GiB is too little for a window of {bands} bands; expected at least "
+        f"`memory={memory:g}` GiB is too little for a window of {bands} bands; expected at least "
         f"{least:.2g}"
     )

@@ -49,7 +49,7 @@ class AdaptationBudget:
         except ValueError:
             pass
         raise SceneError(
-            f"--adapt is seconds, up to {_MAX_SECONDS}, or steps as in 40steps, up to "
+            f"`adapt` is seconds, up to {_MAX_SECONDS}, or steps as in 40steps, up to "
             f"{_MAX_STEPS}; got {value!r}"
         )
 
@@ -77,7 +77,7 @@ class FusionOptions:
             )
         if self.adapt is not None and self.method != NETWORK:
             raise SceneError(
-                f"--adapt tunes a network; --method {self.method} is none: leave one of them out"
+                f"`adapt` tunes a network; `method={self.method}` is none: leave one of them out"
             )
         _check_softness(self.softness)
         if self.core is not None and self.core < _MIN_CORE:
@@ -90,5 +90,5 @@ def _check_softness(softness: float | str | None) -> None:
         return
     if isinstance(softness, str) or not low <= softness <= high:
         raise SceneError(
-            f"--softness is auto, bands or a number from {low} to {high}; got {softness!r}"
+            f"`softness` is auto, bands or a number from {low} to {high}; got {softness!r}"
         )

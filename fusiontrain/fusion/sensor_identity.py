@@ -49,7 +49,7 @@ def sensor_model_for(
         )
     source = (
         f"sensor {named.name} ({where}), its published MTF only for PAN and for HQNR; the MS's "
-        f"MTF measured on the scene (--sensor {named.name}: the published one)"
+        f"MTF measured on the scene (sensor={named.name}: the published one)"
     )
     return replace(sensor_model, sensor=named), source
 

@@ -109,7 +109,7 @@ def estimate_pair(scene: WindowedScene, *, bands: bool = False) -> PairEstimate:
     if int(valid.sum()) < max(LEAST_SIDE**2, 4 * scene.bands):
         raise SceneError(
             f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "
-            "give --sensor and --softness, or a fuller scene"
+            "give `sensor` and `softness`, or a fuller scene"
         )
     grids = (scene.ratio, valid, scene.phase)
     # Any blur will do to find the shift well enough for the blur; the blur then sharpens it.

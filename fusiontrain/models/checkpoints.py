@@ -76,7 +76,7 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
     if expect is not None and info.model != expect:
         raise CheckpointError(
             f"{path} holds weights of {info.model!r}; expected {expect!r}: "
-            "drop --model or give that model's checkpoint"
+            "drop `model` or give that model's checkpoint"
         )
     try:
         with torch.device("meta"):  # no memory: the sizes are not checked yet
@@ -140,5 +140,5 @@ def _check_tensors(
             f"{len(wrong)} differ, first {wrong[0]!r}: "
             f"expected {expected.get(wrong[0])}, got {shapes.get(wrong[0])}\n"
             "  do: if another version of panprior wrote it, use that one, or train anew "
-            "(--out another folder)"
+            "(`out`: another folder)"
         )

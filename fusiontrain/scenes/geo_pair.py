@@ -96,7 +96,7 @@ class GeoPair:
         """
         left, bottom, right, top = bbox
         if not (left < right and bottom < top):
-            raise SceneError(f"--bbox is LEFT BOTTOM RIGHT TOP, in that order; got {bbox}")
+            raise SceneError(f"`bbox` is LEFT BOTTOM RIGHT TOP, in that order; got {bbox}")
         inside = ~(self.transform @ Affine.scale(self.ratio))
         corners = [inside @ (x, y) for x in (left, right) for y in (bottom, top)]
         (h, w), rounding = self.shape, 1e-6
@@ -108,7 +108,7 @@ class GeoPair:
         )
         if y0 >= y1 or x0 >= x1:
             raise SceneError(
-                f"--bbox {bbox} does not overlap PAN and MS, which cover {self.pan_file.bounds}"
+                f"`bbox` {bbox} does not overlap PAN and MS, which cover {self.pan_file.bounds}"
             )
         check_side((y1 - y0, x1 - x0))
         return replace(

@@ -22,7 +22,7 @@ from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel
 from fusiontrain.scenes.scene import LEAST_SIDE, MAX_RATIO, check_side
 
 LEAST_RATIO = 1.5  # PAN pixels per MS pixel
-MATCH_LIMIT = 8.0  # MS pixels that --match moves at most
+MATCH_LIMIT = 8.0  # MS pixels that `match` moves at most
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _ms_to_pan(pan: Raster, ms: Raster, assume_aligned: bool | None) -> tuple[bo
         only = " (only RPCs)" if rpcs(first) else ""
         raise SceneError(
             f"{first.name} has no geotransform{only}: if PAN and MS cover the same ground from "
-            "corner to corner, say --assume-aligned; add --match to have what shift is left "
+            "corner to corner, give `assume_aligned`; add `match` to have what shift is left "
             "measured and applied"
         )
     if len(unplaced) == 1 and assume_aligned is None:
@@ -207,16 +207,18 @@ def _matched(pair: GeoPair, *, assume_aligned: bool | None, limit: float) -> Geo
         shifts.append(phase_correlate(part.ms, part.pan, pair.ratio) if enough else None)
     shift = combine_shifts(shifts)
     if shift is None:
-        return replace(pair, note=_joined(pair.note, "--match: no shift can be told; none applied"))
+        return replace(
+            pair, note=_joined(pair.note, "match: no shift could be estimated; none applied")
+        )
     moved_by = f"{shift.rows:+.2f} rows, {shift.columns:+.2f} columns of MS pixels"
     if max(abs(shift.rows), abs(shift.columns)) > limit:
         raise SceneError(
-            f"--match: MS would have to move by {moved_by}, over the limit of {limit:g}: are these "
-            "one pass? Orthorectify both first, or raise --match-limit"
+            f"`match`: MS would have to move by {moved_by}, over the limit of {limit:g}: are these "
+            "one pass? Orthorectify both first, or raise `match_limit`"
         )
     nudge = shift.rows * pair.ratio, shift.columns * pair.ratio
     moved = _align(pair.pan_file, pair.ms_file, assume_aligned=assume_aligned, nudge=nudge)
-    note = f"--match: MS moved by {moved_by} ({shift.agreeing} of {shift.windows} windows agree)"
+    note = f"match: MS moved by {moved_by} ({shift.agreeing} of {shift.windows} windows agree)"
     return replace(moved, match=shift, note=_joined(note, moved.note))
 
 

@@ -40,7 +40,7 @@ def output_nodata(
 def check_nodata(nodata: float, dtype: np.dtype) -> None:
     """Raises: SceneError if it is no value of that dtype."""
     if not fits(nodata, dtype):
-        raise SceneError(f"--nodata {nodata:g} is no value of {dtype}; give one that is")
+        raise SceneError(f"`nodata` {nodata:g} is no value of {dtype}; give one that is")
 
 
 def fits(value: float, dtype: np.dtype) -> bool:

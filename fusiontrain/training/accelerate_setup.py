@@ -36,14 +36,14 @@ class Distributed:
         for name in trackers:
             if find_spec(name) is None:
                 raise TrainingError(
-                    f"--tracker {name}: the package {name} is not installed\n"
+                    f"`tracker={name}`: the package {name} is not installed\n"
                     f"  do: pip install {name}, or choose another (log.csv is always written)"
                 )
         refuse_split_launch(os.environ, gpus=torch.cuda.is_available())
         if precision == "fp16" and not torch.cuda.is_available():
             raise TrainingError(
-                "--precision fp16 needs a GPU, for its scaler and its kernels\n"
-                "  do: --precision bf16, or no"
+                "`precision=fp16` needs a GPU, for its scaler and its kernels\n"
+                "  do: `precision=bf16`, or no"
             )
         self.accelerator = Accelerator(
             mixed_precision=precision,
@@ -160,7 +160,7 @@ class Distributed:
         except Exception as error:  # any error of an outside service
             raise TrainingError(
                 f"a tracker cannot start ({', '.join(self._trackers)}): {error}\n"
-                "  do: --tracker tensorboard, or none"
+                "  do: `tracker=tensorboard`, or none"
             ) from error
 
     def log(self, values: Mapping[str, float], step: int) -> None:

@@ -44,7 +44,7 @@ def adapt(
     """
     begun = time.monotonic()
     if not isinstance(fuser, NetworkFuser):
-        raise SceneError("--adapt tunes a network; give --weights, and no classical --method")
+        raise SceneError("`adapt` tunes a network; give `weights`, and no classical `method`")
     # Wald's protocol runs on the CPU; the caller's network stays where it is.
     net = copy.deepcopy(fuser.net).cpu()
     entry = fuser.entry
@@ -89,7 +89,7 @@ def _steps_in(seconds: float, net: nn.Module, entry: ModelEntry, training: Case)
     steps = int((seconds - _TIMED_STEPS * step) / step)
     if steps < _MIN_STEPS:
         raise SceneError(
-            f"a step takes {step:.1f} s here; expected --adapt of "
+            f"a step takes {step:.1f} s here; expected `adapt` of "
             f"{(_MIN_STEPS + _TIMED_STEPS + 1) * step:.0f} s or more"
         )
     return min(MAX_STEPS, steps)

@@ -70,7 +70,7 @@ def hold_folder(out: Path) -> Iterator[None]:
         except AlreadyLocked as error:
             raise TrainingError(
                 f"another process is training in {out}\n"
-                "  do: wait for it, or give --out another folder; several processes of one run "
+                "  do: wait for it, or give `out` another folder; several processes of one run "
                 "need one launcher (docs/guides/train.md)"
             ) from error
         except OSError as error:

@@ -41,7 +41,7 @@ class NonFiniteGuard:
         raise TrainingError(
             f"the {what} was not finite for {self.in_a_row} steps in a row, last at step {step}; "
             f"the batch, its samples' names and the weights are in {dump()}\n"
-            "  do: lower --learning-rate, or look at the shards (simgen look)"
+            "  do: lower `learning_rate`, or look at the shards (simgen look)"
         )
 
 

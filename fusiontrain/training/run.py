@@ -91,8 +91,8 @@ class _Run:
             return done
         if self.options.resume == "never" and distributed.on_main(lambda: has_states(out)):
             raise TrainingError(
-                f"{out} holds an unfinished run, and --resume is never\n"
-                "  do: give --out another folder, delete this one, or --resume auto"
+                f"{out} holds an unfinished run, and `resume` is never\n"
+                "  do: give `out` another folder, delete this one, or `resume=auto`"
             )
         torch.manual_seed(self.config.seed)
         net, sizes = distributed.run_on_all(lambda: self._network(data))
@@ -278,6 +278,6 @@ class _Run:
                 raise TrainingError(
                     f"torch.compile fails on {self.entry.name}: "
                     f"{str(error).strip().splitlines()[0]}\n"
-                    "  do: leave out --compile, or try another version of torch"
+                    "  do: leave out `compile`, or try another version of torch"
                 ) from error
             raise

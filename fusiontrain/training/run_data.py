@@ -42,7 +42,7 @@ def _refuse_uneven(distributed: Distributed, config: TrainConfig, options: RunOp
     pieces = distributed.world * options.accumulate
     if options.accumulate > 1 and config.batch_size % pieces:
         raise TrainingError(
-            f"--batch-size counts all crops of a step and must divide by processes x --accumulate "
+            f"`batch_size` counts all crops of a step and must divide by processes x `accumulate` "
             f"= {distributed.world} x {options.accumulate}; got {config.batch_size}"
         )
 
@@ -83,12 +83,12 @@ def _streamed(
     if options.on_bad_shard == "skip":
         raise TrainingError(
             "a run that streams cannot leave out bad shards: each is checked as its last byte "
-            "comes\n  do: train from a copy on disk (without stream), or mend the build"
+            "comes\n  do: train from a copy on disk (without `stream`), or mend the build"
         )
     if options.picture_steps and not options.validate:
         raise TrainingError(
-            "pictures of a run that streams need a build to validate on (validate): no shard lies "
-            "on disk"
+            "pictures of a run that streams need a build to validate on (`validate`): no shard "
+            "lies on disk"
         )
     from fusiontrain.data.stream import StreamedShards  # webdataset: only where it is used
 

@@ -54,7 +54,7 @@ def find_finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
     if held.get("digest") != identity["digest"]:
         raise TrainingError(
             f"{out} holds the weights of another run (other shards or options)\n"
-            "  do: give --out another folder, or delete this one to train anew"
+            "  do: give `out` another folder, or delete this one to train anew"
         )
     drop_states(out)  # a kill may have left them
     return Outcome(weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True)

@@ -125,7 +125,7 @@ def read_state(out: Path, identity: dict[str, Any], log: Callable[[str], None]) 
         if owner != identity["digest"]:
             raise TrainingError(
                 f"{folder} is the state of another run (other shards, options or version)\n"
-                "  do: give --out another folder, or delete this one to train anew"
+                "  do: give `out` another folder, or delete this one to train anew"
             )
         return state
     return None

@@ -100,7 +100,7 @@ class Validation:
             if math.isfinite(best) and best > 0:
                 self.scenes.append(ScoredScene(case=case, best_classical=best))
         if scenes and not self.scenes:
-            raise TrainingError("--scenes: no scene can be scored by Wald's protocol")
+            raise TrainingError("`scenes`: no scene can be scored by Wald's protocol")
 
     @property
     def best_by(self) -> str:
@@ -170,7 +170,7 @@ def hold(folder: Path, bands: int | None, count: int) -> HeldSamples:
     ]
     if not fitting:
         raise TrainingError(
-            f"--validate {folder}: no sample has {bands} bands, as the network does"
+            f"`validate` {folder}: no sample has {bands} bands, as the network does"
         )
     return HeldSamples(data=data, numbers=tuple(fitting[:count]))
 
@@ -183,7 +183,7 @@ def also_trained_on(builds: Sequence[Path], manifests: Sequence[Manifest]) -> li
         rows = Manifest.load(folder).shards
         if shared := sum(row.sha256 in trained for row in rows):
             lines.append(
-                f"--validate {folder}: {shared} of its {len(rows)} shards are also trained on, so "
+                f"`validate` {folder}: {shared} of its {len(rows)} shards are also trained on, so "
                 "its figures say little of images that were not; hold another build out"
             )
     return lines

@@ -58,8 +58,8 @@ class Watchdog:
 
     def _end(self, still: float) -> None:
         said = (
-            f"fusiontrain: no step for {still / 60:.1f} minutes (--hang-minutes "
-            f"{self.seconds / 60:g}): given up; where it stood is in {self.report}\n"
+            f"fusiontrain: no step for {still / 60:.1f} minutes "
+            f"(hang_minutes={self.seconds / 60:g}): given up; where it stood is in {self.report}\n"
             "  do: run the same command again, it goes on from the last state\n"
         )
         try:

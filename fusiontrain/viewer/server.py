@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
             raise SceneError(
-                f"cannot listen at 127.0.0.1:{port}: {error.strerror}; leave --port out, or give "
+                f"cannot listen at 127.0.0.1:{port}: {error.strerror}; leave `port` out, or give "
                 "one that is free"
             ) from error
 

@@ -120,7 +120,7 @@ def test_a_url_without_a_build_is_one_line(web, tmp_path):
 def test_a_cache_that_cannot_be_is_one_line(web, tmp_path):
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(SharingError, match="--cache"):
+    with pytest.raises(SharingError, match="`cache`"):
         local_copy(web[0], tmp_path / "file")
 
 

@@ -149,7 +149,7 @@ def test_a_budget_is_a_share_or_a_count(text, budget):
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "many", "%"])
 def test_what_is_no_budget_is_refused(text):
-    with pytest.raises(TrainingError, match="--max-bad-shards"):
+    with pytest.raises(TrainingError, match="`max_bad_shards`"):
         BadTolerance.parse(text)
 
 

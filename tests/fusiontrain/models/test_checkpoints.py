@@ -75,7 +75,7 @@ def test_headers_of_any_length_are_read(tmp_path):
 
 def test_weights_of_another_model_are_refused(weights):
     """Found, expected, and what to do."""
-    with pytest.raises(CheckpointError, match=r"'anyband'; expected 'pannet': drop --model"):
+    with pytest.raises(CheckpointError, match=r"'anyband'; expected 'pannet': drop `model`"):
         load_checkpoint(weights, expect="pannet")
 
 

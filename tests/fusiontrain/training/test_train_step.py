@@ -259,7 +259,7 @@ def test_what_cannot_be_measured_or_run_is_one_line(small_build, tmp_path, flags
 def test_a_network_of_other_bands_has_nothing_to_be_measured_on(small_build):
     """small_build has 3 and 4 bands."""
     assert 12 == len(hold(small_build, 4, 99).numbers)
-    with pytest.raises(TrainingError, match="no tile has 8 bands"):
+    with pytest.raises(TrainingError, match="no sample has 8 bands"):
         hold(small_build, 8, 99)
     assert MODELS["anyband"].any_band
 
@@ -276,7 +276,7 @@ def test_a_held_build_that_is_also_trained_on_is_said(
 
     (line,) = also_trained_on([other, copy], [Manifest.load(small_build)])
 
-    assert f"--validate {copy}: 4 of its 4 shards are also trained on" in line
+    assert f"`validate` {copy}: 4 of its 4 shards are also trained on" in line
 
 
 def test_a_held_build_may_lie_at_a_url(small_build, tmp_path, capsys):
