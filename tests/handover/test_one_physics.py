@@ -25,7 +25,7 @@ def test_the_two_blurs_agree(ratio, gain):
 
 
 def test_a_shards_ms_is_its_truth_seen_through_its_facts(small_build):
-    """What the json says was applied, applied again by the other house."""
+    """What the json says was applied, applied again by the other package."""
     for row in Manifest.load(small_build).shards:
         for _, members in read_samples(small_build / row.name):
             gt, ms, _, facts = decode_sample(members)
