@@ -30,19 +30,19 @@ def test_the_table_counts_right(entry):
 
 @pytest.mark.parametrize("entry", MODELS.values(), ids=MODELS)
 def test_freeze_tuning_names_real_parameters(entry):
-    """Every beginning finds some; together they are the smaller part."""
+    """Every prefix matches some; together they are less than half."""
     with torch.device("meta"):
         net = entry.build(**entry.sizes)
     sizes = {n: p.numel() for n, p in net.named_parameters()}
 
-    for beginning in entry.freeze_tuning_prefixes:
-        assert any(n.startswith(beginning) for n in sizes), beginning
+    for prefix in entry.freeze_tuning_prefixes:
+        assert any(n.startswith(prefix) for n in sizes), prefix
     tuned = sum(size for n, size in sizes.items() if n.startswith(entry.freeze_tuning_prefixes))
     assert 0 < tuned < sum(sizes.values()) / 2
 
 
 def test_windows_start_on_the_networks_own_grid():
-    """Else attention would see other windows in every tile."""
+    """Otherwise attention's windows would differ from window to window of a scene."""
     for entry in MODELS.values():
         assert CORE % entry.multiple_of == 0
         assert entry.halo(4) % entry.multiple_of == 0

@@ -22,8 +22,8 @@ def batch_of(bands=4, h=16, w=20, ratio=4, seed=0, size=1) -> PanBatch:
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains[0], softness=gains[1])
 
 
-def stirred(name: str) -> torch.nn.Module:
-    """The model with weights that do something: as built, its correction is zero."""
+def perturbed(name: str) -> torch.nn.Module:
+    """The model with perturbed weights: an untrained network's correction is zero."""
     torch.manual_seed(1)
     net = build_model(name, **find_model(name).sizes)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_it_starts_as_the_blur_matched_injection(name):
 
 def test_any_bands_any_ratio(name):
     """One set of weights; sizes that are multiples of nothing."""
-    net = stirred(name)
+    net = perturbed(name)
     for bands, ratio in ((1, 4), (3, 2), (8, 5), (13, 3), (8, 4), (3, 6), (32, 2)):
         with torch.no_grad():
             fused = net(double(batch_of(bands, 7, 9, ratio)))
@@ -72,8 +72,8 @@ def test_any_bands_any_ratio(name):
 
 @pytest.mark.parametrize("ratio", [3, 4])
 def test_a_scene_cut_in_two_fuses_as_one(name, ratio):
-    """With the scene's statistics, pixels beyond the reach know nothing of the cut."""
-    net, halo = stirred(name), MODELS[name].halo(ratio)
+    """With the scene's statistics, pixels beyond the reach do not depend on the cut."""
+    net, halo = perturbed(name), MODELS[name].halo(ratio)
     cut = (-(-(halo + 12) // (4 * ratio))) * 4  # MS pixels; on the grid of 4 PAN pixels
     batch = double(batch_of(2, 4, 2 * cut, ratio))
     batch = replace(
@@ -92,15 +92,15 @@ def test_a_scene_cut_in_two_fuses_as_one(name, ratio):
         whole, left, right = (net(part) for part in (batch, *halves))
 
     assert far >= 12
-    # Under what float32 could tell apart at 500 DN: a scan forgets, but never quite.
+    # Below float32's precision at 500 DN: a scan's state decays, but not to zero.
     for one, other in ((whole[..., :far], left[..., :far]), (whole[..., -far:], right[..., -far:])):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
-    assert not torch.allclose(whole[..., at - 1], left[..., -1])  # and the cut is one
+    assert not torch.allclose(whole[..., at - 1], left[..., -1])  # the cut has an effect
 
 
 def test_permuted_bands_give_permuted_output(name):
     """Bands are a set."""
-    net, batch = stirred(name), double(batch_of(6))
+    net, batch = perturbed(name), double(batch_of(6))
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     moved = replace(
         batch,
@@ -115,8 +115,8 @@ def test_permuted_bands_give_permuted_output(name):
 
 @pytest.mark.parametrize(("gain", "offset"), [(3.7, 0.0), (1.0, 500.0), (0.25, -20.0)])
 def test_gains_and_offsets_pass_through(name, gain, offset):
-    """It works in the scene's own statistics: other DN, the same picture."""
-    net, batch = stirred(name), double(batch_of(4))
+    """Inputs are normalized: other DN, the same image."""
+    net, batch = perturbed(name), double(batch_of(4))
     changed = replace(batch, ms=batch.ms * gain + offset, pan=batch.pan * 1.9 + 40)
 
     with torch.no_grad():
@@ -125,8 +125,8 @@ def test_gains_and_offsets_pass_through(name, gain, offset):
 
 
 def test_a_batch_is_its_samples(name):
-    """Samples do not see each other."""
-    net, batch = stirred(name), double(batch_of(3, size=4))
+    """Samples are independent."""
+    net, batch = perturbed(name), double(batch_of(3, size=4))
     second = replace(
         batch,
         ms=batch.ms[1:2],
@@ -140,7 +140,7 @@ def test_a_batch_is_its_samples(name):
 
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
-def test_it_looks_no_further_than_it_says(name, axis):
+def test_reach_bounds_the_receptive_field(name, axis):
     """Gradients of one output pixel: nothing beyond `reach`, and something just inside."""
     entry = MODELS[name]
     side = 2 * (entry.reach // 4) + 20
@@ -157,9 +157,9 @@ def test_it_looks_no_further_than_it_says(name, axis):
     middle = side * 2
     place = (middle, 12) if axis == 0 else (12, middle)
 
-    stirred(name)(batch)[0, 0, place[0], place[1]].backward()
+    perturbed(name)(batch)[0, 0, place[0], place[1]].backward()
 
-    # A scan forgets and has no end: what is left beyond its reach must be lost in rounding.
+    # A scan's state decays without end: its rest beyond the reach must be below rounding.
     least = 1e-8 if entry.family == "mamba" else 0
     fine = batch.pan.grad[0, 0].abs().amax(1 - axis)
     coarse = batch.ms.grad[0].abs().amax((0, 2 - axis))
@@ -170,9 +170,9 @@ def test_it_looks_no_further_than_it_says(name, axis):
 
 
 def test_bf16_keeps_the_physics(name):
-    """Autocast touches the network's layers alone: the injection stays exact."""
+    """Autocast changes the layers alone: the injection stays exact."""
     batch = batch_of(4, 24, 24)
-    net = stirred(name).float()
+    net = perturbed(name).float()
     untrained = build_model(name)
 
     with torch.no_grad():
@@ -186,11 +186,11 @@ def test_bf16_keeps_the_physics(name):
 
 
 def test_a_flat_scene_stays_flat(name):
-    """No division by a spread of zero."""
+    """No division by a standard deviation of zero."""
     batch = double(batch_of(3))
     flat = replace(batch, ms=torch.full_like(batch.ms, 300), pan=torch.full_like(batch.pan, 500))
 
     with torch.no_grad():
-        fused = stirred(name)(flat)
+        fused = perturbed(name)(flat)
 
     torch.testing.assert_close(fused, torch.full_like(fused, 300), atol=0.1, rtol=0)

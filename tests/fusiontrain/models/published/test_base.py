@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_one_clear_line(name, bands, ratio):
 
 
 def test_scale_is_a_unit(name):
-    """Twice the DN over twice the full scale is the same picture."""
+    """Twice the DN over twice the full scale is the same image."""
     net, batch = small(name).double(), batch_of(dtype=torch.float64)
     other = replace(batch, ms=batch.ms * 2, pan=batch.pan * 2)
 
@@ -72,7 +72,7 @@ def test_scale_is_a_unit(name):
 
 
 def test_a_batch_is_its_samples(name):
-    """Samples do not see each other."""
+    """Samples are independent."""
     net, batch = small(name).double(), batch_of(dtype=torch.float64, size=3)
     second = replace(
         batch, **{key: getattr(batch, key)[1:2] for key in ("ms", "pan", "mtf", "softness")}

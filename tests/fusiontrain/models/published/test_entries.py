@@ -53,7 +53,7 @@ def test_swinirs_count_is_the_papers_but_for_what_the_pan_adds():
 
 @pytest.mark.parametrize(("model", "part", "steps", "rate"), OVERFIT)
 def test_one_of_each_family_learns(model, part, steps, rate):
-    """One pair by heart: a smooth truth whose detail is the PAN's."""
+    """Overfitting one pair: a smooth truth with the PAN's detail."""
     torch.manual_seed(0)
     net, batch = small(model), batch_of(h=4, w=4, size=2)
     detail = batch.pan - batch.pan.mean()

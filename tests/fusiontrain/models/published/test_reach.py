@@ -15,7 +15,7 @@ PUBLISHED = sorted(name for name in MODELS if not MODELS[name].any_band)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-# Where in a window the pixels stand that look farthest, found by trying all.
+# Positions in a window with the largest receptive field, found by trying all.
 FARTHEST = {"panformer": (0, 15), "swinir": (4,)}
 
 
@@ -42,8 +42,8 @@ def gradient_reach(net: torch.nn.Module, at: int, axis: int, side: int, wide: in
 
 @pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
 @pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is not None])
-def test_it_looks_exactly_as_far_as_it_says(model, axis):
-    """Gradients of one output pixel for each place on the network's grid that can be farthest."""
+def test_reach_is_the_receptive_field(model, axis):
+    """Gradients of one output pixel, for the positions on the grid that can be farthest."""
     entry = MODELS[model]
     net = small_of_full_depth(model)
     grid = max(4, entry.multiple_of)
@@ -58,7 +58,7 @@ def test_it_looks_exactly_as_far_as_it_says(model, axis):
 
 @pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is not None])
 def test_a_window_fuses_as_the_scene_does(model):
-    """Cut on the network's own grid, the halo around: the same pixels."""
+    """Cut on the network's own grid, with a halo: the same pixels."""
     net, grid = small(model).double().eval(), max(4, MODELS[model].multiple_of)
     halo = grid * -(-MODELS[model].halo(4) // grid)
     start = halo + grid
@@ -73,14 +73,14 @@ def test_a_window_fuses_as_the_scene_does(model):
 
 
 def small_of_full_depth(name: str) -> torch.nn.Module:
-    """Narrow where depth is dear, yet wide enough that no ReLU shuts a whole path."""
+    """Narrow where depth is slow, yet wide enough that no ReLU closes a whole path."""
     torch.manual_seed(1)
     sizes = {**MODELS[name].sizes, "bands": 4, **NARROW.get(name, {})}
     return build_model(name, **sizes).double().eval()
 
 
 @pytest.mark.parametrize("model", [name for name in PUBLISHED if MODELS[name].reach is None])
-def test_networks_without_a_reach_look_at_everything(model):
+def test_networks_without_a_reach_depend_on_everything(model):
     """The last pixel depends on the first; windows of a large scene overlap all the same."""
     batch = batch_of(4, 8, 8, dtype=torch.float64)
     batch.pan.requires_grad_(True)
