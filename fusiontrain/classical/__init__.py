@@ -4,8 +4,8 @@
     fused = gsa(ms, pan, "IKONOS")                       # (C, h, w), (1, H, W) -> (C, H, W)
     fused = METHODS["MTF-GLP-FS"](ms, pan, pan_softness=0.3)
 
-A method named "... soft" gets a PAN softened to the batch's softness first (what the network
-is told too) and counts as a method of its own.
+A method named "... soft" gets a PAN softened to the batch's softness first, which networks are
+given too, and counts as a method of its own.
 """
 
 from dataclasses import replace
@@ -17,26 +17,28 @@ from fusiontrain.classical.pracs import pracs as _pracs
 from fusiontrain.classical.sr_d import sr_d as _sr_d
 from fusiontrain.classical.tv import tv as _tv
 
-# Where nothing is blurred, only interpolation and registration look beyond a pixel.
-exp = Method(name="EXP", on=substitution.exp, family="none", reach=6, blind=True)
-brovey = Method(name="Brovey", on=substitution.brovey, family="CS", reach=6, blind=True)
-pca = Method(name="PCA", on=substitution.pca, family="CS", stacks=("bands",), reach=6, blind=True)
-gs = Method(name="GS", on=substitution.gs, family="CS", stacks=("bands",), reach=6, blind=True)
-gsa = Method(name="GSA", on=substitution.gsa, family="CS", stacks=("bands", "coarse"))
-bt_h = Method(name="BT-H", on=substitution.bt_h, family="CS", stacks=("gauss",), darkest=True)
-pracs = Method(name="PRACS", on=_pracs, family="CS", stacks=("bands", "matched"))
-bdsd = Method(name="BDSD", on=_bdsd.bdsd, family="CS", stacks=("level down",))
-bdsd_pc = Method(name="BDSD-PC", on=_bdsd.bdsd_pc, family="CS", stacks=("level down",))
-awlp = Method(name="AWLP", on=glp.awlp, family="MRA", stacks=("bicubic",))
-mtf_glp = Method(name="MTF-GLP", on=glp.mtf_glp, family="MRA", stacks=("gauss",))
-mtf_glp_fs = Method(name="MTF-GLP-FS", on=glp.mtf_glp_fs, family="MRA", stacks=("pyramid",))
-mtf_glp_cbd = Method(name="MTF-GLP-CBD", on=glp.mtf_glp_cbd, family="MRA", stacks=("pyramid",))
-mtf_glp_hpm = Method(name="MTF-GLP-HPM", on=glp.mtf_glp_hpm, family="MRA", stacks=("gauss",))
-mtf_glp_hpm_r = Method(
-    name="MTF-GLP-HPM-R", on=glp.mtf_glp_hpm_r, family="MRA", stacks=("pyramid",)
+# Without a blur, only interpolation and registration depend on neighbours.
+exp = Method(name="EXP", formula=substitution.exp, family="none", reach=6, blind=True)
+brovey = Method(name="Brovey", formula=substitution.brovey, family="CS", reach=6, blind=True)
+pca = Method(
+    name="PCA", formula=substitution.pca, family="CS", stacks=("bands",), reach=6, blind=True
 )
-sr_d = Method(name="SR-D", on=_sr_d, family="model", stacks=("bands",), reach=16, window=128)
-tv = Method(name="TV", on=_tv, family="model", stacks=("coarse",), reach=24, window=256)
+gs = Method(name="GS", formula=substitution.gs, family="CS", stacks=("bands",), reach=6, blind=True)
+gsa = Method(name="GSA", formula=substitution.gsa, family="CS", stacks=("bands", "coarse"))
+bt_h = Method(name="BT-H", formula=substitution.bt_h, family="CS", stacks=("gauss",), darkest=True)
+pracs = Method(name="PRACS", formula=_pracs, family="CS", stacks=("bands", "matched"))
+bdsd = Method(name="BDSD", formula=_bdsd.bdsd, family="CS", stacks=("level down",))
+bdsd_pc = Method(name="BDSD-PC", formula=_bdsd.bdsd_pc, family="CS", stacks=("level down",))
+awlp = Method(name="AWLP", formula=glp.awlp, family="MRA", stacks=("bicubic",))
+mtf_glp = Method(name="MTF-GLP", formula=glp.mtf_glp, family="MRA", stacks=("gauss",))
+mtf_glp_fs = Method(name="MTF-GLP-FS", formula=glp.mtf_glp_fs, family="MRA", stacks=("pyramid",))
+mtf_glp_cbd = Method(name="MTF-GLP-CBD", formula=glp.mtf_glp_cbd, family="MRA", stacks=("pyramid",))
+mtf_glp_hpm = Method(name="MTF-GLP-HPM", formula=glp.mtf_glp_hpm, family="MRA", stacks=("gauss",))
+mtf_glp_hpm_r = Method(
+    name="MTF-GLP-HPM-R", formula=glp.mtf_glp_hpm_r, family="MRA", stacks=("pyramid",)
+)
+sr_d = Method(name="SR-D", formula=_sr_d, family="model", stacks=("bands",), reach=16, window=128)
+tv = Method(name="TV", formula=_tv, family="model", stacks=("coarse",), reach=24, window=256)
 
 _PLAIN = (
     *(exp, brovey, pca, gs, gsa, bt_h, pracs, bdsd, bdsd_pc),
@@ -48,5 +50,5 @@ METHODS: dict[str, Method] = PLAIN | {
         method, name=f"{method.name}{SOFT}", soft=True, reach=max(method.reach, 12), blind=False
     )
     for method in _PLAIN
-    if method is not exp  # it does not look at PAN
+    if method is not exp  # it does not use PAN
 }

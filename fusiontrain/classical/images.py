@@ -1,22 +1,18 @@
-"""What every classical method is made of, in either convention of phase. Axes as in pan_batch.py.
+"""Images that classical methods share, in either grid phase. Axes as in pan_batch.py.
 
 "toolbox" reproduces the reference toolbox (Vivone et al. 2015 and 2021); "aligned" is right
-for GeoTIFFs. A method is written once, on a Frame. Images are made when
-first asked for and kept, so that methods judged on one scene share them.
+for GeoTIFFs. A method is written once, on MethodInputs. Images are computed
+when first used and kept, so that methods scored on one scene share them.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.classical.statistics import Moments
 from fusiontrain.imaging.filters import blur, degrade, gain_to_sigma, mirror, reduce_pan, upsample
-from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.reference_toolbox import (
     GAUSS_GAIN,
@@ -39,8 +35,8 @@ class MethodInputs:
 
     def __init__(self, batch: PanBatch, sensor: Sensor = GENERIC) -> None:
         self.toolbox = batch.phase == "toolbox"
-        # Its numbers want its digits; elsewhere pixels in float32 are five times faster, and
-        # what is summed over pixels is float64 all the same.
+        # The toolbox computes in float64. Elsewhere pixels in float32 are five times faster;
+        # sums over pixels are float64 in both.
         dtype = torch.float64 if self.toolbox else torch.float32
         self.ms = batch.ms.to(dtype)  # (B, C, h, w)
         self.pan = batch.pan.to(dtype)  # (B, 1, H, W)
@@ -66,7 +62,7 @@ class MethodInputs:
         """(B, C, H, W): PAN through each band's MTF, decimated and interpolated."""
         if self.toolbox:
             return self.through_mtf(self.pan.expand_as(self.up))
-        alike = bool((self.mtf == self.mtf[:, :1]).all())  # as they are where they were measured
+        alike = bool((self.mtf == self.mtf[:, :1]).all())  # as they are where they are estimated
         low = self.interpolate(
             degrade(self.pan, self.mtf[:, :1] if alike else self.mtf, self.ratio)
         )
@@ -123,8 +119,8 @@ class MethodInputs:
             return blur(image, gain_to_sigma(self.mtf, self.ratio))
         return torch.cat(
             [
-                mtf_filter(one[None], tuple(gains.tolist()), self.ratio)
-                for one, gains in zip(image, self.mtf, strict=True)
+                mtf_filter(item[None], tuple(gains.tolist()), self.ratio)
+                for item, gains in zip(image, self.mtf, strict=True)
             ]
         )
 
@@ -144,101 +140,6 @@ class MethodInputs:
                     flat = mirror(flat, len(SPLINE) - 1, axis)
                 flat = F.conv2d(flat, taps.reshape(shape))
         return flat.reshape(image.shape)
-
-
-class SceneStatistics:
-    """Moments of a scene, by the name of the stack they are of: of `frame`, when first asked for.
-
-    For a window of a larger scene they are collected beforehand, and the frame is the window's.
-    """
-
-    def __init__(
-        self,
-        frame: MethodInputs,
-        collected: "StatisticsAccumulator | None" = None,
-        valid: Tensor | None = None,
-    ) -> None:
-        """`valid` (H, W) bool: the PAN pixels to go by; an MS pixel counts if all of its do."""
-        self.frame = frame
-        self._valid = valid
-        self._given = collected
-        self._own = StatisticsAccumulator()
-
-    def moments(self, stack: str) -> Moments:
-        if self._given is not None:
-            return self._given.moments[stack]
-        if stack not in self._own.moments:
-            valid = self._valid
-            if valid is not None and stack in COARSE_STACKS:
-                valid = ms_valid_mask(valid, self.frame.ratio)
-            self._own.moments[stack] = Moments.of(STACKS[stack](self.frame, self), valid)
-        return self._own.moments[stack]
-
-    def darkest(self) -> Tensor:
-        """(B, C): see darkest_values."""
-        given = self._given or self._own
-        if given.darkest is None:
-            up = self.frame.up
-            given.darkest = darkest_values(
-                up.flatten(2) if self._valid is None else up[..., self._valid]
-            )
-        return given.darkest
-
-
-@dataclass(slots=True)
-class StatisticsAccumulator:
-    """What first passes over a scene have found."""
-
-    moments: dict[str, Moments] = field(default_factory=dict)
-    darkest: Tensor | None = None
-
-    def add(self, stack: str, found: Moments) -> None:
-        self.moments[stack] = self.moments[stack] + found if stack in self.moments else found
-
-
-def darkest_values(values: Tensor) -> Tensor:
-    """(B, C, N) -> (B, C): first percentile of four bands, else the minimum; as the toolbox."""
-    if values.shape[1] != 4:
-        return values.amin(-1)
-    # MATLAB's prctile(x, 1): the k-th of n sorted values is percentile (k - 1/2) / n.
-    n = values.shape[-1]
-    place = min(max(0.01 * n - 0.5, 0.0), n - 1.0)
-    below, part = int(place), place - int(place)
-    first = values.kthvalue(below + 1, -1).values
-    second = values.kthvalue(min(below + 1, n - 1) + 1, -1).values
-    return (1 - part) * first + part * second
-
-
-def matched_bands(f: MethodInputs, known: SceneStatistics) -> Tensor:
-    """PRACS's bands: each brought to PAN's mean and spread, nothing below zero."""
-    seen = known.moments("bands")
-    C = f.bands
-    mean, spread = (f.per_band(x) for x in (seen.mean, seen.spread))
-    scale = spread[:, C:] / spread[:, :C].clamp_min(TINY)
-    return ((f.up - mean[:, :C]) * scale + mean[:, C:]).clamp_min(0)
-
-
-def _matched(f: MethodInputs, known: SceneStatistics) -> Tensor:
-    bands = matched_bands(f, known)
-    return torch.cat([bands, f.bicubic_there_and_back(bands), f.pan, f.pan_bicubic, f.up], 1)
-
-
-def _one_level_down(f: MethodInputs, _: SceneStatistics) -> Tensor:
-    ms, low, pan = f.level_down
-    return torch.cat([ms - low, low, pan], 1)
-
-
-# The stacks whose moments methods ask for; C bands each unless it is PAN.
-STACKS: dict[str, Callable[[MethodInputs, SceneStatistics], Tensor]] = {
-    "bands": lambda f, _: torch.cat([f.up, f.pan], 1),
-    "gauss": lambda f, _: torch.cat([f.up, f.pan, f.pan_gauss], 1),
-    "bicubic": lambda f, _: torch.cat([f.up, f.pan, f.pan_bicubic], 1),
-    "pyramid": lambda f, _: torch.cat([f.up, f.pan, f.pan_low], 1),
-    "coarse": lambda f, _: torch.cat([f.ms, f.pan_at_ms], 1),
-    "level down": _one_level_down,
-    "matched": _matched,
-}
-COARSE_STACKS = frozenset({"coarse", "level down"})  # on the MS's grid, the others on the PAN's
 
 
 def combine(weights: Tensor, channels: Tensor) -> Tensor:

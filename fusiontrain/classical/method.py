@@ -7,34 +7,36 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import MethodInputs, SceneStatistics, StatisticsAccumulator
+from fusiontrain.classical.images import MethodInputs
+from fusiontrain.classical.statistics import SceneStatistics, StatisticsAccumulator
 from fusiontrain.errors import ShapeError
 from fusiontrain.imaging.filters import blur, gain_to_sigma
 from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
 from shards.sensors import GENERIC, Sensor, find_sensor
 
-SOFT = " soft"  # ends the name of a method that is given a blur-matched PAN
+SOFT = " soft"  # ends the name of a method on a softened PAN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """One row of the table of methods. Pure: the same inputs, the same output.
+    """A classical method. Pure: the same inputs, the same output.
 
-    `stacks` are the moments of a whole scene that it needs, in the order in which they can be
-    collected; with them given, a window fuses as the scene does. `reach` is how far, in MS
-    pixels, an output pixel looks. A method with a `window` looks at all of the image: in
-    large scenes at as many MS pixels a side, and `reach` around them.
+    `formula` computes the fused (B, C, H, W) DN. `stacks` are the moments of the whole scene that
+    it needs, in the order in which they can be collected; with them given, a window fuses as the
+    scene does. `reach`: the MS pixels around an output pixel that it depends on. A method with a
+    `window` depends on the whole image: large scenes are fused in windows of as many MS pixels a
+    side, and `reach` around them.
     """
 
     name: str
-    on: Callable[[MethodInputs, SceneStatistics], Tensor]
+    formula: Callable[[MethodInputs, SceneStatistics], Tensor]
     family: Literal["none", "CS", "MRA", "model"]
     stacks: tuple[str, ...] = ()
     darkest: bool = False
     reach: int = 12
     window: int | None = None
-    blind: bool = False  # it looks at neither MTF nor softness
-    soft: bool = False  # give it a PAN softened to the batch's softness
+    blind: bool = False  # it depends on neither MTF nor softness
+    soft: bool = False  # PAN is softened to the batch's softness first
 
     def __call__(
         self,
@@ -49,7 +51,7 @@ class Method:
 
         `sensor` gives the MTF gains; `pan_softness`, a gain at the PAN's Nyquist in (0, 1),
         blurs PAN to that softness first. Raises: ShapeError unless PAN is a whole multiple of
-        MS, or a "soft" method is not told how soft; ContractError for an unknown sensor.
+        MS, or a "soft" method gets no pan_softness; ContractError for an unknown sensor.
         """
         row = find_sensor(sensor) if isinstance(sensor, str) else sensor
         single = ms.ndim == 3
@@ -69,10 +71,10 @@ class Method:
             softness=torch.full_like(mtf, pan_softness or 0.5),
             phase=convention,
         )
-        frame = MethodInputs(batch, row)
+        inputs = MethodInputs(batch, row)
         # Whole numbers are the caller's to round: DN may run over the type's end.
         dtype = ms.dtype if ms.is_floating_point() else torch.float32
-        fused = self.on(frame, SceneStatistics(frame)).to(dtype)
+        fused = self.formula(inputs, SceneStatistics(inputs)).to(dtype)
         return fused[0] if single else fused
 
     def fuse(
@@ -81,15 +83,15 @@ class Method:
         sensor: Sensor = GENERIC,
         collected: StatisticsAccumulator | None = None,
     ) -> Tensor:
-        """(B, C, H, W), told what `batch` says; `collected` is of the whole scene."""
-        frame = MethodInputs(softened(batch) if self.soft else batch, sensor)
-        return self.on(frame, SceneStatistics(frame, collected)).to(batch.ms.dtype)
+        """(B, C, H, W), with the MTF and softness of `batch`; `collected` is of the whole scene."""
+        inputs = MethodInputs(softened(batch) if self.soft else batch, sensor)
+        return self.formula(inputs, SceneStatistics(inputs, collected)).to(batch.ms.dtype)
 
 
 def softened(batch: PanBatch) -> PanBatch:
     """The same with its PAN blurred to the mean softness over the bands.
 
-    The honest bar: a classical method told what the network is told, the blur of the MS.
+    It gives a classical method what the network is given: the blur of the MS.
     """
     return replace(batch, pan=soften(batch.pan, batch.softness.mean(1, keepdim=True)))
 

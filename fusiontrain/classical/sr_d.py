@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import TINY, MethodInputs, SceneStatistics
+from fusiontrain.classical.images import TINY, MethodInputs
+from fusiontrain.classical.statistics import SceneStatistics
 from fusiontrain.imaging.reference_toolbox import imresize_up
 
 PATCH, OVERLAP, ATOMS = 7, 4, 10  # MS pixels, MS pixels, patches in a sum
@@ -13,23 +14,25 @@ _LEAST_DETERMINANT = 0.1  # of the chosen atoms' products, in DN; below, they ge
 _BATCH = 2**25  # similarities held at once
 
 
-def sr_d(f: MethodInputs, known: SceneStatistics) -> Tensor:
+def sr_d(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """Sparse representation of injected details, with a dictionary from the scene's own PAN.
 
     Patches of the MS's details are sums of at most 10 patches of PAN's details at MS scale
     (orthogonal matching pursuit, weights band by band); the same sums of PAN's own details
     are injected. Source: Vicinanza et al. 2015, IEEE GRSL 12(1):180-184.
     """
-    seen, C = known.moments("bands"), f.bands
-    gain = seen.spread[:, :C] / seen.spread[:, C:].clamp_min(TINY)
-    pan = (f.pan - f.per_band(seen.mean[:, C:])) * f.per_band(gain) + f.per_band(seen.mean[:, :C])
+    moments, C = statistics.moments("bands"), f.bands
+    gain = moments.spread[:, :C] / moments.spread[:, C:].clamp_min(TINY)
+    pan = (f.pan - f.per_band(moments.mean[:, C:])) * f.per_band(gain) + f.per_band(
+        moments.mean[:, :C]
+    )
     low = f.to_ms(pan)
     # The toolbox goes back by bicubic interpolation, half a pixel off its own decimation.
     detail = pan - (imresize_up(low, f.ratio) if f.toolbox else f.interpolate(low))
     coarse = f.to_ms(detail)
-    wanted = f.ms - f.to_ms(f.up)
+    missing = f.ms - f.to_ms(f.up)
     return f.up + torch.stack(
-        [_inject(*images, f.ratio) for images in zip(detail, coarse, wanted, strict=True)]
+        [_inject(*images, f.ratio) for images in zip(detail, coarse, missing, strict=True)]
     )
 
 
@@ -58,12 +61,12 @@ class _Tiling:
         return (rows[:, :, None] * (width * scale) + columns[:, None, :]).flatten(1)
 
 
-def _inject(detail: Tensor, coarse: Tensor, wanted: Tensor, ratio: int) -> Tensor:
-    """Detail (C, H, W), coarse and wanted (C, h, w) -> details to add, (C, H, W)."""
+def _inject(detail: Tensor, coarse: Tensor, missing: Tensor, ratio: int) -> Tensor:
+    """Detail (C, H, W), coarse and missing (C, h, w) -> details to add, (C, H, W)."""
     h, w = coarse.shape[1:]
     tiling = _Tiling.of(h, w)
     places = tiling.places(1, w).to(coarse.device)
-    atoms, patches = (x.flatten(1)[:, places].transpose(0, 1) for x in (coarse, wanted))
+    atoms, patches = (x.flatten(1)[:, places].transpose(0, 1) for x in (coarse, missing))
     fine = tiling.places(ratio, w).to(coarse.device)
     flat = detail.flatten(1)
     total, count = torch.zeros_like(flat), torch.zeros_like(flat[0])
@@ -97,12 +100,12 @@ def _pursue(atoms: Tensor, patches: Tensor, first: Tensor) -> tuple[Tensor, Tens
         # Determinants of DN leave float32's range.
         basis = atoms[chosen].permute(0, 2, 1, 3).double()  # (M, C, k, pixels)
         normal = basis @ basis.mT
-        sound = (torch.linalg.det(normal) > _LEAST_DETERMINANT)[..., None, None]
+        regular = (torch.linalg.det(normal) > _LEAST_DETERMINANT)[..., None, None]
         eye = torch.eye(k, dtype=normal.dtype, device=normal.device)
         solved = torch.linalg.solve(
-            torch.where(sound, normal, eye), basis @ patches.double()[..., None]
+            torch.where(regular, normal, eye), basis @ patches.double()[..., None]
         )
-        solved = torch.where(sound, solved, 0.0)
+        solved = torch.where(regular, solved, 0.0)
         residual = patches - (solved.mT @ basis)[..., 0, :].to(patches)
         weights[..., :k] = solved[..., 0]
     return chosen, weights

@@ -1,16 +1,17 @@
-"""Component substitution: EXP, Brovey, PCA, GS, GSA, BT-H. (Frame, Known) -> (B, C, H, W) DN."""
+"""Component substitution: EXP, Brovey, PCA, GS, GSA, BT-H. Fused: (B, C, H, W) DN."""
 
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import TINY, MethodInputs, SceneStatistics, combine
+from fusiontrain.classical.images import TINY, MethodInputs, combine
+from fusiontrain.classical.statistics import SceneStatistics
 
 # Shares of the first percentile that are haze in blue, green, red and near infrared.
 _HAZE_BGRN = (0.95, 0.45, 0.40, 0.05)
 
 
 def exp(f: MethodInputs, _: SceneStatistics) -> Tensor:
-    """MS on the PAN's grid, no detail added: the floor of every comparison."""
+    """MS on the PAN's grid, no detail added: the least that any method should reach."""
     return f.up
 
 
@@ -25,65 +26,65 @@ def brovey(f: MethodInputs, _: SceneStatistics) -> Tensor:
     return f.up * torch.where(lit, f.pan / intensity, 1.0)
 
 
-def pca(f: MethodInputs, known: SceneStatistics) -> Tensor:
+def pca(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """PAN in place of the first principal component.
 
     The component's sign is the one that goes with PAN. Source: Chavez, Sides and Anderson
     1991, PE&RS 57(3):295-303.
     """
-    seen, C = known.moments("bands"), f.bands
-    table = seen.covariance
-    first = torch.linalg.eigh(table[:, :C, :C]).eigenvectors[..., -1]  # (B, C)
-    along = (first * table[:, :C, C]).sum(-1, keepdim=True)
+    moments, C = statistics.moments("bands"), f.bands
+    covariance = moments.covariance
+    first = torch.linalg.eigh(covariance[:, :C, :C]).eigenvectors[..., -1]  # (B, C)
+    along = (first * covariance[:, :C, C]).sum(-1, keepdim=True)
     first = torch.where(along < 0, -first, first)
-    strength = torch.einsum("bi,bij,bj->b", first, table[:, :C, :C], first).clamp_min(0).sqrt()
-    component = combine(first[..., None], f.up - f.per_band(seen.mean[:, :C]))
-    scale = strength[:, None] / seen.spread[:, C:].clamp_min(TINY)
-    pan = (f.pan - f.per_band(seen.mean[:, C:])) * f.per_band(scale)
+    strength = torch.einsum("bi,bij,bj->b", first, covariance[:, :C, :C], first).clamp_min(0).sqrt()
+    component = combine(first[..., None], f.up - f.per_band(moments.mean[:, :C]))
+    scale = strength[:, None] / moments.spread[:, C:].clamp_min(TINY)
+    pan = (f.pan - f.per_band(moments.mean[:, C:])) * f.per_band(scale)
     return f.up + f.per_band(first) * (pan - component)
 
 
-def gs(f: MethodInputs, known: SceneStatistics) -> Tensor:
+def gs(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """Gram-Schmidt, the mean of the bands as intensity.
 
     Source: Laben and Brower 2000, US patent 6,011,875.
     """
-    seen, C = known.moments("bands"), f.bands
-    weights = seen.mean.new_full((seen.mean.shape[0], C), 1 / C)
-    variance, _ = _intensity_moments(seen.covariance[:, :C, :C], weights)
-    scale = variance.sqrt()[:, None] / seen.spread[:, C:].clamp_min(TINY)
-    pan = (f.pan - f.per_band(seen.mean[:, C:])) * f.per_band(scale)
-    return _substitute(f, known, weights, pan)
+    moments, C = statistics.moments("bands"), f.bands
+    weights = moments.mean.new_full((moments.mean.shape[0], C), 1 / C)
+    variance, _ = _intensity_moments(moments.covariance[:, :C, :C], weights)
+    scale = variance.sqrt()[:, None] / moments.spread[:, C:].clamp_min(TINY)
+    pan = (f.pan - f.per_band(moments.mean[:, C:])) * f.per_band(scale)
+    return _substitute(f, statistics, weights, pan)
 
 
-def gsa(f: MethodInputs, known: SceneStatistics) -> Tensor:
+def gsa(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """Gram-Schmidt adaptive: intensity by regression of the low-passed PAN on the MS bands.
 
     Source: Aiazzi, Baronti and Selva 2007, IEEE TGRS 45(10):3230-3239.
     """
     C = f.bands
-    weights = known.moments("coarse").regress([C], range(C), constant=True)[..., 0]
-    mean = known.moments("bands").mean
-    return _substitute(f, known, weights, f.pan - f.per_band(mean[:, C:]))
+    weights = statistics.moments("coarse").regress([C], range(C), constant=True)[..., 0]
+    mean = statistics.moments("bands").mean
+    return _substitute(f, statistics, weights, f.pan - f.per_band(mean[:, C:]))
 
 
-def bt_h(f: MethodInputs, known: SceneStatistics) -> Tensor:
+def bt_h(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """Brovey with haze correction. Four bands are taken as blue, green, red, near infrared.
 
     Source: Lolli et al. 2017, IEEE GRSL 14(12):2255-2259. Haze: shares of the first percentile
     for four bands, each band's minimum otherwise, as in the toolbox.
     """
-    seen, C = known.moments("gauss"), f.bands
-    haze = known.darkest()
+    moments, C = statistics.moments("gauss"), f.bands
+    haze = statistics.darkest()
     if len(_HAZE_BGRN) == C:
         haze = haze * haze.new_tensor(_HAZE_BGRN)
-    weights = seen.regress([C + 1], range(C), constant=False)[..., 0]
-    variance, _ = _intensity_moments(seen.covariance[:, :C, :C], weights)
-    mean = (weights * (seen.mean[:, :C] - haze)).sum(-1, keepdim=True)
-    scale = variance.sqrt()[:, None] / seen.spread[:, C + 1 :].clamp_min(TINY)
+    weights = moments.regress([C + 1], range(C), constant=False)[..., 0]
+    variance, _ = _intensity_moments(moments.covariance[:, :C, :C], weights)
+    mean = (weights * (moments.mean[:, :C] - haze)).sum(-1, keepdim=True)
+    scale = variance.sqrt()[:, None] / moments.spread[:, C + 1 :].clamp_min(TINY)
     clear = f.up - f.per_band(haze)
     intensity = combine(weights[..., None], clear)
-    low_mean = seen.mean[:, C + 1 :]
+    low_mean = moments.mean[:, C + 1 :]
     pan = (f.pan - f.per_band(low_mean)) * f.per_band(scale) + f.per_band(mean)
     return clear.clamp_min(0) * pan / (intensity + TINY) + f.per_band(haze)
 
@@ -94,10 +95,12 @@ def _intensity_moments(covariance: Tensor, weights: Tensor) -> tuple[Tensor, Ten
     return (weights * with_bands).sum(-1).clamp_min(0), with_bands
 
 
-def _substitute(f: MethodInputs, known: SceneStatistics, weights: Tensor, pan: Tensor) -> Tensor:
+def _substitute(
+    f: MethodInputs, statistics: SceneStatistics, weights: Tensor, pan: Tensor
+) -> Tensor:
     """Up + gains * (pan - intensity), `pan` without its mean; means of the bands are kept."""
-    seen, C = known.moments("bands"), f.bands
-    variance, with_bands = _intensity_moments(seen.covariance[:, :C, :C], weights)
+    moments, C = statistics.moments("bands"), f.bands
+    variance, with_bands = _intensity_moments(moments.covariance[:, :C, :C], weights)
     gain = with_bands / variance[:, None].clamp_min(TINY)
-    intensity = combine(weights[..., None], f.up - f.per_band(seen.mean[:, :C]))
+    intensity = combine(weights[..., None], f.up - f.per_band(moments.mean[:, :C]))
     return f.up + f.per_band(gain) * (pan - intensity)

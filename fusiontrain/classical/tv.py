@@ -1,4 +1,4 @@
-"""TV: the image that explains both MS and PAN, with as little total variation as that takes."""
+"""TV: the image of least total variation that explains both MS and PAN."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,11 +6,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import MethodInputs, SceneStatistics
-from fusiontrain.classical.statistics import nonnegative_least_squares
+from fusiontrain.classical.images import MethodInputs
+from fusiontrain.classical.statistics import SceneStatistics, nonnegative_least_squares
 from fusiontrain.imaging.reference_toolbox import imresize_bilinear
 
-_SLIP = 4  # channels on, where the toolbox's adjoint looks: right for four bands only
+_SLIP = 4  # the toolbox's adjoint takes the channel four on: right for four bands only
 _C = 8.0  # bounds the largest eigenvalue of the gradient's square
 
 
@@ -44,7 +44,7 @@ _SMOOTHNESS, _AT_SPREAD = 0.47106, 150.0  # IKONOS's, and its bands' spread in D
 _ITERATIONS = 10
 
 
-def tv(f: MethodInputs, known: SceneStatistics) -> Tensor:
+def tv(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """Total variation with PAN as a weighted sum of the fused bands.
 
     The weights are the non-negative regression of PAN at MS scale on the MS, brought to sum 1;
@@ -60,17 +60,17 @@ def tv(f: MethodInputs, known: SceneStatistics) -> Tensor:
             return torch.stack(
                 [minimise(ms, pan, weights, f.ratio, settings, slips=True) for ms, pan in pairs]
             )
-    seen = known.moments("coarse")
+    moments = statistics.moments("coarse")
     fused = []
-    for i, table in enumerate(seen.covariance.cpu()):
-        weights = nonnegative_least_squares(table[:C, :C], table[:C, C])
+    for i, covariance in enumerate(moments.covariance.cpu()):
+        weights = nonnegative_least_squares(covariance[:C, :C], covariance[:C, C])
         total = float(weights.sum())
         if total <= 0:  # no band goes with PAN: nothing to explain
             fused.append(f.up[i])
             continue
-        constant = float(seen.mean[i, C] - weights @ seen.mean[i, :C].cpu())
+        constant = float(moments.mean[i, C] - weights @ moments.mean[i, :C].cpu())
         weights = (weights / total).to(f.ms)
-        spread = float(seen.spread[i, :C].mean())
+        spread = float(moments.spread[i, :C].mean())
         settings = Settings(
             alpha=1 + float(weights.square().sum()),  # no smaller step is sure to converge
             smoothness=_SMOOTHNESS * max(spread, 1e-6) / _AT_SPREAD,
@@ -121,6 +121,6 @@ def _adjoint(z: Tensor, slips: bool) -> Tensor:
 
 
 def _turned(v: Tensor) -> Tensor:
-    """Adjoint of the differences down: the last row of v is never looked at."""
+    """Adjoint of the differences down: the last row of v is not used."""
     inner = -v[..., :-1, :].diff(dim=-2)
     return torch.cat([-v[..., :1, :], inner, v[..., -2:-1, :]], dim=-2)

@@ -1,9 +1,9 @@
-"""The colours of error maps, dark right and bright wrong. Pure: a page needs no Pillow for them."""
+"""Colours of error maps: dark for no error, bright for large ones. Needs no Pillow."""
 
 from bisect import bisect_right
 
-# Lightness rises all the way, so that order survives grey print and colour-blind eyes; hue turns
-# from violet by teal to yellow to tell the middle from the ends.
+# Lightness rises all the way, so that the order shows in grey print and to colour-blind eyes; hue
+# turns from violet by teal to yellow, to set the middle apart from the ends.
 ANCHORS = (
     (0.00, (16, 12, 40)),
     (0.20, (61, 40, 124)),

@@ -124,7 +124,7 @@ def _fuse_classical(method: Method, registered: bool, case: Case) -> Tensor:
             sensor_model = replace(sensor_model, shift=NO_SHIFT)
         return fuse_classical(scene, method, sensor_model)
     statistics = case.statistics(soft=method.soft, registered=registered)
-    return method.on(statistics.frame, statistics)[0].float()
+    return method.formula(statistics.inputs, statistics)[0].float()
 
 
 def _fuse_network(net: nn.Module, halo: Callable[[int], int], case: Case) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether two scenes show the same ground: what was trained on must not be judged on."""
+"""Leakage: whether two scenes show the same ground, so that training and scoring stay apart."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,20 +12,20 @@ from fusiontrain.imaging.filters import reduce_pan
 from fusiontrain.scenes.scene import Scene
 
 RUN = 24  # PAN pixels in a row that are compared at once
-STEP = 8  # every so many pixels a run is looked for
+STEP = 8  # step between the runs that are searched for
 ENOUGH = 3  # runs found at one displacement
-PATCH = 32  # pixels a side of what is looked for in a finer or coarser copy
+PATCH = 32  # pixels a side of the patches searched for in a finer or coarser copy
 LIVELY = 0.1  # an edge, where 0.5 is the image's mean one
 LIKE = 0.7  # correlation of edges: real reduced copies have .84 and more, other ground up to .53
 
 
 def refuse_shared_pixels(train: Scene, test: Scene) -> None:
-    """SceneError if the one's PAN shows ground that the other's shows, as far as can be told.
+    """Raises: SceneError if both PANs show some of the same ground, as far as can be detected.
 
     Equal values, also in a strip of 24 pixels: runs along rows and columns of `train`, every 8
-    pixels, are looked for at every place of `test`; three found at the same displacement are no
+    pixels, are searched for at every place of `test`; three at the same displacement are no
     accident. Copies of other gain, depth or noise, turned or mirrored, and copies reduced by the
-    scenes' ratio as Wald's protocol makes them: the edges of nine patches are looked for by
+    scenes' ratio as Wald's protocol makes them: the edges of nine patches are searched for by
     correlation. Copies resampled by other factors are not found.
     """
     a, b = _numbers(train), _numbers(test)
@@ -45,10 +45,10 @@ def refuse_shared_pixels(train: Scene, test: Scene) -> None:
             )
 
 
-def _refusal(train: Scene, test: Scene, seen: str) -> SceneError:
+def _refusal(train: Scene, test: Scene, evidence: str) -> SceneError:
     return SceneError(
-        f"{train.name} and {test.name} share pixels ({seen}): what is trained on cannot be judged "
-        "on; leave one of them out"
+        f"{train.name} and {test.name} share pixels ({evidence}): a scene that was "
+        "trained on cannot be scored; leave one of them out"
     )
 
 
@@ -60,17 +60,17 @@ def _shared_runs(train: np.ndarray, test: np.ndarray) -> int:
     if min(train.shape[1], test.shape[1]) < RUN:
         return 0
     grid = (slice(None, None, STEP), slice(None, None, STEP))
-    wanted, known = _hashes(train)[grid], _hashes(test).ravel()
-    # Flat runs tell nothing.
+    hashes, others = _hashes(train)[grid], _hashes(test).ravel()
+    # Flat runs are alike everywhere.
     windows = np.lib.stride_tricks.sliding_window_view(train, RUN, axis=1)[grid]
     lively = windows.max(-1) > windows.min(-1)
-    order = np.argsort(known, kind="stable")
+    order = np.argsort(others, kind="stable")
     rows, columns = np.nonzero(lively)
-    place = np.searchsorted(known, wanted[lively], sorter=order)
-    place = order[np.minimum(place, known.size - 1)]
-    found = known[place] == wanted[lively]
+    place = np.searchsorted(others, hashes[lively], sorter=order)
+    place = order[np.minimum(place, others.size - 1)]
+    equal = others[place] == hashes[lively]
     width = test.shape[1] - RUN + 1
-    away = np.stack([place // width - rows * STEP, place % width - columns * STEP], 1)[found]
+    away = np.stack([place // width - rows * STEP, place % width - columns * STEP], 1)[equal]
     if not len(away):
         return 0
     most = int(np.unique(away, axis=0, return_counts=True)[1].max())
@@ -97,13 +97,13 @@ def _most_alike(smalls: Sequence[Tensor], large: Tensor) -> float:
     if min(H, W) < PATCH:
         return 0.0
     shape = (_quick(H + PATCH), _quick(W + PATCH))
-    seen = torch.fft.rfft2(large, s=shape)
+    spectrum = torch.fft.rfft2(large, s=shape)
     energy = F.avg_pool2d((large * large)[None], PATCH, 1, divisor_override=1)[0]
     bottom = energy.clamp_min(max(1e-3 * float(energy.mean()), 1e-9)).sqrt()
     best = 0.0
     for small in smalls:
         for patch in _patches(_edges(small)):
-            product = torch.fft.irfft2(seen * torch.fft.rfft2(patch, s=shape).conj(), s=shape)
+            product = torch.fft.irfft2(spectrum * torch.fft.rfft2(patch, s=shape).conj(), s=shape)
             alike = product[: H - PATCH + 1, : W - PATCH + 1] / bottom
             best = max(best, float(alike.max()) / float(patch.norm()))
             if best > LIKE:
@@ -112,7 +112,7 @@ def _most_alike(smalls: Sequence[Tensor], large: Tensor) -> float:
 
 
 def _patches(edges: Tensor) -> Iterator[Tensor]:
-    """Nine, spread out; an edge across flat ground is alike everywhere and left out."""
+    """Nine, spread out; one with an edge across flat ground is alike everywhere and left out."""
     h, w = edges.shape
     if min(h, w) < PATCH:
         return
@@ -136,7 +136,7 @@ def _quick(size: int) -> int:
 
 
 def _edges(image: Tensor) -> Tensor:
-    """What changes from pixel to pixel, bounded: one bright roof is like any other."""
+    """Bounded Laplacian: one bright roof counts as any other."""
     kernel = torch.tensor([[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]], dtype=image.dtype)
     edges = F.conv2d(image[None, None], kernel[None, None], padding=1)[0, 0]
     return edges / (edges.abs() + edges.abs().mean() + 1e-9)

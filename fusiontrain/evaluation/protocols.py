@@ -10,8 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import MethodInputs, SceneStatistics
+from fusiontrain.classical.images import MethodInputs
 from fusiontrain.classical.method import softened
+from fusiontrain.classical.statistics import SceneStatistics
 from fusiontrain.data.crops import Sample
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.sensor_model import (
@@ -89,7 +90,7 @@ def reduced(
     convention: GridPhase | None = None,
     pair: PairEstimate | None = None,
 ) -> Case:
-    """The case one level down, where the truth is known: the scene's own, or its MS (Wald).
+    """The case one level down, with a truth: the scene's own, or its MS (Wald).
 
     Wald: MS through a Gaussian per band at the sensor's MTF gain and decimated, PAN by
     antialiased bicubic; in the toolbox's `convention` by its own filters. Default `softness`:
@@ -184,7 +185,7 @@ def full(
         ),
         sensor_model=estimate_sensor_model(scene, sensor=scene.sensor, softness=None, pair=pair),
         truth=None,
-        note=_sentences(scene.note, "The scene at its own resolution; no truth is known"),
+        note=_sentences(scene.note, "The scene at its own resolution; without a truth"),
     )
 
 

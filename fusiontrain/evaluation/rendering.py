@@ -12,8 +12,8 @@ from fusiontrain.evaluation.colormap import FULL_SCALE, colour_at
 from fusiontrain.imaging.tiling import Box
 from shards.sensors import SENSORS
 
-GAMMA = 0.75  # a few roofs set the stretch: without it most ground lies in the dark
-MOST_CELLS = 192  # of an error map, a side
+GAMMA = 0.75  # a few roofs set the stretch: without it most ground is dark
+MOST_CELLS = 192  # cells of an error map, a side
 QUALITY = 80  # of WebP: no artefact shows at 1:1, at a tenth of the PNG's size
 _PALETTE = np.array([colour_at(level / 255) for level in range(256)], np.uint8)
 
@@ -47,8 +47,8 @@ def error_picture(
 ) -> Image.Image:
     """Mean over bands of |error| in units of each band's spread, in the colours of the ramp.
 
-    Of the part in `box`, averaged over k x k pixels, k the least that leaves up to `most` a side:
-    that shows where the errors are, in a quarter of the bytes. Spreads are of the whole truth.
+    Of the part in `box`, averaged over k x k pixels, k the least that leaves up to `most` a side,
+    which takes a quarter of the bytes. Spreads are of the whole truth.
     """
     spread = truth.std((-2, -1), keepdim=True).clamp_min(1e-6)
     error = ((fused - truth).abs() / spread).mean(0)

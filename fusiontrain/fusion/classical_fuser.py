@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import (
+from fusiontrain.classical.images import MethodInputs
+from fusiontrain.classical.method import Method, softened
+from fusiontrain.classical.statistics import (
     COARSE_STACKS,
     STACKS,
-    MethodInputs,
+    Moments,
     SceneStatistics,
     StatisticsAccumulator,
     darkest_values,
 )
-from fusiontrain.classical.method import Method, softened
-from fusiontrain.classical.statistics import Moments
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuser import no_progress
 from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
@@ -87,7 +87,7 @@ def collect_statistics(
     for stack in method.stacks:
         sums = StatisticsAccumulator()
         for window in _windows_with_data(scene, method, sensor_model, collected):
-            channels = STACKS[stack](window.statistics.frame, window.statistics)
+            channels = STACKS[stack](window.statistics.inputs, window.statistics)
             rows, columns, valid = window.core_of(stack)
             sums.add(stack, Moments.of(channels[..., rows, columns], valid))
         if stack not in sums.moments or not sums.moments[stack].count:
@@ -109,7 +109,7 @@ def _darkest(
     every = max(1, height * width // DARK_SAMPLE)
     kept = []
     for window in _windows_with_data(scene, method, sensor_model, collected):
-        up = window.statistics.frame.up[..., window.rows, window.columns]
+        up = window.statistics.inputs.up[..., window.rows, window.columns]
         # Four bands go by a percentile, which a sample gives; others by the minimum.
         values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
         kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
@@ -135,7 +135,7 @@ def fuse_windows_classical(
         if window.empty:
             yield empty_window(window.tile.core, scene.bands, window.valid)
             continue
-        fused = method.on(window.statistics.frame, window.statistics)[0].float()
+        fused = method.formula(window.statistics.inputs, window.statistics)[0].float()
         yield FusedWindow(
             core=window.tile.core, fused=fused[:, window.rows, window.columns], valid=window.valid
         )

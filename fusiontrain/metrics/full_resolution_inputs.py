@@ -1,4 +1,4 @@
-"""What the indices of full resolution are given: fused, MS and PAN that fit, nodata filled."""
+"""Inputs of the full-resolution indices: fused, MS and PAN that fit, nodata filled."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from fusiontrain.metrics.input_checks import as_images, as_valid, refuse_empty, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Views:
-    """One ground, seen three ways; batches, float32 or float64."""
+    """Fused, MS and PAN of one ground as batches, float32 or float64."""
 
     fused: Tensor  # (N, C, H, W)
     ms: Tensor  # (N, C, h, w)
@@ -38,17 +38,17 @@ def as_views(
         )
     if pan is not None:
         check_pan(pan, fused)
-    known = as_valid(valid, fused)
-    known_ms = None
-    if known is not None:
-        known_ms = ms_valid_mask(known, ratio)
-        refuse_empty(known_ms.sum((-2, -1)), "MS pixel without nodata")
+    valid = as_valid(valid, fused)
+    valid_ms = None
+    if valid is not None:
+        valid_ms = ms_valid_mask(valid, ratio)
+        refuse_empty(valid_ms.sum((-2, -1)), "MS pixel without nodata")
     return Views(
-        fused=_filled(fused, known, "fused"),
-        ms=_filled(ms, known_ms, "MS"),
-        pan=None if pan is None else _filled(pan, known, "PAN"),
-        valid=known,
-        valid_ms=known_ms,
+        fused=_filled(fused, valid, "fused"),
+        ms=_filled(ms, valid_ms, "MS"),
+        pan=None if pan is None else _filled(pan, valid, "PAN"),
+        valid=valid,
+        valid_ms=valid_ms,
         single=fused.ndim == 3,
     )
 

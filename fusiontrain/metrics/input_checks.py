@@ -1,6 +1,6 @@
-"""What every index asks of its images first: one shape, finite values, one range.
+"""Input checks of every index: one shape, finite values, one range.
 
-Pixels that `valid` rules out are set to zero here, so that no garbage reaches an index.
+Pixels that `valid` rules out are set to zero here, so that they reach no index.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fusiontrain.errors import MetricError, ShapeError
 
 # Reflectance may exceed 1 on snow and glint; no sensor's DN range ends below 2**6.
 REFLECTANCE_ENDS, DN_ENDS = 1.5, 63
-SUSPECT = 16  # means this far apart are looked at; ranges of DN and fractions differ by 63 or more
+SUSPECT = 16  # means this far apart are checked; ranges of DN and fractions differ by 63 or more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Pair:
     gt: Tensor  # (N, C, H, W) float32 or float64
     fused: Tensor  # the same
     valid: Tensor | None  # (N, H, W) bool; None: everywhere
-    single: bool  # came without N, and leaves without it
+    single: bool  # given without N, and returned without it
     names: tuple[str, str] = ("gt", "fused")
 
     def give(self, value: Tensor) -> Tensor:
@@ -52,17 +52,17 @@ def as_pair(
     """Both as (N, C, H, W), nodata zeroed.
 
     Raises: ShapeError unless shapes agree. MetricError if nothing is valid, if a valid pixel is
-        NaN or infinite, or (`one_range`) if one image is in DN and the other in 0..1. Who is
-        `lazy` looks for NaN by `settle`: sums over all pixels, made anyway, show it at no cost.
+        NaN or infinite, or (`one_range`) if one image is in DN and the other in 0..1. With
+        `lazy` the caller checks for NaN by `settle`, on sums that it computes anyway.
     """
     if gt.shape != fused.shape or gt.ndim not in (3, 4) or not gt.numel():
         raise ShapeError(
             f"expected {names[0]} and {names[1]} of one shape, (C, H, W) or (N, C, H, W); "
             f"got {tuple(gt.shape)} and {tuple(fused.shape)}"
         )
-    known = as_valid(valid, gt)
-    first, second = (as_images(image, known) for image in (gt, fused))
-    pair = Pair(gt=first, fused=second, valid=known, single=gt.ndim == 3, names=names)
+    valid = as_valid(valid, gt)
+    first, second = (as_images(image, valid) for image in (gt, fused))
+    pair = Pair(gt=first, fused=second, valid=valid, single=gt.ndim == 3, names=names)
     if not lazy:
         pair.refuse_nan()
     if one_range:
@@ -80,9 +80,9 @@ def as_valid(valid: Tensor | None, image: Tensor) -> Tensor | None:
         raise ShapeError(
             f"valid must be bool, {(H, W)} or {(N, H, W)}; got {valid.dtype}, {tuple(valid.shape)}"
         )
-    known = valid.to(image.device).expand(N, H, W)
-    refuse_empty(known.sum((-2, -1)), "valid pixel")
-    return known
+    valid = valid.to(image.device).expand(N, H, W)
+    refuse_empty(valid.sum((-2, -1)), "valid pixel")
+    return valid
 
 
 def as_images(image: Tensor, valid: Tensor | None) -> Tensor:
@@ -96,7 +96,7 @@ def as_images(image: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def refuse_nan(image: Tensor, name: str) -> None:
-    # One sum finds whether there is anything to count, without a mask the size of the image.
+    # One sum shows whether there is anything to count, without a mask the size of the image.
     if bool(torch.isfinite(image.sum())):
         return
     count = int((~torch.isfinite(image)).any(1).sum())
@@ -108,17 +108,17 @@ def refuse_nan(image: Tensor, name: str) -> None:
 
 
 def sample(image: Tensor) -> Tensor:
-    """Some pixels of all parts of the image: enough to suspect a range, not to condemn one."""
+    """Pixels from all parts of the image: enough to suspect a range, not to refuse one."""
     return image[..., :: max(1, image.shape[-2] // 32), :: max(1, image.shape[-1] // 32)]
 
 
 def refuse_empty(count: Tensor, what: str) -> None:
-    """MetricError where (N,) counts are zero: an index of nothing is no number."""
+    """Raises: MetricError where one of the (N,) counts is zero."""
     if bool((count == 0).any()):
         empty = torch.nonzero(count == 0).flatten().tolist()
         raise MetricError(
             f"no {what} is left to compare (image {', '.join(map(str, empty))} of {len(count)})\n"
-            "  do: look at valid= and at what the image holds there"
+            "  do: check valid= and the image's values there"
         )
 
 
@@ -131,11 +131,11 @@ def _check_ranges(pair: Pair) -> None:
     ranges = [tuple(float(v) for v in image.aminmax()) for image in images]
     ends = sorted(max(abs(v) for v in limits) for limits in ranges)
     if 0 < ends[0] <= REFLECTANCE_ENDS and ends[1] >= DN_ENDS:
-        told = " and ".join(
+        described = " and ".join(
             f"{name} in {low:.4g}..{high:.4g}"
             for name, (low, high) in zip(pair.names, ranges, strict=True)
         )
         raise MetricError(
-            f"one image is in DN, the other in fractions of the range: {told}\n"
+            f"one image is in DN, the other in fractions of the range: {described}\n"
             "  do: multiply or divide one of them by 2**bits - 1"
         )

@@ -1,4 +1,4 @@
-"""Indices of full resolution, where no truth is known: D_lambda, D_s and what is made of them.
+"""Indices at full resolution, without a truth: D_lambda, D_s, and QNR and HQNR from them.
 
 Images are (C, H, W), or (N, C, H, W) for N values. `convention` says how MS and PAN are
 brought to one grid: "toolbox" (41-tap MTF filters, 23-tap interpolation, half a PAN pixel of
@@ -9,7 +9,7 @@ and for reflectances. Exponents are 1. Borders are those of the interpolations: 
 
 Nodata: `valid` lies on the PAN's grid. An MS pixel is valid if all PAN pixels over it are.
 Before filters mix pixels, invalid ones are set to the mean of their band's valid ones, in
-fused, MS and PAN alike, so that garbage reaches no number; a block counts only if all its
+fused, MS and PAN alike, so that they reach no index; a block counts only if all its
 pixels are valid, since its moments are of all.
 
 All raise ShapeError where images do not fit, and MetricError where nothing is left to
@@ -48,11 +48,11 @@ def d_lambda_k(
     """
     views = as_views(fused, ms, None, ratio, valid)
     if convention == "toolbox":
-        seen = mtf_filter(views.fused, mtf, ratio)
+        low_passed = mtf_filter(views.fused, mtf, ratio)
     else:
-        seen = blur(views.fused, gain_to_sigma(_gains(mtf, views), ratio).to(views.fused))
+        low_passed = blur(views.fused, gain_to_sigma(_gains(mtf, views), ratio).to(views.fused))
     up = _expand(views.ms, ratio, convention)
-    return views.give(1 - _q2n(up, seen, views.valid, convention))
+    return views.give(1 - _q2n(up, low_passed, views.valid, convention))
 
 
 def d_lambda_repro(
@@ -73,10 +73,10 @@ def d_lambda_repro(
     """
     views = as_views(fused, ms, None, ratio, valid)
     if convention == "toolbox":
-        seen = decimate(mtf_filter(views.fused, mtf, ratio), ratio)
+        low_passed = decimate(mtf_filter(views.fused, mtf, ratio), ratio)
     else:
-        seen = degrade(views.fused.double(), _gains(mtf, views), ratio)
-    return views.give(1 - _q2n(views.ms.double(), seen, views.valid_ms, convention))
+        low_passed = degrade(views.fused.double(), _gains(mtf, views), ratio)
+    return views.give(1 - _q2n(views.ms.double(), low_passed, views.valid_ms, convention))
 
 
 def d_lambda(
@@ -87,7 +87,7 @@ def d_lambda(
     convention: GridPhase = "toolbox",
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Spectral distortion of QNR, () or (N,): how much the bands' likeness to each other changed.
+    """Spectral distortion of QNR, () or (N,): how much the bands' similarity to each other changed.
 
     0 is none, as for a single band. UQI of blocks with N - 1 moments, nothing rounded.
     Source: Alparone et al. 2008, PE&RS 74(2):193-200.
@@ -104,7 +104,7 @@ def d_s(
     convention: GridPhase = "toolbox",
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Spatial distortion of QNR, () or (N,): how much the bands' likeness to PAN changed.
+    """Spatial distortion of QNR, () or (N,): how much the bands' similarity to PAN changed.
 
     0 is none. Shapes: pan (1, H, W). UQI of blocks with N - 1 moments, nothing rounded. PAN is
     reduced by antialiased bicubic and brought back as the MS is.
@@ -142,7 +142,7 @@ def hqnr(
     convention: GridPhase = "toolbox",
     valid: Tensor | None = None,
 ) -> Tensor:
-    """(1 - D_lambda_K)(1 - D_s), () or (N,): 1 is perfect; it flatters timid fusion.
+    """(1 - D_lambda_K)(1 - D_s), () or (N,): 1 is perfect; it favours little detail.
 
     Source: Vivone et al. 2015, IEEE TGRS 53(5):2565-2586.
     """
@@ -162,9 +162,9 @@ def d_rho(
     """Spatial distortion by local correlation, () or (N,): 0 if fused follows PAN everywhere.
 
     1 - mean, over sliding windows inside the image and over bands, of the correlation of fused
-    with PAN. Shapes: pan (1, H, W). `window`: side in PAN pixels, `ratio` unless told, as in
-    the paper. Nothing is rounded. Where fused or PAN is flat nothing follows anything: such
-    windows count as correlation 0, so that blurring is no way out. Nodata: a window with an
+    with PAN. Shapes: pan (1, H, W). `window`: side in PAN pixels, default `ratio`, as in
+    the paper. Nothing is rounded. Windows where fused or PAN is flat
+    count as correlation 0, so that blurring does not help. Nodata: a window with an
     invalid pixel is left out, since its moments would mix it in.
     Source: Scarpa and Ciotola 2022, Remote Sensing 14(8):1808, doi:10.3390/rs14081808.
     """
@@ -182,10 +182,10 @@ def d_rho(
         energy_x, energy_y = box(x * x, side).mul_(n), box(y * y, side).mul_(n)
         covariance = box(x * y, side).mul_(n).sub_(sx * sy)
         vx, vy = energy_x - sx * sx, energy_y - sy * sy
-        # Rounding is that of the means taken off as well as of what is left.
-        known = (vx > FLAT * energy_x) & (vy > FLAT * energy_y)
-        rho = covariance / torch.where(known, vx * vy, 1).sqrt_()
-        return torch.where(known, rho.clamp_(-1, 1), 0)
+        # The rounding of the subtracted means counts as well as that of the remainder.
+        textured = (vx > FLAT * energy_x) & (vy > FLAT * energy_y)
+        rho = covariance / torch.where(textured, vx * vy, 1).sqrt_()
+        return torch.where(textured, rho.clamp_(-1, 1), 0)
 
     return pair.give(1 - mean_of_windows(pair, side, correlation, "D_rho"))
 
@@ -199,7 +199,7 @@ def _spectral(views: Views, ratio: int, convention: GridPhase, up: Tensor | None
         block_uqi(image, image, block=_BLOCK, valid=views.valid)[:, first, second]
         for image in (views.fused, up)
     )
-    # A single band has no other to be like.
+    # A single band has no other to compare.
     return views.give((after - before).abs().sum(1) / max(1, len(first)))
 
 
@@ -217,8 +217,8 @@ def _spatial(views: Views, ratio: int, convention: GridPhase, up: Tensor | None 
     return views.give((after - before).abs().mean((1, 2)))
 
 
-def _q2n(truth: Tensor, seen: Tensor, valid: Tensor | None, convention: GridPhase) -> Tensor:
-    pair = as_pair(truth, seen, valid, names=("MS", "fused"))
+def _q2n(truth: Tensor, low_passed: Tensor, valid: Tensor | None, convention: GridPhase) -> Tensor:
+    pair = as_pair(truth, low_passed, valid, names=("MS", "fused"))
     return mean_quality(pair, _BLOCK, convention)
 
 

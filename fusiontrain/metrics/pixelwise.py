@@ -1,4 +1,4 @@
-"""Indices that every field of imaging has: RMSE, PSNR, SSIM, CC."""
+"""Indices common to all of imaging: RMSE, PSNR, SSIM, CC."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import MetricError
-from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import DN_ENDS, REFLECTANCE_ENDS, Pair, as_pair, sample
 from fusiontrain.metrics.sliding_windows import mean_of_windows, weigh
 from fusiontrain.metrics.spectral import errors, pixels
@@ -34,7 +34,7 @@ def psnr(
 ) -> Tensor:
     """Peak signal-to-noise ratio, dB, () or (N,): of full scale over RMSE; equal images: inf.
 
-    Full scale is told, never guessed, by one of `bits` (DN: 2**bits - 1) and `peak` (1.0 for
+    Full scale is given, never guessed, by one of `bits` (DN: 2**bits - 1) and `peak` (1.0 for
     reflectance). No border, no rounding; zero pixels count; nodata is left out, exactly.
     Raises: MetricError if the values cannot be of that scale, and as in input_checks.py.
     """
@@ -62,11 +62,11 @@ def correlation(pair: Pair) -> Tensor:
     if pair.valid is not None:
         mask = pair.valid[:, None].expand(N, C, -1, -1).reshape(N * C, -1)
         first = mask.byte().argmax(1)
-    # Measured from a pixel of their own, flat bands are zero to the last digit, and the sums
-    # of the others keep theirs.
+    # Relative to one of their own pixels, flat bands are exactly zero, and the sums of the
+    # others lose no digits.
     origins = [image.gather(1, first[:, None]).double() for image in (x, y)]
     sums = x.new_zeros(5, N * C, dtype=torch.float64)
-    for plane, run in pieces(N * C, x.shape[1], x.device, each=2):
+    for plane, run in chunks(N * C, x.shape[1], x.device, each=2):
         a, b = (
             image[plane, run].double() - origin[plane]
             for image, origin in zip((x, y), origins, strict=True)
@@ -80,9 +80,9 @@ def correlation(pair: Pair) -> Tensor:
     count = pixels(pair).repeat_interleave(C)
     sx, sy, sxx, syy, sxy = pair.settle(sums)
     vx, vy = count * sxx - sx * sx, count * syy - sy * sy
-    known = (vx > 0) & (vy > 0)
-    rho = (count * sxy - sx * sy) / torch.where(known, vx * vy, 1).sqrt()
-    return torch.where(known, rho, 0).reshape(N, C).mean(1)
+    varied = (vx > 0) & (vy > 0)
+    rho = (count * sxy - sx * sy) / torch.where(varied, vx * vy, 1).sqrt()
+    return torch.where(varied, rho, 0).reshape(N, C).mean(1)
 
 
 def ssim(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusiontrain.errors import MetricError
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import REFLECTANCE_ENDS, Pair, as_pair, refuse_empty
 from fusiontrain.metrics.uqi import as_blocks, whole_blocks
 
@@ -56,7 +56,7 @@ def mean_quality(pair: Pair, block: int, convention: GridPhase) -> Tensor:
         whole = whole_blocks(mirrored(pair.valid, block), block)
         refuse_empty(whole.sum((-2, -1)), f"{block}x{block} block without nodata")
     total = x.new_zeros(N, dtype=torch.float64)
-    for images, rows in pieces(N, H // block, x.device, each=C * block * W):
+    for images, rows in chunks(N, H // block, x.device, each=C * block * W):
         for n in range(*images.indices(N)):
             a, b = (as_blocks(image[n], rows, block) for image in (x, y))
             if convention == "toolbox":

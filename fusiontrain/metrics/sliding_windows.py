@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
-from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import Pair, refuse_empty
 
 Quality = Callable[[Tensor, Tensor], Tensor]
@@ -31,12 +31,12 @@ def mean_of_windows(pair: Pair, side: int, quality: Quality, name: str) -> Tenso
         whole = whole[:, None].expand(N, C, -1, -1).flatten(0, 1)
     x_PHW, y_PHW = pair.gt.flatten(0, 1), pair.fused.flatten(0, 1)
     total = torch.zeros(N * C, dtype=torch.float64, device=pair.gt.device)
-    for some, run in pieces(N * C, rows, pair.gt.device, each=2 * W, least=side):
+    for some, run in chunks(N * C, rows, pair.gt.device, each=2 * W, least=side):
         reach = slice(run.start, run.stop + side - 1)
-        seen = quality(x_PHW[some, reach].double(), y_PHW[some, reach].double())
+        values = quality(x_PHW[some, reach].double(), y_PHW[some, reach].double())
         if whole is not None:
-            seen = torch.where(whole[some, run], seen, 0)
-        total[some] += seen.sum((-2, -1))
+            values = torch.where(whole[some, run], values, 0)
+        total[some] += values.sum((-2, -1))
     return total.reshape(N, C).mean(1) / count
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
-from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import Pair, as_pair, refuse_empty
 from fusiontrain.metrics.pixelwise import correlation
 from fusiontrain.metrics.sliding_windows import box, whole_windows
@@ -14,11 +14,11 @@ from fusiontrain.metrics.sliding_windows import box, whole_windows
 def scc(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Spatial correlation coefficient, () or (N,): cosine of the images' Sobel magnitudes.
 
-    The toolbox's form (Vivone et al. 2015, TGRS 53(5):2565-2586): one pixel of rim is cut,
+    The toolbox's form (Vivone et al. 2015, TGRS 53(5):2565-2586): a border of one pixel is cut,
     gradients are zero-padded, all bands are pooled, no mean is removed, nothing is rounded.
     Papers that use a Laplacian have other values. Flat images have no gradient: 0.
     Nodata: a gradient counts only if its 3x3 pixels are all valid, else the edge of the
-    nodata would pass for detail. Symmetric.
+    nodata would count as detail. Symmetric.
     Raises: ShapeError under 3 pixels a side; MetricError as in input_checks.py.
     """
     pair = as_pair(gt, fused, valid, one_range=False, lazy=True)
@@ -33,7 +33,7 @@ def scc(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
         refuse_empty(whole.sum((-2, -1)), "3x3 window without nodata")
         whole = whole[:, None].expand(N, C, -1, -1).flatten(0, 1)
     sums = x.new_zeros(3, N * C, dtype=torch.float64)
-    for plane, rows in pieces(N * C, H - 2, x.device, each=4 * W, least=16):
+    for plane, rows in chunks(N * C, H - 2, x.device, each=4 * W, least=16):
         a, b = (_sobel_energy(image[plane], rows) for image in (x, y))
         if whole is not None:
             a, b = a * whole[plane, rows], b * whole[plane, rows]
@@ -60,9 +60,9 @@ def _sobel_energy(image: Tensor, rows: slice) -> Tensor:
 def scc_laplacian(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Correlation of the bands' Laplacians, mean over bands, () or (N,); 1 is perfect.
 
-    Eight-neighbour Laplacian, one pixel of rim left out, nothing rounded; a band without
+    Eight-neighbour Laplacian, a border of one pixel left out, nothing rounded; a band without
     detail counts as 0. Not the toolbox's SCC. Nodata: a Laplacian counts only if its 3x3
-    pixels are all valid, else the edge of the nodata would pass for detail. Symmetric.
+    pixels are all valid, else the edge of the nodata would count as detail. Symmetric.
     Raises: ShapeError under 3 pixels a side; MetricError as in input_checks.py.
     Source: Zhou, Civco and Silander 1998, IJRS 19(4):743-757.
     """

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.errors import MetricError
-from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import Pair, as_pair, refuse_empty
 
 _WIDE = 16
@@ -25,14 +25,14 @@ def sam(gt: Tensor, fused: Tensor, *, valid: Tensor | None = None) -> Tensor:
     x, y = (image.flatten(2) for image in (pair.gt, pair.fused))
     angle = x.new_zeros(N, dtype=torch.float64)
     count = torch.zeros(N, dtype=torch.long, device=x.device)
-    for n, run in pieces(N, x.shape[2], x.device, each=C):
+    for n, run in chunks(N, x.shape[2], x.device, each=C):
         a, b = x[n, :, run].double(), y[n, :, run].double()
         cross, energy = (a * b).sum(1), (a * a).sum(1).mul_((b * b).sum(1))
-        seen = energy != 0  # zeroed nodata is; NaN is not
+        has_angle = energy != 0  # not zeroed nodata; NaN passes, for `settle` to find
         # One root of the product: of equal spectra the cosine is then 1, to the last digit.
         cosine = cross.div_(energy.sqrt_()).clamp_(-1, 1)
-        angle[n] += torch.where(seen, cosine.acos_(), 0).sum(1)
-        count[n] += seen.sum(1)
+        angle[n] += torch.where(has_angle, cosine.acos_(), 0).sum(1)
+        count[n] += has_angle.sum(1)
     pair.settle(angle)
     refuse_empty(count, "pixel with two spectra that are not zero")
     return pair.give(torch.rad2deg(angle / count))
@@ -64,7 +64,7 @@ def errors(pair: Pair) -> Tensor:
     N, C, H, W = pair.gt.shape
     x, y = pair.gt.flatten(0, 1), pair.fused.flatten(0, 1)
     square = x.new_zeros(N * C, dtype=torch.float64)
-    for plane, rows in pieces(N * C, H, x.device, each=W, wide=_WIDE):
+    for plane, rows in chunks(N * C, H, x.device, each=W, wide=_WIDE):
         squares = F.mse_loss(x[plane, rows], y[plane, rows], reduction="none")
         square[plane] += squares.sum(-1).sum(-1, dtype=torch.float64)
     return pair.settle(square.reshape(N, C)) / pixels(pair)[:, None]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
-from fusiontrain.metrics.cache_chunks import pieces
+from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import as_pair, refuse_empty
 from fusiontrain.metrics.sliding_windows import box, mean_of_windows
 
@@ -64,7 +64,7 @@ def block_uqi(x: Tensor, y: Tensor, *, block: int = 32, valid: Tensor | None = N
         refuse_empty(whole.sum((-2, -1)), f"{block}x{block} block without nodata")
     total = x.new_zeros(N, C, y.shape[1], dtype=torch.float64)
     each = C * block * W
-    for images, rows in pieces(N, H // block, x.device, each=each):
+    for images, rows in chunks(N, H // block, x.device, each=each):
         for n in range(*images.indices(N)):
             a = as_blocks(x[n], rows, block)
             b = a if x is y else as_blocks(y[n], rows, block)

@@ -1,4 +1,4 @@
-"""How much of a pair of images each index could use: for reports that state their counts."""
+"""How many pixels, windows and blocks of a pair of images each index could use."""
 
 from dataclasses import dataclass
 
@@ -26,13 +26,13 @@ class Usable:
 
 
 def usable(gt: Tensor, fused: Tensor, valid: Tensor | None = None) -> Usable:
-    """Raises: as `sam` does, but counts of zero are told, not refused."""
+    """Raises: as `sam` does, but counts of zero are returned, not refused."""
     pair = as_pair(gt, fused, valid, one_range=False)
     N, _, H, W = pair.gt.shape
     mask = pair.valid
     if mask is None:
         mask = torch.ones(N, H, W, dtype=torch.bool, device=pair.gt.device)
-    seen = (pair.gt != 0).any(1) & (pair.fused != 0).any(1)
+    nonzero = (pair.gt != 0).any(1) & (pair.fused != 0).any(1)
 
     def windows(side: int) -> Tensor:
         if min(H, W) < side:
@@ -42,7 +42,7 @@ def usable(gt: Tensor, fused: Tensor, valid: Tensor | None = None) -> Usable:
     return Usable(
         total=H * W,
         pixels=pair.give(pixels(pair)),
-        angles=pair.give(seen.sum((-2, -1))),
+        angles=pair.give(nonzero.sum((-2, -1))),
         gradients=pair.give(windows(3)),
         blocks=pair.give(whole_blocks(mirrored(mask, 32), 32).sum((-2, -1))),
         windows=pair.give(windows(32)),

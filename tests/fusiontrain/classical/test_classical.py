@@ -102,8 +102,8 @@ def test_users_call_a_method_with_arrays():
 
     torch.testing.assert_close(METHODS["GSA"].fuse(batch), many)
     torch.testing.assert_close(many[0], one)
-    told = replace(batch, softness=torch.full((1, 4), 0.4))
-    torch.testing.assert_close(METHODS["GSA soft"].fuse(told), soft, rtol=1e-4, atol=1e-3)
+    given = replace(batch, softness=torch.full((1, 4), 0.4))
+    torch.testing.assert_close(METHODS["GSA soft"].fuse(given), soft, rtol=1e-4, atol=1e-3)
     assert not torch.allclose(soft, many, atol=1.0)
     with pytest.raises(ShapeError, match="between 0 and 1"):
         gsa(batch.ms, batch.pan, row, pan_softness=1.5)
@@ -194,10 +194,10 @@ def test_moments_add_up(cut, seed):
 
 def test_moments_of_many_pixels_and_a_far_beginning():
     """More than one piece, the first of them nothing like the rest; gaps by `valid`."""
-    dice = torch.Generator().manual_seed(2)
-    image = torch.rand(1, 3, 300, 400, generator=dice) * 2000
+    rng = torch.Generator().manual_seed(2)
+    image = torch.rand(1, 3, 300, 400, generator=rng) * 2000
     image[..., :90, :] = 3
-    valid = torch.rand(300, 400, generator=dice) > 0.2
+    valid = torch.rand(300, 400, generator=rng) > 0.2
 
     seen = Moments.of(image, valid)
 
@@ -212,13 +212,13 @@ def test_windows_give_what_the_whole_scene_gives(name, monkeypatch):
     """Statistics come from the whole scene; only SR-D has a dictionary of each window's own."""
     batch, truth = scene(side=96, ratio=2)
     pair = Scene(name="x", ms=batch.ms[0], pan=batch.pan[0])
-    told = SensorModel(mtf=batch.mtf[0], softness=torch.full((4,), 0.4))
-    whole = METHODS[name].fuse(replace(batch, softness=told.softness[None]))[0]
+    given = SensorModel(mtf=batch.mtf[0], softness=torch.full((4,), 0.4))
+    whole = METHODS[name].fuse(replace(batch, softness=given.softness[None]))[0]
     monkeypatch.setattr(classical_fuser, "CORE", 80)
     if METHODS[name].window:
         monkeypatch.setitem(METHODS, name, replace(METHODS[name], window=40))
 
-    fused = fuse_classical(pair, METHODS[name], told)
+    fused = fuse_classical(pair, METHODS[name], given)
 
     if name.startswith("SR-D"):
         errors = [float((image - truth[0]).abs().mean()) for image in (fused, whole)]
@@ -234,23 +234,23 @@ def test_nodata_takes_no_part_in_a_scenes_statistics():
     valid[:, 96:] = False
     ms, pan = batch.ms[0].clone(), batch.pan[0].clone()
     ms[..., 48:], pan[..., 96:] = 0, 0
-    told = SensorModel(mtf=batch.mtf[0], softness=batch.softness[0])
+    given = SensorModel(mtf=batch.mtf[0], softness=batch.softness[0])
 
-    holed = collect_statistics(Scene(name="x", ms=ms, pan=pan, valid=valid), METHODS["GS"], told)
+    holed = collect_statistics(Scene(name="x", ms=ms, pan=pan, valid=valid), METHODS["GS"], given)
 
     half = Scene(name="x", ms=batch.ms[0][..., :48], pan=batch.pan[0][..., :96])
-    alone = collect_statistics(half, METHODS["GS"], told)
+    alone = collect_statistics(half, METHODS["GS"], given)
     # The edge of the ruined half reaches in by the width of the interpolation.
     torch.testing.assert_close(
         alone.moments["bands"].mean, holed.moments["bands"].mean, rtol=0.01, atol=0
     )
     with pytest.raises(SceneError, match="no pixel has data"):
         collect_statistics(
-            Scene(name="x", ms=ms, pan=pan, valid=torch.zeros_like(valid)), METHODS["GS"], told
+            Scene(name="x", ms=ms, pan=pan, valid=torch.zeros_like(valid)), METHODS["GS"], given
         )
 
 
-# BASELINES.md of the project's reference: an independent harness, area-aligned, rim of 8.
+# BASELINES.md of the project's reference: an independent harness, area-aligned, border of 8.
 # Its interpolation is not ours: EXP, which is nothing else, within 5 %, the others within 3 %.
 PUBLISHED = {
     "IKONOS_grip_1": {"EXP": 3.830, "GSA": 2.201, "MTF-GLP-FS": 2.195},

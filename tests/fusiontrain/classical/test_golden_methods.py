@@ -9,7 +9,8 @@ import rasterio
 import torch
 
 from fusiontrain.classical import PLAIN
-from fusiontrain.classical.images import MethodInputs, SceneStatistics
+from fusiontrain.classical.images import MethodInputs
+from fusiontrain.classical.statistics import SceneStatistics
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.reference_toolbox import (
     decimate,
@@ -67,22 +68,22 @@ def test_the_toolboxs_reduced_resolution(golden_scene, scene, methods):
     facts, ms, pan = golden_scene(scene)
     row = find_sensor(facts["sensor"])
     low = decimate(mtf_filter(ms[None], row.mtf_ms, 4)[0], 4)
-    frame = frame_of(low, imresize_bicubic(pan, 4), row)
+    inputs = inputs_of(low, imresize_bicubic(pan, 4), row)
     side = ms.shape[-1]
 
     for method in (name for name in methods if name in facts["reduced"]):
-        fused = PLAIN[method].on(frame, SceneStatistics(frame))[0]
-        wanted = facts["reduced"][method]
-        for part, golden in ((slice(20, side - 21), wanted), (slice(0, side), wanted["nocut"])):
+        fused = PLAIN[method].formula(inputs, SceneStatistics(inputs))[0]
+        expected = facts["reduced"][method]
+        for part, golden in ((slice(20, side - 21), expected), (slice(0, side), expected["nocut"])):
             pair = ms[:, part, part], fused[:, part, part]
-            seen = {
+            computed = {
                 "Q2n": float(q2n(*pair)),
                 "Q_avg": float(uqi(*pair)),
                 "SAM": float(sam(*pair)),
                 "ERGAS": float(ergas(*pair)),
                 "SCC": float(scc(*pair)),
             }
-            assert seen == pytest.approx({k: golden[k] for k in seen}, rel=1e-9), method
+            assert computed == pytest.approx({k: golden[k] for k in computed}, rel=1e-9), method
 
 
 @pytest.mark.parametrize("scene", ["IKONOS_grip_1", "WV2_grip_1"])
@@ -91,22 +92,22 @@ def test_the_toolboxs_full_resolution(golden_scene, scene, methods):
     """Indices without a truth, to 1e-9."""
     facts, ms, pan = golden_scene(scene)
     row = find_sensor(facts["sensor"])
-    frame = frame_of(ms, pan, row)
+    inputs = inputs_of(ms, pan, row)
 
     for method in (name for name in methods if name in facts["full"]):
-        fused = PLAIN[method].on(frame, SceneStatistics(frame))[0]
+        fused = PLAIN[method].formula(inputs, SceneStatistics(inputs))[0]
         spectral = {
             "D_lambda_K": float(d_lambda_k(fused, ms, mtf=row.mtf_ms)),
             "D_lambda": float(d_lambda(fused, ms)),
         }
         spatial = float(d_s(fused, ms, pan))
-        seen = spectral | {
+        computed = spectral | {
             "D_s": spatial,
             "QNR": (1 - spectral["D_lambda"]) * (1 - spatial),
             "HQNR": (1 - spectral["D_lambda_K"]) * (1 - spatial),
         }
-        golden = {k: facts["full"][method][k] for k in seen}
-        assert seen == pytest.approx(golden, rel=1e-9, abs=1e-12), method
+        golden = {k: facts["full"][method][k] for k in computed}
+        assert computed == pytest.approx(golden, rel=1e-9, abs=1e-12), method
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def bands_first(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.atleast_3d(array).transpose(2, 0, 1).copy())
 
 
-def frame_of(ms, pan, row):
+def inputs_of(ms, pan, row):
     mtf = torch.tensor([row.mtf_ms], dtype=torch.float64)
     batch = PanBatch(
         ms=ms[None],
