@@ -20,8 +20,9 @@ from bench.speed.made_scenes import GRID, write_geotiff
 from bench.speed.programs import LIBRARIES, OURS, Failed, Program, measure, rivals
 from bench.speed.record import command_line, record
 from bench.study.scoring import reduced_case, softness_of_sensors
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, classical, score
-from fusiontrain.evaluation.protocols import Case, full
+from fusiontrain.evaluation.protocols import full
 from fusiontrain.evaluation.score_image import BETTER_HIGH
 from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import PanpriorError

@@ -16,8 +16,9 @@ from typing import Any
 
 from bench.study.runs import save
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import network, score
-from fusiontrain.evaluation.protocols import Case, reduced
+from fusiontrain.evaluation.protocols import reduced
 from fusiontrain.fusion.fuse_scene import AdaptationResult
 from fusiontrain.fusion.make_fuser import make_network_fuser
 from fusiontrain.fusion.network_fuser import NetworkFuser

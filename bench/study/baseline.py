@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.study.runs import INDICES, LOWER, Figures, relative, save, spread
 from bench.study.scoring import figures
-from fusiontrain.evaluation.protocols import Case
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.tables import kind_of
 from fusiontrain.models.anyband.default_network import AnyBand
 from shards.errors import PanpriorError

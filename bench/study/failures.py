@@ -15,8 +15,9 @@ from torch import nn
 
 from bench.study.runs import save
 from bench.study.scoring import read_cases
-from fusiontrain.evaluation.protocols import BLOCK, Case
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.rendering import beside, colour_picture, error_picture, stretch_of
+from fusiontrain.evaluation.score_image import BLOCK
 from fusiontrain.imaging.filters import upsample
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.checkpoints import load_checkpoint

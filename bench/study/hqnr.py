@@ -21,8 +21,10 @@ from bench.study.runs import Figures, save
 from bench.study.scoring import reduced_case, softness_of_sensors
 from fusiontrain.classical import METHODS
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, classical, network, score
-from fusiontrain.evaluation.protocols import BLOCK, Case, full
+from fusiontrain.evaluation.protocols import full
+from fusiontrain.evaluation.score_image import BLOCK
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import find_model

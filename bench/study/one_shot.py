@@ -19,8 +19,8 @@ from bench.study.baseline import read_baseline, relative_cells
 from bench.study.runs import Figures, save
 from bench.study.scoring import figures, read_cases, reduced_case, softness_of_sensors
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
-from fusiontrain.evaluation.protocols import Case
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.registry import build_model, find_model
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes

@@ -12,8 +12,10 @@ from bench.study.runs import HELD, Figures
 from fusiontrain.data.dataset import IndexedShards
 from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.loaded_scenes import SceneLoader, mean_softness
-from fusiontrain.evaluation.protocols import BORDER, Case, reduced
+from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.evaluation.score_image import BORDER
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.metrics import ergas, q2n, sam

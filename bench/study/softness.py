@@ -18,8 +18,9 @@ from bench.study.baseline import HEAD, read_baseline, relative_cells
 from bench.study.runs import Figures, save
 from bench.study.scoring import figures, read_cases
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, network, score
-from fusiontrain.evaluation.protocols import Case, full
+from fusiontrain.evaluation.protocols import full
 from fusiontrain.fusion.sensor_model import estimate_sensor_model
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import find_model

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fusiontrain.classical import METHODS, PLAIN
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, classical, score
 from fusiontrain.evaluation.loaded_scenes import LoadedScene, SceneLoader
-from fusiontrain.evaluation.protocols import Case, full, reduced
+from fusiontrain.evaluation.protocols import full, reduced
 from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fusiontrain.classical import METHODS
 from fusiontrain.classical.method import Method
 from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.protocols import Case
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
 from fusiontrain.fusion.network_fuser import fuse_network

@@ -1,20 +1,15 @@
-"""The two protocols that methods are scored by: Wald's at reduced resolution, and full resolution.
-
-A Case holds the inputs of every method, the same for all, and the truth where there is one.
-"""
+"""The two protocols that methods are scored by: Wald's (reduced resolution) and full resolution."""
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from fusiontrain.classical.images import MethodInputs
-from fusiontrain.classical.method import softened
-from fusiontrain.classical.statistics import SceneStatistics
 from fusiontrain.data.crops import Sample
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.case import Case
+from fusiontrain.evaluation.score_image import BLOCK, BORDER
 from fusiontrain.fusion.sensor_model import (
     PairEstimate,
     SensorModel,
@@ -24,63 +19,13 @@ from fusiontrain.fusion.sensor_model import (
 )
 from fusiontrain.imaging.filters import degrade, reduce_pan
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
-from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
+from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.reference_toolbox import decimate, imresize_bicubic, mtf_filter
-from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.scenes.scene import LEAST_SIDE, Scene
 from shards.sensors import GENERIC, match_sensor
 
-BORDER = 8  # pixels of the truth left out on each side: what lies beyond the edge is unknown
-BLOCK = 32  # full-resolution indices are computed on blocks of it
 REACH = 6  # MS pixels around nodata that filters mix it into
 MAX_SAMPLES = 2**26  # PAN pixels times bands that a benchmark holds in memory
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A scene under one protocol: the inputs of every method, and the truth where there is one."""
-
-    name: str
-    scene: Scene
-    sensor_model: SensorModel
-    truth: Tensor | None  # (C, H, W) DN; None at full resolution
-    note: str = ""
-
-    @property
-    def protocol(self) -> str:
-        return "full" if self.truth is None else "reduced"
-
-    @property
-    def batch(self) -> PanBatch:
-        """The pair as it came."""
-        return PanBatch(
-            ms=self.scene.ms[None].float(),
-            pan=self.scene.pan[None].float(),
-            ratio=self.scene.ratio,
-            mtf=self.sensor_model.mtf[None],
-            softness=self.sensor_model.softness[None],
-            phase=self.scene.phase,
-        )
-
-    @cached_property  # every network uses it
-    def registered(self) -> PanBatch:
-        """The pair with PAN moved to where the MS lies, as networks get it."""
-        return replace(
-            self.batch, pan=shift_image(self.scene.pan.float(), self.sensor_model.shift)[None]
-        )
-
-    def statistics(self, *, soft: bool, registered: bool) -> SceneStatistics:
-        """Images and moments that classical methods share, computed when first used."""
-        if (soft, registered) not in self._statistics:
-            batch = self.registered if registered else self.batch
-            inputs = MethodInputs(softened(batch) if soft else batch, self.scene.sensor)
-            self._statistics[soft, registered] = SceneStatistics(inputs, valid=self.scene.valid)
-        return self._statistics[soft, registered]
-
-    @cached_property
-    def _statistics(self) -> dict[tuple[bool, bool], SceneStatistics]:
-        """By (soft, registered)."""
-        return {}
 
 
 def reduced(

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Result
 from fusiontrain.evaluation.page import View, write_page
-from fusiontrain.evaluation.protocols import Case
 from fusiontrain.evaluation.rendering import colour_webp, error_webp, middle, stretch_of
 from fusiontrain.evaluation.score_image import BETTER_HIGH
 from fusiontrain.evaluation.tables import (

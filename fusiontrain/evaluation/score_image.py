@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from fusiontrain.errors import MetricError, ShapeError
-from fusiontrain.evaluation.protocols import BLOCK, BORDER, Case
+from fusiontrain.evaluation.case import Case
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.metrics import (
     d_lambda_k,
@@ -21,7 +21,9 @@ from fusiontrain.metrics import (
     uqi,
 )
 
-TOOLBOX_BORDER = (20, 21)  # what its demonstration leaves out, at the start and at the end
+BORDER = 8  # pixels cropped on each side before indices: what lies beyond the edge is unknown
+TOOLBOX_BORDER = (20, 21)  # in its grid phase, as in its demonstration: at the start, at the end
+BLOCK = 32  # full-resolution indices are computed on blocks of it
 INDICES = {
     "reduced": ("SAM", "ERGAS", "Q2n", "Q", "SCC", "PSNR", "SSIM"),
     "full": ("D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"),

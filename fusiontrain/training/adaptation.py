@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from fusiontrain.errors import MetricError, SceneError, ShapeError
-from fusiontrain.evaluation.protocols import BORDER, Case, reduced
+from fusiontrain.evaluation.case import Case
+from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.evaluation.score_image import BORDER
 from fusiontrain.fusion.fuse_scene import AdaptationResult, FusionJob
 from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.network_fuser import NetworkFuser, fuse_network

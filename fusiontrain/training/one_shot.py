@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from fusiontrain.data.crops import TrainingBatch
 from fusiontrain.errors import SceneError, TrainingError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
-from fusiontrain.evaluation.protocols import Case, reduced
+from fusiontrain.evaluation.protocols import reduced
 from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint

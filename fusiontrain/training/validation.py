@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from fusiontrain.data.dataset import IndexedShards
 from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import SceneError, TrainingError
+from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import classical, network, score
-from fusiontrain.evaluation.protocols import BORDER, Case, reduced
+from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.evaluation.score_image import BORDER
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.metrics import ergas
 from fusiontrain.models.registry import ModelEntry

@@ -143,7 +143,7 @@ class Comparison {
   pressed(event) {
     if (event.button !== 0) return;
     this.pointers.set(event.pointerId, this.place(event));
-    // Where all of the picture is seen there is nothing to move but the divider.
+    // Where all of the picture is visible only the divider moves.
     const taken = this.zoom === 1 || event.target === this.handle || event.target === this.divider;
     this.dragging = taken && this.pointers.size === 1;
     // Where the divider was taken, so that it does not jump to the pointer.

@@ -100,7 +100,7 @@
     const methods = (test) => names.filter((n) => !NOT_METHODS.includes(n) && test(n));
     const ours = (k) => methods((n) => kind(n) === k && !of.origins[n]);
     const groups = [
-      ["seen", names.filter((n) => NOT_METHODS.includes(n))],
+      ["scene", names.filter((n) => NOT_METHODS.includes(n))],
       ["network", ours("network")],
       ["classical", ours("plain")],
       ["classical, softened PAN", ours("soft")],

@@ -105,16 +105,16 @@ def _grouped(
     key: Callable[[Row], tuple[str, ...]],
     title: Callable[[Row, int], str],
 ) -> list[Table]:
-    seen = set()
+    names = set()
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if row.protocol not in PROTOCOLS:
             known = ", ".join(PROTOCOLS)
             raise SceneError(f"protocol must be one of {known}; got {row.protocol!r}")
         name = (row.protocol, row.sensor, row.scene, row.method, row.origin)
-        if name in seen:
+        if name in names:
             raise SceneError(f"{row.method} has two rows for {row.scene}, {row.protocol}; give one")
-        seen.add(name)
+        names.add(name)
         groups.setdefault(key(row), []).append(row)
     digits = {
         protocol: _digits([r for r in rows if r.protocol == protocol]) for protocol, *_ in groups

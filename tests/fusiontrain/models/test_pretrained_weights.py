@@ -10,7 +10,8 @@ import torch
 
 from fusiontrain.cli import main
 from fusiontrain.evaluation.contenders import classical, network, score
-from fusiontrain.evaluation.protocols import BORDER, reduced
+from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.evaluation.score_image import BORDER
 from fusiontrain.metrics import ergas, hqnr, q2n, sam
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.pretrained_weights import FOLDER, NAMES, find_weights

@@ -1,0 +1,61 @@
+"""A case: the inputs of every method, the same for all, and the truth where there is one."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import Tensor
+
+from fusiontrain.classical.images import MethodInputs
+from fusiontrain.classical.method import softened
+from fusiontrain.classical.statistics import SceneStatistics
+from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.imaging.shift_estimation import shift_image
+from fusiontrain.scenes.scene import Scene
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A scene under one protocol: the inputs of every method, and the truth where there is one."""
+
+    name: str
+    scene: Scene
+    sensor_model: SensorModel
+    truth: Tensor | None  # (C, H, W) DN; None at full resolution
+    note: str = ""
+
+    @property
+    def protocol(self) -> str:
+        return "full" if self.truth is None else "reduced"
+
+    @property
+    def batch(self) -> PanBatch:
+        """The pair as it came."""
+        return PanBatch(
+            ms=self.scene.ms[None].float(),
+            pan=self.scene.pan[None].float(),
+            ratio=self.scene.ratio,
+            mtf=self.sensor_model.mtf[None],
+            softness=self.sensor_model.softness[None],
+            phase=self.scene.phase,
+        )
+
+    @cached_property  # every network uses it
+    def registered(self) -> PanBatch:
+        """The pair with PAN moved to where the MS lies, as networks get it."""
+        return replace(
+            self.batch, pan=shift_image(self.scene.pan.float(), self.sensor_model.shift)[None]
+        )
+
+    def statistics(self, *, soft: bool, registered: bool) -> SceneStatistics:
+        """Images and moments that classical methods share, computed when first used."""
+        if (soft, registered) not in self._statistics:
+            batch = self.registered if registered else self.batch
+            inputs = MethodInputs(softened(batch) if soft else batch, self.scene.sensor)
+            self._statistics[soft, registered] = SceneStatistics(inputs, valid=self.scene.valid)
+        return self._statistics[soft, registered]
+
+    @cached_property
+    def _statistics(self) -> dict[tuple[bool, bool], SceneStatistics]:
+        """By (soft, registered)."""
+        return {}
