@@ -5,7 +5,6 @@ from argparse import Namespace
 
 from fusiontrain.commands.choices import MODEL_NAMES
 from fusiontrain.commands.config_parser import ConfigParser
-from fusiontrain.commands.entry import run_parsed
 from fusiontrain.commands.training_options import (
     configure,
     find_shards,
@@ -14,6 +13,7 @@ from fusiontrain.commands.training_options import (
 )
 from fusiontrain.training.recipes import PRETRAIN, find_recipe
 from shards.console import print_result, run_command, set_up_logging
+from shards.program import run_parsed
 
 
 def main(argv: list[str] | None = None) -> int:

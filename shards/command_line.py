@@ -24,7 +24,7 @@ _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
 class DefaultsShown(argparse.RawDescriptionHelpFormatter):
-    """Help that ends with the default, where there is one to tell."""
+    """Help that ends with the default, where there is one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text, value = action.help or "", action.default
@@ -49,7 +49,7 @@ class PlainFlags(argparse.ArgumentParser):
     def error(self, message: str, _: Exception | None = None) -> NoReturn:
         from_file = self.in_file or message.endswith("is not accepted")
         where = f"{self.config_file}: " if from_file else ""
-        text = _plain(message, self.flags, from_file)
+        text = _one_line(message, self.flags, from_file)
         self.exit(2, f"{self.prog}: {where}{text} (see {self.prog} --help)\n")
 
     @property
@@ -81,7 +81,7 @@ class ConfigFlags(PlainFlags):
         )
 
     def parse_args(self, args: Any = None, namespace: Any = None, **kwargs: Any) -> Any:
-
+        """The values of flags, config file and presets, in this order of precedence."""
         argv = list(sys.argv[1:] if args is None else args)
         path, argv = _taken(argv, "--config")
         preset = _taken(argv, self._preset_flag)[0] if self._preset_flag else None
@@ -201,8 +201,8 @@ def _taken(argv: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
     return value, left
 
 
-def _plain(message: str, flags: Mapping[str, str], from_file: bool) -> str:
-    """One line of what argparse or jsonargparse say in several."""
+def _one_line(message: str, flags: Mapping[str, str], from_file: bool) -> str:
+    """One line of a message of argparse or jsonargparse; did you mean, where a word is near."""
     text = " ".join(message.split())
     if match := re.fullmatch(r"Option '(.+?)' is not accepted", text):
         return f"{match[1]} is no option{_guess(match[1], flags)}"
