@@ -1,20 +1,24 @@
-"""Builds from and to anywhere: pull, push, verify, list."""
+"""Copy builds of shards from and to URLs, and check them: pull, push, verify, list."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
 from shards.catalogue import CATALOG, published_builds
-from shards.console import print_error, run_command
+from shards.console import print_error, print_result, run_command, set_up_logging
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
 from shards.stores import shown
-from shards.transfer import Tell, pull, push, verify
+from shards.transfer import pull, push, verify
+
+logger = logging.getLogger("shards")
 
 
 def main(argv: list[str] | None = None) -> int:
     def command() -> int:
         args = _parser().parse_args(argv)
+        set_up_logging("shards", quiet=getattr(args, "quiet", False))
         return int(args.run(args))
 
     try:
@@ -45,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (fetch, send, check):
         command.add_argument("--jobs", type=int, default=4, help="files at a time")
-        command.add_argument("--quiet", action="store_true", help="say nothing but errors")
+        command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
     names = commands.add_parser("list", help="builds that are published")
     names.set_defaults(run=_list)
@@ -59,41 +63,33 @@ def _pull(args: argparse.Namespace) -> int:
         if url not in known:
             raise PanpriorError(f"no URL and no known build; known: {', '.join(known) or 'none'}")
         url, digest = known[url].url, digest or known[url].manifest
-    manifest = pull(url, args.folder, digest=digest, jobs=args.jobs, tell=_tell(args))
+    manifest = pull(url, args.folder, digest=digest, jobs=args.jobs, report=logger.info)
     return _done(args, manifest, f"pulled from {shown(url)} into {args.folder}")
 
 
 def _push(args: argparse.Namespace) -> int:
-    manifest = push(args.folder, args.url, jobs=args.jobs, tell=_tell(args))
+    manifest = push(args.folder, args.url, jobs=args.jobs, report=logger.info)
     return _done(args, manifest, f"pushed to {shown(args.url)}")
 
 
 def _verify(args: argparse.Namespace) -> int:
-    manifest = verify(args.url, jobs=args.jobs, tell=_tell(args))
+    manifest = verify(args.url, jobs=args.jobs, report=logger.info)
     return _done(args, manifest, f"as listed at {shown(args.url)}")
 
 
 def _list(_: argparse.Namespace) -> int:
     known = published_builds()
     for build in known.values():
-        print(f"{build.name}  {build.url}  {build.manifest[:12]}  {build.licence}")
+        print_result(f"{build.name}  {build.url}  {build.manifest[:12]}  {build.licence}")
     if not known:
-        print(f"no build is published yet; entries lie in {CATALOG.name}/ as its README says")
+        print_result(f"no build is published yet; entries lie in {CATALOG.name}/ (see its README)")
     return 0
-
-
-def _tell(args: argparse.Namespace) -> Tell:
-    def say(text: str) -> None:
-        if not args.quiet:
-            print(f"shards: {text}", file=sys.stderr)
-
-    return say
 
 
 def _done(args: argparse.Namespace, manifest: Manifest, what: str) -> int:
     if not args.quiet:
-        print(f"shards: {manifest.samples} samples in {len(manifest.shards)} shards {what}")
-        print(f"shards: manifest {manifest.digest}")
+        print_result(f"shards: {manifest.samples} samples in {len(manifest.shards)} shards {what}")
+        print_result(f"shards: manifest {manifest.digest}")
     return 0
 
 

@@ -11,7 +11,7 @@ from shards.errors import SharingError
 from shards.locking import file_lock
 from shards.manifest import NAME, Manifest
 from shards.stores import open_store
-from shards.transfer import Tell, pull, read_manifest
+from shards.transfer import Report, pull, read_manifest
 
 
 def cache_folder(kind: str = "") -> Path:
@@ -26,7 +26,7 @@ def default_cache() -> Path:
     return cache_folder("shards")
 
 
-def local_copy(url: str, cache: Path, *, jobs: int = 4, tell: Tell = lambda _: None) -> Path:
+def local_copy(url: str, cache: Path, *, jobs: int = 4, report: Report = lambda _: None) -> Path:
     """A folder below `cache`, named after its manifest, that holds the build at `url` whole.
 
     Processes that ask for the same build wait for the one that fetches it; a copy that is here
@@ -38,9 +38,9 @@ def local_copy(url: str, cache: Path, *, jobs: int = 4, tell: Tell = lambda _: N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         waiting = f"another process fetches {folder.name}; waiting for it"
-        with file_lock(cache / f"{folder.name}.lock", on_wait=lambda: tell(waiting)):
+        with file_lock(cache / f"{folder.name}.lock", on_wait=lambda: report(waiting)):
             if not _is_whole(folder, manifest):
-                pull(url, folder, digest=manifest.digest, jobs=jobs, tell=tell)
+                pull(url, folder, digest=manifest.digest, jobs=jobs, report=report)
     except OSError as error:
         raise SharingError(
             f"cannot keep shards in {cache}: {error.strerror or error}\n"

@@ -14,7 +14,7 @@ from shards.errors import ContractError
 Compression = Literal["", "blosc2"]  # "": none
 ENDING = ".b2"
 _HEADER = struct.Struct("<4B3i")  # versions, flags, typesize; bytes, bytes a block, packed bytes
-_BLOCK = 1 << 17  # bytes; told, or blosc2 would choose by this machine's caches
+_BLOCK = 1 << 17  # bytes; fixed, since blosc2 would choose by this machine's caches
 
 
 def check_installed() -> None:
@@ -44,7 +44,7 @@ def pack(data: bytes) -> bytes:
 
 
 def unpack(data: bytes | memoryview, name: str, *, largest: int) -> memoryview:
-    """What was packed; its header's sizes are judged before anything is allocated.
+    """What was packed; its header's sizes are checked before anything is allocated.
 
     Raises: ContractError if it is no chunk of blosc2's, is cut, or claims over `largest` bytes.
     """

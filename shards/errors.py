@@ -1,4 +1,4 @@
-"""Errors a user can act on. Doors print them in one line and exit with code 2."""
+"""Errors a user can act on. Commands print them in one line and exit with code 2."""
 
 
 class PanpriorError(Exception):

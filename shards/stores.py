@@ -1,4 +1,4 @@
-"""The only door to other machines: http(s) by the standard library, all else by fsspec.
+"""The only access to other machines: http(s) by the standard library, all else by fsspec.
 
 Messages name a place without its user, password or query: those may be credentials.
 """
@@ -56,7 +56,7 @@ def open_store(url: str) -> Store:
 
 
 def shown(url: str) -> str:
-    """The URL as messages may tell it."""
+    """The URL as messages may name it: without credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".removeprefix("://")
 

@@ -147,7 +147,7 @@ def _build(args: argparse.Namespace) -> int:
 
         def report(progress: Progress) -> None:
             nonlocal seen
-            seen = progress.seen
+            seen = progress.images
             tell.progress(progress)
 
         try:
@@ -176,7 +176,7 @@ def _build(args: argparse.Namespace) -> int:
         tell.event(
             "done",
             f"{_summary(manifest)} in {args.out}{task}; "
-            f"{seen} images seen, {used} used; source: {manifest.licence}",
+            f"{seen} images read, {used} used; source: {manifest.licence}",
             samples=manifest.samples,
             shards=len(manifest.shards),
             images_seen=seen,

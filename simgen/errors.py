@@ -1,4 +1,4 @@
-"""What can go wrong while building shards, each with its remedy in the message."""
+"""Errors of building shards, each with its remedy in the message."""
 
 from shards.errors import PanpriorError
 

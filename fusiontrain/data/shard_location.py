@@ -44,7 +44,7 @@ def find_set(
     place, share = split_share(text)
     if "://" not in place:
         return ShardSet(folder=Path(place), share=share)
-    return ShardSet(folder=local_copy(place, cache or default_cache(), tell=tell), share=share)
+    return ShardSet(folder=local_copy(place, cache or default_cache(), report=tell), share=share)
 
 
 def find_stream(text: str) -> StreamSet:

@@ -1,4 +1,4 @@
-"""Which shards of a plan are this process's: all, or one task's of a cluster's array."""
+"""Shards of one process: all of a plan, or the share of one task of a cluster's array."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from simgen.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskShare:
-    """Task `index` of `count`; tasks know nothing of each other."""
+    """Task `index` of `count`; tasks run independently."""
 
     index: int = 0
     count: int = 1

@@ -43,8 +43,8 @@ class Progress:
     samples: int
     bytes: int
     reused: int  # of shards_done
-    seen: int  # images
-    rejected: int  # of seen
+    images: int  # images read
+    rejected: int  # of images
     seconds: float  # since this call began to build
     samples_made: int  # in these seconds
     bytes_made: int
@@ -85,14 +85,14 @@ def run_build(
     names = {f"{task.stem}{ending}" for task in tasks for ending in (".tar", ".idx", ".json")}
     names.add(f"{share.name}.json")
     with claimed(build.out, plan.data, task=task_name, names=names):
-        bench = _Bench(tasks=tasks, plan=plan, budget=budget, report=report)
-        bench.find_committed()
-        if workers == 1 or len(bench.missing) <= 1:
-            _build_here(bench)
+        state = _BuildState(tasks=tasks, plan=plan, budget=budget, report=report)
+        state.find_committed()
+        if workers == 1 or len(state.missing) <= 1:
+            _build_here(state)
         else:
-            _build_in_processes(bench, workers)
-        bench.judge(finished=True)
-        found = {number: bench.found[number] for number in sorted(bench.found)}
+            _build_in_processes(state, workers)
+        state.check_budget(finished=True)
+        found = {number: state.found[number] for number in sorted(state.found)}
         rejected = {*source.rejected, *(r for s in found.values() for r in s.rejected)}
         rows = {number: sidecar.row for number, sidecar in found.items()}
         manifest = manifest_of(plan.data, source.licence, rows.values(), rejected)
@@ -119,7 +119,9 @@ def _open(build: Build) -> Source:
     if build.compression:
         check_installed()
     if build.recipe.name == WALD and build.draws != 1:
-        raise ConfigError(f"a scene's tile is one sample, without dice; got --draws {build.draws}")
+        raise ConfigError(
+            f"a window of a scene is one sample, without draws; got --draws {build.draws}"
+        )
     return open_source(
         build.dataset,
         build.source,
@@ -132,16 +134,16 @@ def _open(build: Build) -> Source:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Bench:
-    """The shards of one call: what is done, what is not, and what it met."""
+class _BuildState:
+    """State of one call: shards done and missing, images read, images rejected."""
 
     tasks: list[Task]
     plan: Plan
     budget: Tolerance
     report: Callable[[Progress], None]
     found: dict[int, Sidecar] = field(default_factory=dict)
-    met: np.ndarray = field(init=False)  # by image: a byte each, for there may be millions
-    seen: int = 0
+    used: np.ndarray = field(init=False)  # by image: a byte each, for there may be millions
+    images: int = 0
     bad: dict[str, str] = field(default_factory=dict)  # first reasons first
     reused: int = 0
     samples: int = 0
@@ -151,7 +153,7 @@ class _Bench:
     began: float = 0.0
 
     def __post_init__(self) -> None:
-        self.met = np.zeros(len(self.plan.source.photos), bool)
+        self.used = np.zeros(len(self.plan.source.photos), bool)
 
     @property
     def missing(self) -> list[Task]:
@@ -160,7 +162,7 @@ class _Bench:
     def find_committed(self) -> None:
         """What an earlier call left whole is not made again, but counts against the budget."""
         refused = self.plan.source.rejected
-        self.seen = len({rejected.source for rejected in refused})
+        self.images = len({rejected.source for rejected in refused})
         for rejected in refused:
             self.bad.setdefault(rejected.source, rejected.reason)
         for task in self.tasks:
@@ -170,27 +172,27 @@ class _Bench:
         self.reused = len(self.found)
         self.samples_reused, self.bytes_reused = self.samples, self.bytes
         self.began = time.monotonic()
-        self._tell()
-        self.judge()
+        self._report()
+        self.check_budget()
 
     def add(self, task: Task, sidecar: Sidecar) -> None:
         self._count(task, sidecar)
-        self._tell()
-        self.judge()
+        self._report()
+        self.check_budget()
         check_signals()
 
     def _count(self, task: Task, sidecar: Sidecar) -> None:
         self.found[task.shard] = sidecar
-        images = np.unique(task.samples.photos)
-        self.seen += int((~self.met[images]).sum())
-        self.met[images] = True
+        photos = np.unique(task.samples.photos)
+        self.images += int((~self.used[photos]).sum())
+        self.used[photos] = True
         for rejected in sidecar.rejected:
             self.bad.setdefault(rejected.source, rejected.reason)
         if sidecar.row is not None:
             self.samples += sidecar.row.samples
             self.bytes += sidecar.row.bytes
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self.report(
             Progress(
                 shards_done=len(self.found),
@@ -198,7 +200,7 @@ class _Bench:
                 samples=self.samples,
                 bytes=self.bytes,
                 reused=self.reused,
-                seen=self.seen,
+                images=self.images,
                 rejected=len(self.bad),
                 seconds=time.monotonic() - self.began,
                 samples_made=self.samples - self.samples_reused,
@@ -206,38 +208,38 @@ class _Bench:
             )
         )
 
-    def judge(self, *, finished: bool = False) -> None:
+    def check_budget(self, *, finished: bool = False) -> None:
         """Raises: BudgetSpent if too many images were unusable."""
-        seen, bad = self.seen, len(self.bad)
-        if budget_spent(self.budget, images=seen, bad=bad, finished=finished):
+        images, bad = self.images, len(self.bad)
+        if budget_spent(self.budget, images=images, bad=bad, finished=finished):
             shown = "\n  ".join(f"{key}: {why}" for key, why in [*self.bad.items()][:5])
             raise BudgetSpent(
-                f"{bad} of the {seen} images seen are unusable; --max-bad allows {self.budget}. "
+                f"{bad} of the {images} images read are unusable; --max-bad allows {self.budget}. "
                 f"First reasons:\n  {shown}\n"
                 "  do: look at those images, or run again with a larger --max-bad: "
                 f"{len(self.found)} finished shards are kept"
             )
 
 
-def _build_here(bench: _Bench) -> None:
-    for task in bench.missing:
+def _build_here(state: _BuildState) -> None:
+    for task in state.missing:
         from simgen.building.shard import build_shard  # DALI loads only where there is work for it
 
-        bench.add(task, build_shard(task))
+        state.add(task, build_shard(task))
 
 
-def _build_in_processes(bench: _Bench, workers: int) -> None:
+def _build_in_processes(state: _BuildState, workers: int) -> None:
     from simgen.building.shard import build_shard
 
     others = set(multiprocessing.active_children())
     # spawn: DALI's threads do not survive a fork.
     pool = ProcessPoolExecutor(
-        min(workers, len(bench.missing)),
+        min(workers, len(state.missing)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
         initargs=(os.getpid(),),
     )
-    waiting = iter(bench.missing)
+    waiting = iter(state.missing)
     running: dict[Future[Sidecar], Task] = {}
 
     def feed(count: int) -> None:
@@ -251,7 +253,7 @@ def _build_in_processes(bench: _Bench, workers: int) -> None:
                 task = running.pop(future)
                 sidecar = future.result()
                 feed(1)
-                bench.add(task, sidecar)
+                state.add(task, sidecar)
     except BaseException as error:
         for child in set(multiprocessing.active_children()) - others:
             child.kill()

@@ -1,4 +1,4 @@
-"""A build's folder: which plan it holds, who writes to it, and what dead writers left."""
+"""Lock of a build's folder: its plan, its writer, and temporary files of killed writers."""
 
 import json
 from collections.abc import Collection, Iterator

@@ -1,7 +1,6 @@
-"""Judge an image before DALI sees it: one bad image would end a whole pipeline.
+"""Check an image before DALI decodes it: one bad image would end a whole pipeline.
 
-What holds measurements, not a photograph, never reaches DALI's decoders: they would make
-8-bit RGB of it.
+Multiband images never reach DALI's decoders, which would make 8-bit RGB of them.
 """
 
 import io
@@ -36,7 +35,7 @@ class Verdict:
         return not self.reason
 
 
-def judge(data: bytes, *, min_side: int, max_pixels: int) -> Verdict:
+def check_encoded(data: bytes, *, min_side: int, max_pixels: int) -> Verdict:
     """Header first (format, size), then a full decode; nothing is allocated for a huge header."""
     if not data:
         return Verdict(reason="empty file (0 bytes)")
@@ -64,7 +63,7 @@ def judge(data: bytes, *, min_side: int, max_pixels: int) -> Verdict:
 def read_photograph(data: bytes, window: tuple[int, int, int, int]) -> np.ndarray:
     """(h, w, 3) float32 in 0..1 of (row, column, height, width), by Pillow: what DALI refuses.
 
-    For images that judge() let through. Raises: SourceError if Pillow's pixels are not the image's.
+    For images that passed check_encoded(). Raises: SourceError if Pillow's pixels are not its own.
     """
     row, column, height, width = window
     with warnings.catch_warnings():
@@ -80,7 +79,7 @@ def read_photograph(data: bytes, window: tuple[int, int, int, int]) -> np.ndarra
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Encoded:
+class EncodedImage:
     """A photograph's bytes, for DALI."""
 
     verdict: Verdict
@@ -88,7 +87,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class MultibandImage:
     """Bands as they are, read by windows."""
 
     verdict: Verdict
@@ -103,32 +102,34 @@ class Measured:
         return read_window(_file(self.photo), self.raster, self.bits, window)
 
 
-def examine(photo: Photo, *, min_side: int, max_pixels: int, max_bytes: int) -> Encoded | Measured:
+def examine(
+    photo: Photo, *, min_side: int, max_pixels: int, max_bytes: int
+) -> EncodedImage | MultibandImage:
     """The image as the pipeline wants it, or with a verdict that says why it is unusable."""
     try:
         start = photo.place.start() if isinstance(photo.place, File) else b""
         tiff = _MAGIC.match(start) is not None
         # A TIFF in a file of its own is read by windows, however large.
         if not tiff and photo.size > max_bytes:
-            return Encoded(verdict=Verdict(reason=f"{photo.size} bytes exceed {max_bytes}"))
+            return EncodedImage(verdict=Verdict(reason=f"{photo.size} bytes exceed {max_bytes}"))
         data = b"" if tiff else photo.read()
         if tiff or _MAGIC.match(data):
-            measured = _measured(photo, data, min_side)
-            if measured is not None:
-                return measured
+            image = _multiband(photo, data, min_side)
+            if image is not None:
+                return image
         if photo.size > max_bytes or len(data) > max_bytes:
             size = max(photo.size, len(data))
-            return Encoded(verdict=Verdict(reason=f"{size} bytes exceed {max_bytes}"))
+            return EncodedImage(verdict=Verdict(reason=f"{size} bytes exceed {max_bytes}"))
         data = data or photo.read()
     except SourceError as error:
-        return Encoded(verdict=Verdict(reason=str(error)))
-    verdict = judge(data, min_side=min_side, max_pixels=max_pixels)
-    return Encoded(verdict=verdict, data=data if verdict.usable else b"")
+        return EncodedImage(verdict=Verdict(reason=str(error)))
+    verdict = check_encoded(data, min_side=min_side, max_pixels=max_pixels)
+    return EncodedImage(verdict=verdict, data=data if verdict.usable else b"")
 
 
-def _measured(photo: Photo, data: bytes, min_side: int) -> Measured | None:
+def _multiband(photo: Photo, data: bytes, min_side: int) -> MultibandImage | None:
     """None if the TIFF is a photograph after all. Raises: SourceError if it does not read."""
-    from simgen.sources.raster import inspect, measure  # rasterio loads only for TIFFs
+    from simgen.sources.raster import bit_depth, inspect  # rasterio loads only for TIFFs
 
     file = data or _file(photo)
     raster = inspect(file)
@@ -139,11 +140,11 @@ def _measured(photo: Photo, data: bytes, min_side: int) -> Measured | None:
         raise SourceError(f"{channels} bands of {raster.dtype}; expected at least 3 to mix from")
     if min(width, height) < min_side:
         raise SourceError(f"{width}x{height} is under {min_side} pixels a side")
-    return Measured(
+    return MultibandImage(
         verdict=Verdict(height=height, width=width, channels=channels),
         photo=photo,
         raster=raster,
-        bits=measure(file, raster),
+        bits=bit_depth(file, raster),
     )
 
 

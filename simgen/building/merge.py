@@ -1,4 +1,4 @@
-"""What each task of an array built, and the manifest of their union."""
+"""Parts that the tasks of an array built, and the manifest of their union."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a build will do, before it does any of it."""
+"""The plan of a build: its shards and their samples, and all that decides their bytes."""
 
 import importlib.metadata
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from shards.schema import PACKED_VERSION, VERSION
 from simgen.config import Build, digest
 from simgen.sources import Photo, Source
 
-ENGINE = 2  # rises when equal dice give other bytes
+ENGINE = 2  # rises when equal random streams give other bytes
 _LIBRARIES = ("panprior", "numpy", "nvidia-dali-cuda130", "pillow")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One sample to be: a photograph and which of its draws."""
+    """One planned sample: a photograph and the number of its draw."""
 
     number: int  # over the whole build
     photo: Photo
@@ -28,7 +28,8 @@ class Planned:
         return f"{self.number:09d}"
 
     @property
-    def dice(self) -> str:
+    def draw_key(self) -> str:
+        """Names the image and the draw: seeds the random streams, and is the sample's source."""
         return f"{self.photo.key}#{self.draw}"
 
 
@@ -128,7 +129,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One shard to be: all that a worker process needs to know."""
+    """One planned shard: all that a worker process needs."""
 
     build: Build
     plan: str  # digest of the plan

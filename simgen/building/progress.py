@@ -1,7 +1,7 @@
-"""How a build tells what it does: a bar for people, JSON lines for batch jobs, or nothing."""
+"""Progress of a build: a bar for people, JSON lines for batch jobs, or nothing."""
 
 import json
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from shards.console import print_result
 from shards.manifest import Rejected
 from simgen.building.build import Progress
 
+logger = logging.getLogger(__name__)
 Log = Literal["bar", "json", "quiet"]
 _NAMED = 20  # rejected images shown by name; the manifest has them all
 
@@ -38,14 +40,14 @@ def make_reporter(log: Log, title: str) -> Iterator[ProgressReporter]:
             TextColumn("simgen {task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("shards, {task.fields[told]}"),
+            TextColumn("shards, {task.fields[state]}"),
         )
         with Bar(*columns, console=Console(stderr=True)) as bar:
             yield BarReporter(bar, title)
 
 
 class QuietReporter:
-    """Errors alone are said, by the door."""
+    """Nothing: errors are printed by the command."""
 
     def progress(self, progress: Progress) -> None: ...
 
@@ -56,30 +58,29 @@ class QuietReporter:
 
 class BarReporter:
     def __init__(self, bar: Bar, title: str) -> None:
-        self._bar, self._task = bar, bar.add_task(title, total=None, told="")
+        self._bar, self._task = bar, bar.add_task(title, total=None, state="")
 
     def progress(self, progress: Progress) -> None:
-        told = f"{progress.samples} samples, {progress.rejected} rejected"
+        state = f"{progress.samples} samples, {progress.rejected} rejected"
         if progress.samples_made:
-            told += f", {progress.samples_per_second:.1f}/s, {progress.mb_per_second:.1f} MB/s"
+            state += f", {progress.samples_per_second:.1f}/s, {progress.mb_per_second:.1f} MB/s"
         if progress.eta is not None and progress.shards_done < progress.shards_total:
-            told += f", {_clock(progress.eta)} left"
+            state += f", {_clock(progress.eta)} left"
         self._bar.update(
-            self._task, total=progress.shards_total, completed=progress.shards_done, told=told
+            self._task, total=progress.shards_total, completed=progress.shards_done, state=state
         )
 
     def rejected(self, rejected: Sequence[Rejected]) -> None:
         self._bar.stop()
         for one in rejected[:_NAMED]:
-            print(f"simgen: rejected {one.source}: {one.reason}", file=sys.stderr)
+            logger.info("rejected %s: %s", one.source, one.reason)
         if len(rejected) > _NAMED:
-            print(f"simgen: and {len(rejected) - _NAMED} more, all named in the manifest",
-                  file=sys.stderr)  # fmt: skip
+            logger.info("and %d more, all named in the manifest", len(rejected) - _NAMED)
 
     def event(self, name: str, text: str, **facts: Any) -> None:  # noqa: ARG002 - programs' facts
         self._bar.stop()
-        if name == "done":  # the door says the rest, on standard error
-            print(f"simgen: {text}", flush=True)
+        if name == "done":  # errors and stops are the command's to print
+            print_result(f"simgen: {text}")
 
 
 class JsonReporter:
@@ -94,7 +95,7 @@ class JsonReporter:
             shards_reused=progress.reused,
             samples=progress.samples,
             bytes=progress.bytes,
-            images_seen=progress.seen,
+            images_seen=progress.images,
             images_rejected=progress.rejected,
             seconds=round(progress.seconds, 3),
             samples_per_second=round(progress.samples_per_second, 2),
@@ -111,7 +112,7 @@ class JsonReporter:
 
     def _line(self, event: str, **facts: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"time": now, "event": event, **facts}), flush=True)
+        print_result(json.dumps({"time": now, "event": event, **facts}))
 
 
 def _clock(seconds: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from shards.schema import Facts, check_sample, encode_array, packed_members
-from simgen.building.image_check import Encoded, Measured, examine, read_photograph
+from simgen.building.image_check import EncodedImage, MultibandImage, examine, read_photograph
 from simgen.building.plan import Planned, Task
 from simgen.building.shard_writing import Sidecar, write_shard
 from simgen.config import Build
@@ -37,7 +37,7 @@ def _reduced(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]
     for planned in task.samples:
         try:
             made = wald_sample(
-                planned.photo, source=planned.dice, recipe=build.recipe.name, seed=build.seed
+                planned.photo, source=planned.draw_key, recipe=build.recipe.name, seed=build.seed
             )
         except SourceError as error:
             reasons[planned.photo.key] = str(error)
@@ -47,7 +47,7 @@ def _reduced(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]
 
 def _simulated(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]]:
     """Samples by key of photographs and many-banded images, some dozens at a time."""
-    seen: dict[str, Encoded | Measured] = {}
+    seen: dict[str, EncodedImage | MultibandImage] = {}
     for first in range(0, len(task.samples), _AT_ONCE):
         some = task.samples[first : first + _AT_ONCE]
         made, refused = _simulated_together(task, some, seen)
@@ -55,17 +55,17 @@ def _simulated(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sampl
         for planned in some:
             if planned.number in made:
                 yield planned.key, made.pop(planned.number)
-        if sum(len(f.data) for f in seen.values() if isinstance(f, Encoded)) > _KEPT:
+        if sum(len(f.data) for f in seen.values() if isinstance(f, EncodedImage)) > _KEPT:
             seen.clear()
 
 
 def _simulated_together(
-    task: Task, some: Sequence[Planned], seen: dict[str, Encoded | Measured]
+    task: Task, some: Sequence[Planned], seen: dict[str, EncodedImage | MultibandImage]
 ) -> tuple[dict[int, Sample], dict[str, str]]:
     """Samples by number, and reasons by image. `seen` are images examined already."""
     build = task.build
     photographs: list[tuple[Planned, Job]] = []
-    banded: list[tuple[Planned, Measured, SampleParameters]] = []
+    banded: list[tuple[Planned, MultibandImage, SampleParameters]] = []
     for planned in some:
         photo = planned.photo
         if photo.key not in seen:
@@ -82,12 +82,12 @@ def _simulated_together(
             build.recipe,
             bands=task.bands,
             seed=build.seed,
-            key=planned.dice,
+            key=planned.draw_key,
             height=found.verdict.height,
             width=found.verdict.width,
             channels=found.verdict.channels,
         )
-        if isinstance(found, Measured):
+        if isinstance(found, MultibandImage):
             banded.append((planned, found, draw))
         else:
             photographs.append((planned, Job(image=found.data, draw=draw)))
@@ -101,7 +101,7 @@ def _simulated_together(
 
 
 def _run_banded(
-    some: list[tuple[Planned, Measured, SampleParameters]], build: Build
+    some: list[tuple[Planned, MultibandImage, SampleParameters]], build: Build
 ) -> tuple[dict[int, Sample], dict[str, str]]:
     jobs: list[tuple[Planned, Job]] = []
     reasons: dict[str, str] = {}
@@ -159,7 +159,7 @@ def _facts(planned: Planned, job: Job, build: Build) -> Facts:
         mtf_ms=draw.optics.mtf_ms,
         mtf_pan=draw.optics.mtf_pan,
         softness=draw.optics.softness,
-        source=planned.dice,
+        source=planned.draw_key,
         recipe=recipe.name,
         seed=build.seed,
     )

@@ -1,4 +1,4 @@
-"""One shard onto disk: temporary name, fsync, rename; DALI index; sidecar last.
+"""Write one shard to disk: temporary name, fsync, rename; DALI index; sidecar last.
 
 The sidecar is the commit mark. A tar without one, or with one that disagrees, is rebuilt.
 """
@@ -21,7 +21,7 @@ from simgen.building.plan import Task
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sidecar:
-    """What became of one planned shard. `row` is None where no image was usable."""
+    """Result of one planned shard. `row` is None where no image was usable."""
 
     plan: str  # digest of the build's plan
     row: ShardRow | None

@@ -1,4 +1,4 @@
-"""Is a build what its manifest says, down to every sample?"""
+"""Check a build against its manifest, down to every sample."""
 
 import hashlib
 from pathlib import Path

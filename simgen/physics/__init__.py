@@ -1,1 +1,1 @@
-"""Pure numpy: the clear twin of every DALI operator the pipeline uses."""
+"""Optics, geometry, spectra, noise and numbers of a sensor, in numpy."""

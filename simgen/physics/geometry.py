@@ -1,4 +1,4 @@
-"""Where the scene lies in the photograph, and what lies elsewhere in another band."""
+"""Geometry: the scene in the photograph, moved objects, and displacement fields."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ def move_objects(img_CHW: np.ndarray, movers: tuple[Mover, ...]) -> np.ndarray:
     """The scene when each object has moved: it covers what lay ahead and uncovers what lay behind.
 
     What it uncovers is not known: the ground on its other side stands in, at equal distance.
-    All objects are cut from the scene as it was; their rims are a pixel soft.
+    All objects are cut from the scene as it was; their borders are a pixel soft.
     Shapes: (C, H, W) -> (C, H, W), a copy.
     Raises: DegradationError if an object or its motion leaves the scene.
     """
@@ -63,7 +63,7 @@ def _ellipse(mover: Mover) -> np.ndarray:
     down, along = (np.arange(-r, r + 1) / half
                    for r, half in zip(mover.reach, mover.half, strict=True))  # fmt: skip
     radius = np.sqrt(down[:, None] ** 2 + along[None] ** 2)
-    edge = (1 - radius) * min(mover.half) + 0.5  # pixels inside the rim
+    edge = (1 - radius) * min(mover.half) + 0.5  # pixels inside the border
     return np.clip(edge, 0, 1).astype(np.float32)
 
 

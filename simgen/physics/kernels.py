@@ -1,4 +1,4 @@
-"""Kernels of real instruments: anisotropic, resampled, out of focus, sharpened on the ground.
+"""Kernels of instruments: anisotropic, resampled, out of focus, sharpened on the ground.
 
 A kernel is (R, 2, K) float32: a sum of R separable terms, taps down the rows and taps along
 them. All steps are numbers of fine pixels in a coarse one.
@@ -100,7 +100,7 @@ def disk_psf(radius: float, fineness: int = 16) -> np.ndarray:
 def sharpened(kernel_R2K: np.ndarray, amount: float, step: int) -> np.ndarray:
     """The kernel followed by sharpening on the coarse grid: -amount, 1 + 2 amount, -amount.
 
-    What on-ground MTF compensation leaves as bright and dark rims. Both axes.
+    On-ground MTF compensation, with its bright and dark halos. Both axes.
     Shapes: (R, 2, K) -> (R, 2, K + 2 step).
     """
     sharpen = np.zeros(2 * step + 1)

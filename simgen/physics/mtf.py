@@ -1,4 +1,4 @@
-"""What a sensor's optics and detector do: blur, then sample. Suffixes: C bands; H W pixels."""
+"""MTF of a sensor: blur, then decimation. Suffixes: C bands; H W pixels."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""What a detector and its electronics add. C bands; all in units of full scale."""
+"""Noise and stripes of a detector. C bands; all in units of full scale."""
 
 import numpy as np
 

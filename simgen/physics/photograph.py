@@ -1,4 +1,4 @@
-"""What is done to the photograph itself, before it is light. RGB in encoded 0..1 (or uint8)."""
+"""Colour jitter, high-pass filter and gamma of the photograph. RGB, encoded 0..1 (or uint8)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""From light to digital numbers, and what lossy compression makes of them."""
+"""Quantisation to digital numbers, and lossy compression of them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Bands that the photograph does not have, and the PAN that sees them all.
+"""Spectral bands as rows over features of the photograph's light, and PAN as a mix of bands.
 
 Every band is a row over *features* of the light: red, green, blue, and two that no linear
 mix of them gives: how green exceeds the others (vegetation), how blue exceeds red (water).

@@ -1,4 +1,4 @@
-"""What the simulation made, for human eyes: a contact sheet, and a gallery of every effect."""
+"""Pictures of samples: a contact sheet of a build, and a gallery of every effect."""
 
 import io
 from itertools import islice
@@ -93,7 +93,7 @@ def draw_gallery(folder: Path) -> list[Path]:
 
 
 def both_halves(panel: Panel, photo: bytes) -> list[tuple[Recipe, Any]]:
-    """(recipe, (gt, ms, pan)) without and with the panel's switches, of the same dice."""
+    """(recipe, (gt, ms, pan)) without and with the panel's switches, of the same random streams."""
     from simgen.simulate.dispatch import Job, run  # DALI loads only where it is needed
 
     with Image.open(io.BytesIO(photo)) as image:

@@ -1,4 +1,4 @@
-"""What the gallery shows: one panel an effect, stronger than `sensor` draws it, for the eye."""
+"""Panels of the gallery: one an effect, stronger than `sensor` draws it, so that it shows."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""How simulated samples compare with real scenes: measured, not asserted.
+"""Statistics of simulated samples compared with those of real scenes.
 
 See docs/reports/realism.md.
 """

@@ -11,7 +11,7 @@ from simgen.realism.distance import Values, wasserstein
 from simgen.realism.pairs import REAL, Pair
 from simgen.realism.statistics import STATISTICS, measure
 
-LEVELS = ("ms_mean", "ms_spread", "pan_mean", "pan_spread")  # told by bit depth too
+LEVELS = ("ms_mean", "ms_spread", "pan_mean", "pan_spread")  # given by bit depth too
 _SPLITS = 50
 
 

@@ -16,7 +16,7 @@ from simgen.errors import ConfigError, SourceError
 from simgen.sources import open_source
 
 if TYPE_CHECKING:
-    from simgen.sources.scene import Tile
+    from simgen.sources.scene import SceneWindow
 
 REAL = "real"  # the scenes' own name beside the builds'
 
@@ -89,7 +89,7 @@ def read_scenes(
     pairs: list[Pair] = []
     seen: dict[str, str] = {}  # scenes, and why they gave nothing
     for photo in source.photos:
-        place = cast("Tile", photo.place)
+        place = cast("SceneWindow", photo.place)
         scene = place.scene
         if scene.reduced:
             seen[scene.name] = "is of reduced resolution; only pairs as delivered count"

@@ -16,7 +16,7 @@ def slope_and_fine_share(img_hw: np.ndarray) -> tuple[float, float]:
     """
     h, w = img_hw.shape
     hann = np.hanning(h + 2)[1:-1, None] * np.hanning(w + 2)[1:-1]
-    mean = (img_hw * hann).sum() / hann.sum()  # the window's own mean, lest it leak
+    mean = (img_hw * hann).sum() / hann.sum()  # the window's own mean, which would leak
     power = np.abs(np.fft.rfft2((img_hw - mean) * hann)) ** 2
     radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w))
     twice = np.full(radius.shape[1], 2.0)  # the other half-plane, which rfft2 leaves out

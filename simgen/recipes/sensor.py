@@ -17,8 +17,8 @@ from simgen.recipes.ratio import at_ratio
 def sensor() -> Recipe:
     """The scene first, on a grid twice finer than the PAN's; then target, PAN and MS.
 
-    Each is seen through its own drawn MTF; the target's is the softness that networks are
-    told. Faults of optics, geometry and detectors come with moderate chances: what every
+    Each is observed through its own drawn MTF; the target's is the softness, an input of
+    networks. Faults of optics, geometry and detectors come with moderate chances: what every
     sample had would be what no network expects to be without. See
     docs/reference/recipes.md; how near it is to the real scenes that its draws were tuned on:
     docs/reports/realism.md.

@@ -1,4 +1,4 @@
-"""The only dice: (recipe, bands, seed, key, image size) -> a frozen Draw, and its fields.
+"""All random numbers of a sample: its parameters, and the fields made of them.
 
 Every number comes from numpy's PCG64 keyed by seed and sample, so a sample is the same
 whatever its place in a batch, a shard or a process.

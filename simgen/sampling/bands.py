@@ -1,4 +1,4 @@
-"""Which bands the sensor has, and what its PAN sees."""
+"""Random bands of a sample, and the weights of PAN."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How sharply the sensor sees, in each band and on each axis, and where it looks."""
+"""Random optics of a sample: MTF of each band and axis, shifts and faults, as kernels."""
 
 from dataclasses import dataclass
 
@@ -143,7 +143,7 @@ def _faulty(kernel: np.ndarray, defocus: float, halo: float, step: int) -> np.nd
     if defocus:
         kernel = defocused(kernel, defocus)
     if halo:
-        # No more than lifts Nyquist to the gain of light itself: there the rims are widest.
+        # No more than lifts Nyquist to the gain of light itself: there the halos are widest.
         most = max(0.0, (1 / max(kernel_gain(kernel, step), _LEAST_FACT) - 1) / 4)
         kernel = sharpened(kernel, min(halo, most), step)
     return kernel

@@ -1,4 +1,4 @@
-"""(recipe, bands, seed, key, image size) -> a frozen Draw."""
+"""Random parameters of one sample: (recipe, bands, seed, key, image size) -> SampleParameters."""
 
 import hashlib
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class SampleParameters:
 def sample_parameters(
     recipe: Recipe, *, bands: int, seed: int, key: str, height: int, width: int, channels: int = 3
 ) -> SampleParameters:
-    """Roll the dice for one sample of a photograph of (height, width) pixels.
+    """Draw the parameters of one sample of a photograph of (height, width) pixels.
 
     `channels` other than three are bands already: no colour jitter, no gamma, no features.
     """

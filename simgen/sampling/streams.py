@@ -1,4 +1,4 @@
-"""Streams of numbers, one a topic: a new switch in one leaves the others' numbers alone."""
+"""Random streams, one a topic: a new effect in one leaves the numbers of the others alone."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def uniform(rng: np.random.Generator, between: Range) -> float:
 
 
 def maybe(rng: np.random.Generator, chance: float, between: Range, *, power: float = 1.0) -> float:
-    """A number between, or 0 where chance says no; the same dice fall either way.
+    """A number between, or 0 where it does not happen; as many numbers are drawn either way.
 
     Uniform; a power above one makes the small ones more frequent.
     """

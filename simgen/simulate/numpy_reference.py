@@ -1,8 +1,8 @@
 """The whole simulation of one sample, slow and clear: the fast engines must match it.
 
-Its own way wherever they are clever: images extended by copies, powers for tables, sliding
-windows for banded matrices. What it shares with them (the warp, cosines, random fields) is held
-to scipy, Pillow or an identity in tests of its own.
+It differs wherever they are optimised: images extended by copies, powers for tables, sliding
+windows for banded matrices. Parts shared with them (the warp, cosines, random fields) are tested
+against scipy, Pillow or an identity.
 """
 
 import numpy as np

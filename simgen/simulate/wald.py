@@ -8,7 +8,7 @@ from simgen.physics.kernels import resampling_taps
 from simgen.physics.mtf import mtf_taps, observe, response, tap_count
 from simgen.simulate.job import Arrays
 from simgen.sources import Photo
-from simgen.sources.scene import Tile
+from simgen.sources.scene import SceneWindow
 
 
 def reduce_pair(
@@ -28,28 +28,28 @@ def reduce_pair(
 
 
 def wald_sample(photo: Photo, *, source: str, recipe: str, seed: int) -> tuple[Arrays, Facts]:
-    """A scene's tile as gt, ms and pan, uint16, and its facts.
+    """A scene's window as gt, ms and pan, uint16, and its facts.
 
     `softness` is the sensor's published MTF: what its maker says, not what this scene has.
-    Raises: SourceError if nodata lies in the tile, or within the blur's reach of it.
+    Raises: SourceError if nodata lies in the window, or within the blur's reach of it.
     """
-    tile = photo.place
-    if not isinstance(tile, Tile):
-        raise SourceError(f"{photo.key} is no tile of a scene")
-    scene, ratio = tile.scene, tile.scene.ratio
+    window = photo.place
+    if not isinstance(window, SceneWindow):
+        raise SourceError(f"{photo.key} is no window of a scene")
+    scene, ratio = window.scene, window.scene.ratio
     taps = _taps(scene.mtf_ms, ratio)
     halo = -(-taps.shape[1] // (2 * ratio)) * ratio  # whole coarse pixels keep the phase
-    ms, pan, row, column = tile.numbers(halo=halo)
+    ms, pan, row, column = window.numbers(halo=halo)
     if np.isnan(ms).any() or np.isnan(pan).any():
-        raise SourceError("nodata in the tile or beside it")
+        raise SourceError("nodata in the window or beside it")
     h, w = (side // ratio * ratio for side in ms.shape[1:])
     ms, pan = ms[:, :h, :w], pan[:, : h * ratio, : w * ratio]
     low, less = reduce_pair(ms, pan, scene.mtf_ms, ratio=ratio)
-    own = np.s_[:, row : row + tile.size, column : column + tile.size]
+    own = np.s_[:, row : row + window.size, column : column + window.size]
     coarse = np.s_[
         :,
-        row // ratio : (row + tile.size) // ratio,
-        column // ratio : (column + tile.size) // ratio,
+        row // ratio : (row + window.size) // ratio,
+        column // ratio : (column + window.size) // ratio,
     ]
     top = 2**scene.bits - 1
     if max(ms.max(), pan.max()) > top:

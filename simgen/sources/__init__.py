@@ -1,4 +1,4 @@
-"""Where images come from: a name on the command line -> a Source."""
+"""Sources of images, by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +12,10 @@ from simgen.sources.source import Photo, Source, SourceOptions
 from simgen.sources.tars import open_tar
 
 
-def _open_scene(wish: SourceOptions) -> Source:
+def _open_scene(options: SourceOptions) -> Source:
     from simgen.sources.scene import open_scene  # rasterio loads only where it is needed
 
-    return open_scene(wish)
+    return open_scene(options)
 
 
 SOURCES: dict[str, Callable[[SourceOptions], Source]] = {
@@ -44,10 +44,10 @@ def open_source(
     """
     if name not in SOURCES:
         raise SourceError(f"no source {name!r}; have: {', '.join(SOURCES)}")
-    wish = SourceOptions(
+    options = SourceOptions(
         root=root, split=split, filters=filters, tile=tile, ratio=ratio, bands=bands
     )
-    return SOURCES[name](wish)
+    return SOURCES[name](options)
 
 
 __all__ = ["SOURCES", "Photo", "Source", "open_source"]

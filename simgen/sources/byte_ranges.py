@@ -1,4 +1,4 @@
-"""Where bytes lie: in a file, or in a stretch of an archive. Read by offset, never unpacked."""
+"""Bytes of an image: a file, or a range of an archive. Read by offset, never unpacked."""
 
 import struct
 import zlib
@@ -23,7 +23,7 @@ class File:
             raise SourceError(f"cannot read {self.path}: {error.strerror or error}") from error
 
     def start(self) -> bytes:
-        """The first bytes, by which formats are told apart."""
+        """The first bytes, which name the format."""
         try:
             with self.path.open("rb", buffering=0) as file:
                 return file.read(8)

@@ -24,10 +24,10 @@ LICENCE = (
 )
 
 
-def open_demo(wish: SourceOptions) -> Source:
+def open_demo(options: SourceOptions) -> Source:
     """The training photographs; a root named "held-out" gives the one never trained on."""
-    wish.refuse("demo", split=True, filters=True)
-    root = wish.root
+    options.refuse("demo", split=True, filters=True)
+    root = options.root
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
         raise SourceError(

@@ -1,4 +1,4 @@
-"""Conditions such as "gsd<=1" that the command line puts on an image's metadata."""
+"""Conditions on the metadata of images, such as "gsd<=1"."""
 
 import operator
 import re

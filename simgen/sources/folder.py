@@ -7,9 +7,9 @@ from simgen.sources.byte_ranges import File
 from simgen.sources.source import ENDINGS, Photo, Source, SourceOptions, digest_of, licence_beside
 
 
-def open_folder(wish: SourceOptions) -> Source:
+def open_folder(options: SourceOptions) -> Source:
     """Every file below the root that is named like an image, sorted by its relative path."""
-    root = wish.only_root("folder")
+    root = options.only_root("folder")
     photos = list_folder(root)
     return Source(
         name="folder", licence=licence_beside(root), photos=photos, digest=digest_of(photos)

@@ -1,4 +1,4 @@
-"""ImageNet-1k: streamed from Hugging Face, or on disk in any form in which it is handed round."""
+"""ImageNet-1k: streamed from Hugging Face, or on disk in any form in which it is distributed."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,19 +24,19 @@ _LOGIN = (
 )
 
 
-def open_imagenet(wish: SourceOptions) -> Source:
+def open_imagenet(options: SourceOptions) -> Source:
     """One split. Without a root: the Hub. A root holds class folders, parquet files or tars.
 
     Tars are the original ones, train of one tar a class, the others flat; or the tars of the
     classes themselves.
     """
-    wish.refuse("imagenet", filters=True)
-    split = wish.split or "train"
+    options.refuse("imagenet", filters=True)
+    split = options.split or "train"
     if split not in _SPLITS:
         raise SourceError(f"ImageNet has the splits {', '.join(_SPLITS)}; got --split {split}")
-    if wish.root is None:
+    if options.root is None:
         return _of_rows(hub_urls(REPOSITORY, split), split)
-    return _on_disk(wish.root, split)
+    return _on_disk(options.root, split)
 
 
 def _on_disk(root: Path, split: str) -> Source:

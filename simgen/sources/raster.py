@@ -68,7 +68,7 @@ def inspect(file: File) -> Raster:
         )
 
 
-def measure(file: File, raster: Raster) -> int:
+def bit_depth(file: File, raster: Raster) -> int:
     """Bit depth of the measurements; 0 if they are reflectances, about 0 to 1.
 
     A file says it by its NBITS tag; else the largest of some thousands of values does.

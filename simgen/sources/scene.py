@@ -16,7 +16,7 @@ from shards.manifest import Rejected
 from shards.sensors import GENERIC, match_sensor
 from simgen.config import digest
 from simgen.errors import SourceError
-from simgen.sources.raster import Raster, inspect, measure, read_numbers
+from simgen.sources.raster import Raster, bit_depth, inspect, read_numbers
 from simgen.sources.source import Photo, Source, SourceOptions, digest_of, licence_beside, printable
 
 _PAN, _MS = "_pan", "_ms"
@@ -26,7 +26,7 @@ _MAX_JSON = 1_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """One pair, as its headers and its JSON tell it."""
+    """One pair, as its headers and its JSON state it."""
 
     name: str
     pan: tuple[Path, Raster]
@@ -42,7 +42,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class SceneWindow:
     """A square of a scene, in MS pixels, with what lies around it."""
 
     scene: Scene
@@ -51,14 +51,14 @@ class Tile:
     size: int
 
     def read(self) -> bytes:
-        """The tile's own pixels, PAN then MS: they stand for its contents in digests."""
+        """The window's own pixels, PAN then MS: they stand for its contents in digests."""
         ms, pan, _, _ = self.numbers(halo=0)
         return pan.tobytes() + ms.tobytes()
 
     def numbers(self, *, halo: int) -> tuple[np.ndarray, np.ndarray, int, int]:
         """MS (C, h, w) and PAN (1, h * ratio, w * ratio) digital numbers, float32, nodata NaN.
 
-        `halo` MS pixels are read on each side as far as the scene goes; the tile begins at the
+        `halo` MS pixels are read on each side as far as the scene goes; the window begins at the
         returned row and column of the MS.
         """
         scene, ratio = self.scene, self.scene.ratio
@@ -70,12 +70,12 @@ class Tile:
         return ms, read_numbers(*scene.pan, fine), self.row - top, self.column - left
 
 
-def open_scene(wish: SourceOptions) -> Source:
-    """Every pair below the root, cut into tiles of the wished size; those that do not fit, named.
+def open_scene(options: SourceOptions) -> Source:
+    """Every pair below the root, cut into windows; pairs that do not fit are named as rejected.
 
-    A tile is the truth of a sample, so it is `tile` MS pixels a side.
+    A window is the truth of a sample, so it is `tile` MS pixels a side.
     """
-    root = wish.only_root("scene")
+    root = options.only_root("scene")
     if not root.is_dir():
         raise SourceError(
             f"no folder at {root.absolute()}\n  do: point --source at NAME_pan.tif, NAME_ms.tif"
@@ -84,19 +84,19 @@ def open_scene(wish: SourceOptions) -> Source:
     bands: list[int] = []
     licences: set[str] = set()
     rejected: list[Rejected] = []
-    told: list[str] = []  # facts that change samples whose pixels stay
+    stated: list[str] = []  # facts that change samples whose pixels stay
     for name, pan, ms in _pairs(root):
         try:
             facts = _facts(pan.with_name(f"{name.rpartition('/')[2]}.json"))
-            scene = _scene(name, pan, ms, facts, wish)
+            scene = _scene(name, pan, ms, facts, options)
         except SourceError as error:
             rejected.append(Rejected(source=name, reason=str(error)))
             continue
         licences.add(_text(facts, "licence") or licence_beside(root))
-        told.append(f"{scene.sensor} {scene.bits} {scene.mtf_ms}")
-        tiles = list(_tiles(scene, wish.tile))
-        photos += tiles
-        bands += [scene.bands] * len(tiles)
+        stated.append(f"{scene.sensor} {scene.bits} {scene.mtf_ms}")
+        windows = list(_windows(scene, options.tile))
+        photos += windows
+        bands += [scene.bands] * len(windows)
     if not photos:
         reasons = "; ".join(f"{r.source}: {r.reason}" for r in rejected[:3])
         raise SourceError(
@@ -107,7 +107,7 @@ def open_scene(wish: SourceOptions) -> Source:
         name="scene",
         licence="; ".join(sorted(licences)),
         photos=tuple(photos),
-        digest=digest([*told, digest_of(photos)]),
+        digest=digest([*stated, digest_of(photos)]),
         rejected=tuple(rejected),
         bands=tuple(bands),
     )
@@ -122,17 +122,17 @@ def _pairs(root: Path) -> Iterator[tuple[str, Path, Path]]:
         yield name, pan, next((path for path in found if path.is_file()), found[0])
 
 
-def _tiles(scene: Scene, size: int) -> Iterator[Photo]:
+def _windows(scene: Scene, size: int) -> Iterator[Photo]:
     for row in range(0, scene.height - size + 1, size):
         for column in range(0, scene.width - size + 1, size):
             yield Photo(
                 key=f"{scene.name}/r{row}c{column}",
                 size=2 * size * size * (scene.bands + scene.ratio**2),
-                place=Tile(scene, row, column, size),
+                place=SceneWindow(scene, row, column, size),
             )
 
 
-def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], wish: SourceOptions) -> Scene:
+def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], options: SourceOptions) -> Scene:
     """Raises: SourceError saying why the pair gives no sample of this build."""
     if not ms.is_file():
         raise SourceError(f"no {ms.name} beside it")
@@ -147,13 +147,13 @@ def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], wish: SourceOp
         )
     if {fine.dtype, coarse.dtype} - {"uint8", "uint16"}:
         raise SourceError(f"holds {fine.dtype} and {coarse.dtype}; expected DN, uint8 or uint16")
-    if ratio != wish.ratio:
-        raise SourceError(f"ratio {ratio}; this build makes ratio {wish.ratio}")
-    if C not in wish.bands:
-        raise SourceError(f"{C} bands; this build has --bands {' '.join(map(str, wish.bands))}")
-    if min(coarse.height, coarse.width) < wish.tile:
+    if ratio != options.ratio:
+        raise SourceError(f"ratio {ratio}; this build makes ratio {options.ratio}")
+    if C not in options.bands:
+        raise SourceError(f"{C} bands; this build has --bands {' '.join(map(str, options.bands))}")
+    if min(coarse.height, coarse.width) < options.tile:
         raise SourceError(
-            f"MS of {coarse.width}x{coarse.height} pixels gives no tile of {wish.tile}; "
+            f"MS of {coarse.width}x{coarse.height} pixels gives no tile of {options.tile}; "
             "make tiles smaller with --tile"
         )
     row = match_sensor(_text(facts, "sensor")) or GENERIC
@@ -161,7 +161,7 @@ def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], wish: SourceOp
     if isinstance(names, list) and all(isinstance(band, str) for band in names):
         row = row.only(names)
     stated = facts.get("bit_depth")
-    needed = max(measure(pan, fine), measure(ms, coarse))
+    needed = max(bit_depth(pan, fine), bit_depth(ms, coarse))
     return Scene(
         name=name,
         pan=(pan, fine),

@@ -43,14 +43,14 @@ _OWN = ("gsd", "source", "year")
 _PATH = "filepath"
 
 
-def open_skyscript(wish: SourceOptions) -> Source:
+def open_skyscript(options: SourceOptions) -> Source:
     """The zips in a folder (or one of them), filtered by gsd, source, year, list or its columns.
 
     `--filter list==FILE.csv` keeps what that list (beside the zips) names; with a list, any
     other condition may use a column of it.
     """
-    wish.refuse("skyscript", split=True)
-    root = wish.root
+    options.refuse("skyscript", split=True)
+    root = options.root
     if root is None or not root.exists():
         raise SourceError(
             f"no SkyScript archives at {root}\n"
@@ -60,7 +60,7 @@ def open_skyscript(wish: SourceOptions) -> Source:
     zips = [root] if root.is_file() else sorted(root.glob("images*.zip"))
     if not zips:
         raise SourceError(f"no images2.zip ... images7.zip in {root.absolute()}")
-    conditions = [parse_condition(text) for text in wish.filters]
+    conditions = [parse_condition(text) for text in options.filters]
     keep = _keeper(conditions, root if root.is_dir() else root.parent)
     table = Table()
     for path in zips:

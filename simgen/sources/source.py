@@ -1,4 +1,4 @@
-"""What every source gives: a listing of keyed images, each read when its turn comes."""
+"""A source: a listing of keyed images, each read when a shard needs it."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ READ_WHOLE = 1 << 30  # bytes: a smaller source is known by its contents
 
 
 class ByteRange(Protocol):
-    """Where an image's bytes lie."""
+    """The bytes of an image in a file or archive."""
 
     def read(self) -> bytes:
         """Raises: SourceError if they cannot be had, or are not what the listing said."""
@@ -40,7 +40,7 @@ class Photo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceOptions:
-    """What the command line asks of a source."""
+    """Options of a source."""
 
     root: Path | None = None
     split: str | None = None

@@ -1,4 +1,4 @@
-"""What a walk through a large tar found, kept for the next time.
+"""Listings of large tars, kept for the next build.
 
 A tar has no directory: listing ImageNet's 138 GB means a million small reads, in each task of
 an array. Kept in PANPRIOR_CACHE (default: panprior in the user's cache folder), one file an

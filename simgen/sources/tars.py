@@ -16,9 +16,9 @@ _MAX_HEADER = 1 << 20
 _DAMAGE = (tarfile.TarError, ValueError, OverflowError, EOFError)
 
 
-def open_tar(wish: SourceOptions) -> Source:
+def open_tar(options: SourceOptions) -> Source:
     """One tar, a folder of tars, or a glob such as /data/train-*.tar, sorted by name."""
-    root = wish.only_root("tar")
+    root = options.only_root("tar")
     table = Table()
     for path in find_archives(root, "tar"):
         list_tar(table, path)

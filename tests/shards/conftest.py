@@ -1,4 +1,4 @@
-"""Servers on loopback: an HTTP that fails as it is told to, and an S3."""
+"""Servers on loopback: an HTTP that fails as the test wants, and an S3."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def s3_port():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
-    # A port of 0 would not be told; should another take this one, the test fails and says so.
+    # A port of 0 would not be known; should another take this one, the test fails and says so.
     code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
     server = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -99,7 +99,7 @@ def s3(s3_port, monkeypatch):
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAFORTESTS")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-to-be-told")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-to-be-shown")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     at(s3_port)
     return at

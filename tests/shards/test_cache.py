@@ -9,7 +9,7 @@ import pytest
 from fusiontrain.data.shard_integrity import find_bad_shards
 from fusiontrain.data.shard_location import find_set, split_share
 from fusiontrain.errors import TrainingError
-from shards import transfer
+from shards import fetching
 from shards.cache import cache_folder, default_cache, local_copy
 from shards.errors import ContractError, SharingError
 from shards.manifest import NAME, Manifest
@@ -19,7 +19,7 @@ TAR = "shard-000001.tar"
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
-    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    monkeypatch.setattr(fetching, "PAUSE", 0.001)
 
 
 def names(faults) -> list[str]:

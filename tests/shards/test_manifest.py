@@ -30,8 +30,8 @@ def test_it_says_what_the_contract_asks(small_build):
     assert {"recipe", "recipe_hash", "recipe_data", "seed", "source", "licence"} <= set(raw)
     assert raw["contract_version"] == 1
     assert {"numpy", "nvidia-dali-cuda130", "panprior"} <= set(raw["libraries"])
-    told = {"name", "samples", "bytes", "sha256", "index_sha256", "bands"}
-    assert told == set(raw["shards"][0])
+    listed = {"name", "samples", "bytes", "sha256", "index_sha256", "bands"}
+    assert listed == set(raw["shards"][0])
     assert sum(row["samples"] for row in raw["shards"]) == 24
 
 

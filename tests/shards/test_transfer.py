@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from shards import transfer
+from shards import fetching, transfer
 from shards.__main__ import main
 from shards.errors import ContractError, SharingError
 from shards.manifest import NAME, Manifest
@@ -18,7 +18,7 @@ TAR = "shard-000001.tar"
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """Tries follow each other at once."""
-    monkeypatch.setattr(transfer, "PAUSE", 0.001)
+    monkeypatch.setattr(fetching, "PAUSE", 0.001)
 
 
 def same(small_build, folder):
@@ -285,7 +285,7 @@ def test_through_s3(small_build, s3, s3_port, proxy, tmp_path, capsys):
     assert 2 == main(["pull", place, str(tmp_path / "t"), "--quiet"])
     said = capsys.readouterr().err
     assert f"{TAR}: expected sha256" in said
-    assert "not-to-be-told" not in said
+    assert "not-to-be-shown" not in said
     transfer.open_store(place).write(TAR, small_build / TAR)
     pull(place, tmp_path / "t")
     same(small_build, tmp_path / "t")

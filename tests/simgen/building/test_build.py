@@ -288,7 +288,7 @@ def test_look_asks_for_samples_and_a_place(small_build, capsys):
 
 
 def test_two_builds_in_one_folder_do_not_meet(photos, tmp_path):
-    """The second is told to wait."""
+    """The second is refused."""
     import fcntl
 
     out = tmp_path / "s"

@@ -206,7 +206,7 @@ def test_a_signal_in_a_finalizer_is_not_lost_within_a_shard(
 
 
 def test_the_next_build_of_the_same_process_goes_on(photos, tmp_path, small_build_of):
-    """What came before is over, and whatever else a finalizer raises is still told of."""
+    """What came before is over, and whatever else a finalizer raises is still reported."""
     heard = []
     with pytest.raises(Stopped, match="SIGINT"), stoppable():
         signal.raise_signal(signal.SIGINT)

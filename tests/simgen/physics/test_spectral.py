@@ -116,10 +116,10 @@ def test_widths_and_centres_belong_together():
 
 def test_materials_are_classes_of_colour():
     """A mixture of Gaussians about colours, by Bayes: the loop anyone would write."""
-    dice = np.random.default_rng(2)
-    colours, width, tints = dice.random((6, 3)), 0.15, dice.uniform(0.3, 3, (4, 6))
+    rng = np.random.default_rng(2)
+    colours, width, tints = rng.random((6, 3)), 0.15, rng.uniform(0.3, 3, (4, 6))
     logits = np.column_stack([colours / width**2, -(colours**2).sum(1) / (2 * width**2)])
-    light = dice.random((3, 4, 5)).astype(np.float32)
+    light = rng.random((3, 4, 5)).astype(np.float32)
 
     got = reflectances(light, logits.astype(np.float32), tints.astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Every statistic of simgen/realism against a number from outside, and the door's refusals."""
+"""Every statistic of simgen/realism against a number from outside, and the command's refusals."""
 
 import json
 
@@ -133,7 +133,7 @@ def test_a_known_blur_is_found(ratio, blur):
 
 
 def test_the_blur_is_found_through_a_known_shift():
-    """PAN moved by (1, -.5) pixels: told so, the sigma stays; the band of noise has none."""
+    """PAN moved by (1, -.5) pixels: given that, the sigma stays; the band of noise has none."""
     pan = power_law(256, -2.5)
     ms = seen_by_ms(pan, 4, 2.0)
     noise = np.random.default_rng(0).standard_normal(ms.shape)
@@ -332,8 +332,8 @@ def test_blur_and_shift_of_real_scenes_are_those_told_with_them(real_tiles):
         checks = json.loads((REAL / f"{name}.json").read_text())["checks"]
         blur = np.nanmedian(np.concatenate([t.numbers["blur"] for t in tiles]))
         blurs.append(blur - checks["best_gauss_sigma_pan_px"])
-        told = np.hypot(*checks["residual_shift_pan_px"])
-        shifts.append(np.nanmedian([t.numbers["shift"][0] for t in tiles]) - told)
+        given = np.hypot(*checks["residual_shift_pan_px"])
+        shifts.append(np.nanmedian([t.numbers["shift"][0] for t in tiles]) - given)
 
     assert np.abs(blurs).max() < 0.7
     assert np.abs(blurs).mean() < 0.35

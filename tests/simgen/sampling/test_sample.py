@@ -17,7 +17,7 @@ def draw(key="a", bands=4, recipe="sensor", seed=0, height=400, width=500):
 
 
 def test_a_sample_is_its_key_and_seed():
-    """Same key, same dice; another key or seed, other dice."""
+    """Same key, same parameters; another key or seed, others."""
     np.testing.assert_array_equal(draw().rows_DF, draw().rows_DF)
     assert draw().crop == draw().crop
     assert draw().entropy != draw("b").entropy
@@ -91,7 +91,7 @@ def test_the_softest_and_crispest_targets_are_both_drawn():
 
 
 def test_a_named_sensor_has_its_own_gains():
-    """The row's MTF, whatever the dice."""
+    """The row's MTF, whatever is drawn."""
     recipe = find_recipe("sensor", like="QuickBird")
 
     d = sample_parameters(recipe, bands=4, seed=0, key="a", height=600, width=600)

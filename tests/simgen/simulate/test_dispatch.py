@@ -1,4 +1,4 @@
-"""DALI against its slow twin, and against traps that DALI is known to have."""
+"""DALI against its slow reference, and against traps that DALI is known to have."""
 
 import gc
 import io
@@ -35,7 +35,7 @@ def images(make_jpeg):
 
 @pytest.mark.parametrize("physical", [False, True])
 @pytest.mark.parametrize(("name", "bands", "tile"), [("sensor", 4, 128), ("sensor", 13, 64)])
-def test_the_graph_does_what_the_twin_says(images, name, bands, tile, physical):
+def test_the_graph_does_what_the_reference_says(images, name, bands, tile, physical):
     """DALI on the CPU: every pixel within one DN (float32 order of sums), nearly all equal."""
     recipe = find_recipe(name).with_fields(
         tile=tile, moving_chance=0, local_shift_chance=0, physical=physical

@@ -1,4 +1,4 @@
-"""The fast engine against its slow twin, switch by switch."""
+"""The fast engine against its slow reference, switch by switch."""
 
 from dataclasses import replace
 
@@ -72,7 +72,7 @@ def agree(recipe, bands, key):
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-def test_a_switch_does_what_the_twin_says(name):
+def test_a_switch_does_what_the_reference_says(name):
     """Every pixel within one DN (float32 order of sums), nearly all equal."""
     for key in ("a", "b"):
         agree(PLAIN.with_fields(**SWITCHES[name]), 5, key)

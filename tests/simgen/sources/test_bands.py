@@ -13,10 +13,10 @@ from shards.schema import decode_sample
 from shards.tar import read_samples
 from simgen.building import shard
 from simgen.building.build import run_build
-from simgen.building.image_check import Encoded, Measured, examine
+from simgen.building.image_check import EncodedImage, MultibandImage, examine
 from simgen.errors import SourceError
 from simgen.sources import open_source
-from simgen.sources.raster import inspect, measure, read_window
+from simgen.sources.raster import bit_depth, inspect, read_window
 
 LIMITS = {"min_side": 64, "max_pixels": 10**8, "max_bytes": 10**8}
 
@@ -107,7 +107,7 @@ def test_depths_are_those_of_the_numbers(rasters):
     """8, 11 and 14 bits by the values; by the NBITS tag where a file has it; reflectance."""
 
     def depth(path):
-        return measure(path, inspect(path))
+        return bit_depth(path, inspect(path))
 
     assert [8, 11, 14] == [depth(rasters / name) for name in ("naip.tif", "wv.tif", "s2.tiff")]
     dark = write_tiff(rasters / "n.tif", bands_of(4, 64, 64, bits=9, seed=5), nbits=12)
@@ -136,7 +136,7 @@ def test_a_tiff_may_be_a_photograph(tmp_path, mode):
 
     found = examine(photo, **LIMITS)
 
-    assert isinstance(found, Encoded)
+    assert isinstance(found, EncodedImage)
     assert found.verdict.usable
     assert 3 == found.verdict.channels
 
@@ -150,7 +150,7 @@ def test_members_of_tars_are_read_the_same(rasters, tmp_path):
 
     one, other = examine(inside, **LIMITS), examine(outside, **LIMITS)
 
-    assert isinstance(one, Measured)
+    assert isinstance(one, MultibandImage)
     assert one.verdict == other.verdict
     np.testing.assert_array_equal(one.crop((5, 6, 70, 80)), other.crop((5, 6, 70, 80)))
 

@@ -13,7 +13,7 @@ import pytest
 import rasterio
 
 from shards.errors import PanpriorError
-from simgen.building.image_check import Measured, examine
+from simgen.building.image_check import MultibandImage, examine
 from simgen.sources import open_source
 
 TRIES = 40
@@ -65,14 +65,14 @@ FORMATS = {
 }
 
 
-def damaged(data: bytes, structure: slice, dice: random.Random) -> bytes:
+def damaged(data: bytes, structure: slice, rng: random.Random) -> bytes:
     out = bytearray(data)
-    if dice.random() < 0.1:
-        return bytes(out[: dice.randrange(len(out))])
+    if rng.random() < 0.1:
+        return bytes(out[: rng.randrange(len(out))])
     places = range(len(out))
-    for _ in range(dice.choice([1, 1, 2, 5])):
-        at = dice.choice(places[structure] if dice.random() < 0.8 else places)
-        out[at] = dice.choice([0, 255, 127, ord("9"), dice.randrange(256)])
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        at = rng.choice(places[structure] if rng.random() < 0.8 else places)
+        out[at] = rng.choice([0, 255, 127, ord("9"), rng.randrange(256)])
     return bytes(out)
 
 
@@ -81,18 +81,18 @@ def test_damage_is_said_and_costs_no_memory(name, make_jpeg, tmp_path):
     """Nothing but PanpriorError; never more memory than the file's own few dozen kilobytes ask."""
     dataset, file, make, structure = FORMATS[name]
     data = make([make_jpeg(100, 110, i) for i in range(3)])
-    dice = random.Random(name)
+    rng = random.Random(name)
     limits = {"min_side": 64, "max_pixels": 10**8, "max_bytes": 10**8}
     usable = 0
 
     tracemalloc.start()
     for _ in range(TRIES):
-        (tmp_path / file).write_bytes(damaged(data, structure, dice))
+        (tmp_path / file).write_bytes(damaged(data, structure, rng))
         try:
             for photo in open_source(dataset, tmp_path).photos:
                 found = examine(photo, **limits)
                 usable += found.verdict.usable
-                if isinstance(found, Measured):
+                if isinstance(found, MultibandImage):
                     found.crop((0, 0, 64, 64))
         except PanpriorError:
             pass

@@ -56,7 +56,7 @@ def test_a_build_says_what_it_saw(tmp_path, make_jpeg, capsys):
     assert 0 == cli.main([*arguments, "--out", str(tmp_path / "out")])
 
     printed = capsys.readouterr()
-    assert "4 images seen, 3 used; source: LICENSE: CC0 1.0 Universal" in printed.out
+    assert "4 images read, 3 used; source: LICENSE: CC0 1.0 Universal" in printed.out
     assert re.search(r"rejected 3\.jpg: empty file", printed.err)
 
 

@@ -181,7 +181,7 @@ def test_scenes_are_not_simulated_nor_photographs_reduced(scenes, photos, tmp_pa
     for arguments, message in (
         (["--dataset", "scene", "--source", str(scenes), "--recipe", "sensor"], "goes with"),
         (["--dataset", "folder", "--source", str(photos), "--recipe", "wald"], "goes with"),
-        (["--dataset", "scene", "--source", str(scenes), "--draws", "2"], "without dice"),
+        (["--dataset", "scene", "--source", str(scenes), "--draws", "2"], "without draws"),
         (["--dataset", "scene", "--source", str(photos)], "no pair of NAME_pan.tif"),
         (["--dataset", "scene"], "needs --source"),
     ):

@@ -1,6 +1,6 @@
 import pytest
 
-from simgen.building.image_check import judge
+from simgen.building.image_check import check_encoded
 from simgen.errors import SourceError
 from simgen.sources import open_source
 from simgen.sources.demo import HELD_OUT, TRAINING
@@ -71,14 +71,16 @@ def test_each_bad_image_has_its_reason(make_jpeg):
     """Zero bytes, text, truncation, a bomb, a thumbnail."""
     good = make_jpeg()
 
-    assert judge(good, **LIMITS).usable
-    assert "empty" in judge(b"", **LIMITS).reason
-    assert "not an image" in judge(b"dear diary\n" * 50, **LIMITS).reason
-    assert "truncated" in judge(good[: len(good) // 2], **LIMITS).reason
-    assert "900000000 pixels" in judge(huge_png(30_000), **LIMITS).reason
-    assert "900000000 pixels" in judge(huge_jpeg(good, 30_000), **LIMITS).reason
-    assert "11000x11000 exceeds 100000000" in judge(huge_jpeg(good, 11_000), **LIMITS).reason
-    assert "under 96" in judge(make_jpeg(60, 60), **LIMITS).reason
+    assert check_encoded(good, **LIMITS).usable
+    assert "empty" in check_encoded(b"", **LIMITS).reason
+    assert "not an image" in check_encoded(b"dear diary\n" * 50, **LIMITS).reason
+    assert "truncated" in check_encoded(good[: len(good) // 2], **LIMITS).reason
+    assert "900000000 pixels" in check_encoded(huge_png(30_000), **LIMITS).reason
+    assert "900000000 pixels" in check_encoded(huge_jpeg(good, 30_000), **LIMITS).reason
+    assert (
+        "11000x11000 exceeds 100000000" in check_encoded(huge_jpeg(good, 11_000), **LIMITS).reason
+    )
+    assert "under 96" in check_encoded(make_jpeg(60, 60), **LIMITS).reason
 
 
 def test_a_huge_header_costs_no_memory(make_jpeg):
@@ -88,7 +90,7 @@ def test_a_huge_header_costs_no_memory(make_jpeg):
     bombs = [huge_jpeg(make_jpeg(), 30_000), huge_jpeg(make_jpeg(), 11_000), huge_png(30_000)]
 
     tracemalloc.start()
-    assert not any(judge(bomb, **LIMITS).usable for bomb in bombs)
+    assert not any(check_encoded(bomb, **LIMITS).usable for bomb in bombs)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
