@@ -41,7 +41,7 @@ def wald_sample(photo: Photo, *, source: str, recipe: str, seed: int) -> tuple[A
     halo = -(-taps.shape[1] // (2 * ratio)) * ratio  # whole coarse pixels keep the phase
     ms, pan, row, column = window.numbers(halo=halo)
     if np.isnan(ms).any() or np.isnan(pan).any():
-        raise SourceError("nodata in the window or beside it")
+        raise SourceError("nodata in the tile or beside it")  # manifests keep this text
     h, w = (side // ratio * ratio for side in ms.shape[1:])
     ms, pan = ms[:, :h, :w], pan[:, : h * ratio, : w * ratio]
     low, less = reduce_pair(ms, pan, scene.mtf_ms, ratio=ratio)

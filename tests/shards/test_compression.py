@@ -23,9 +23,9 @@ blosc2 = pytest.importorskip("blosc2", reason="compressed shards need blosc2 (ex
 
 
 @pytest.fixture(scope="module")
-def twins(photos, tmp_path_factory, small_build_of):
+def both_forms(photos, tmp_path_factory, small_build_of):
     """The same build plain and packed."""
-    root = tmp_path_factory.mktemp("twins")
+    root = tmp_path_factory.mktemp("both_forms")
     build = small_build_of("folder", photos, root / "plain")
     run_build(build, workers=1)
     run_build(replace(build, out=root / "packed", compression="blosc2"), workers=1)
@@ -48,9 +48,9 @@ def test_what_is_packed_is_what_blosc2_reads():
     assert data == blosc2.decompress2(packed) == unpack(packed, "x", largest=len(data))
 
 
-def test_both_builds_hold_the_same_samples(twins):
+def test_both_builds_hold_the_same_samples(both_forms):
     """Arrays, facts and keys; names say which is packed."""
-    plain, packed = twins
+    plain, packed = both_forms
 
     for (key, members), (other, smaller) in zip(samples(plain), samples(packed), strict=True):
         assert key == other
@@ -63,9 +63,9 @@ def test_both_builds_hold_the_same_samples(twins):
             np.testing.assert_array_equal(array, again)
 
 
-def test_the_manifest_says_so_and_old_readers_are_told(twins):
+def test_the_manifest_says_so_and_old_readers_are_told(both_forms):
     """Version 2 and the word; a plain build's manifest is as version 1 always was."""
-    plain, packed = (json.loads((folder / NAME).read_text()) for folder in twins)
+    plain, packed = (json.loads((folder / NAME).read_text()) for folder in both_forms)
 
     assert 1 == plain["contract_version"]
     assert "compression" not in plain
@@ -75,31 +75,31 @@ def test_the_manifest_says_so_and_old_readers_are_told(twins):
 
 @pytest.mark.parametrize("change", [{"contract_version": 1}, {"compression": "zip"},
                                     {"compression": ""}, {"contract_version": 3}])  # fmt: skip
-def test_a_manifest_that_contradicts_itself_is_refused(twins, change):
+def test_a_manifest_that_contradicts_itself_is_refused(both_forms, change):
     """Version and compression go together."""
-    raw = json.loads((twins[1] / NAME).read_text()) | change
+    raw = json.loads((both_forms[1] / NAME).read_text()) | change
 
     with pytest.raises(ContractError, match="version"):
         Manifest.parse(json.dumps(raw).encode(), "there")
 
 
-def test_training_reads_both_alike(twins):
+def test_training_reads_both_alike(both_forms):
     """By index and through webdataset."""
     read = []
-    for folder in twins:
+    for folder in both_forms:
         manifest = Manifest.load(folder)
         shard = ShardRef(folder=folder, manifest=manifest, row=manifest.shards[1])
         read.append([read_sample(shard, 3), list(read_shard(shard))[3]])
 
-    for example in (*read[0][1:], *read[1]):
-        for name in ("gt", "ms", "pan"):
-            np.testing.assert_array_equal(getattr(read[0][0], name), getattr(example, name))
-        assert read[0][0].facts == example.facts
+    for sample in (*read[0][1:], *read[1]):
+        for name in ("truth", "ms", "pan"):
+            np.testing.assert_array_equal(getattr(read[0][0], name), getattr(sample, name))
+        assert read[0][0].facts == sample.facts
 
 
-def test_verify_and_look_understand_it(twins, tmp_path, capsys):
+def test_verify_and_look_understand_it(both_forms, tmp_path, capsys):
     """And verify holds the manifest to its word."""
-    plain, packed = twins
+    plain, packed = both_forms
     assert 0 == main(["verify", str(packed)])
     assert 0 == main(["look", str(packed), "--out", str(tmp_path / "x.png"), "--samples", "2"])
 
@@ -111,13 +111,13 @@ def test_verify_and_look_understand_it(twins, tmp_path, capsys):
         verify(tmp_path)
 
 
-def test_workers_do_not_change_packed_bytes(twins, photos, tmp_path, small_build_of):
+def test_workers_do_not_change_packed_bytes(both_forms, photos, tmp_path, small_build_of):
     """Nor does the number of cores that blosc2 sees."""
     build = small_build_of("folder", photos, tmp_path / "s", compression="blosc2")
 
     run_build(build, workers=2)
 
-    assert (twins[1] / NAME).read_bytes() == (tmp_path / "s" / NAME).read_bytes()
+    assert (both_forms[1] / NAME).read_bytes() == (tmp_path / "s" / NAME).read_bytes()
 
 
 def test_sizes_are_judged_before_memory_is_taken():
@@ -150,9 +150,9 @@ def test_damage_is_an_error_or_other_bytes_never_a_crash():
             continue
 
 
-def test_packed_and_plain_do_not_mix(twins, tmp_path):
+def test_packed_and_plain_do_not_mix(both_forms, tmp_path):
     """One array of each kind is no sample."""
-    key, members = next(samples(twins[0]))
+    key, members = next(samples(both_forms[0]))
     mixed = members | {"ms.npy.b2": packed_members(members)["ms.npy.b2"]}
 
     with pytest.raises(ContractError, match="refused"):
