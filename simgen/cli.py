@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from shards.console import run_command
+from shards.console import run_command, set_up_logging
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
 from shards.signals import Stopped, ignore_signals, stoppable
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         args = _parser().parse_args(argv)
         return int(args.run(args))
 
+    set_up_logging("simgen")
     return run_command("simgen", command, extras={"*": "simgen"})
 
 
@@ -113,12 +114,12 @@ def _build(args: argparse.Namespace) -> int:
     if args.tile is not None:
         recipe = replace(recipe, tile=args.tile)
     if args.explain:
-        told = {
+        data = {
             "recipe": recipe.name,
             "recipe_hash": recipe.digest,
             "recipe_data": recipe.as_data(),
         }
-        print(json.dumps(told, indent=1))
+        print(json.dumps(data, indent=1))
         return 0
     if args.dataset is None or args.out is None:
         raise ConfigError("build needs --dataset and --out; see simgen build --help")
