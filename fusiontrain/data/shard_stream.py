@@ -19,10 +19,10 @@ import webdataset as wds
 from fusiontrain.data.crops import Sample
 from fusiontrain.data.shard_file import ShardRef
 from shards.errors import ContractError, PanpriorError, SharingError
+from shards.fetching import read_persistently
 from shards.manifest import Manifest, ShardRow
 from shards.schema import ALL_NAMES, MEMBER_NAMES, decode_sample
 from shards.stores import Store, open_store, shown
-from shards.transfer import read_persistently
 
 TRIES = 8  # of a connection, in a row without a byte: half a minute in all
 _HEADER, _MAGIC = 512, slice(257, 262)  # of a tar header

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import torch
 
-import shards.transfer
+import shards.fetching
 from fusiontrain.data import stream, stream_order
 from fusiontrain.data.dataset import IndexedShards
 from fusiontrain.data.loader import BatchLoader
@@ -28,7 +28,7 @@ def small_buffer(monkeypatch):
     """The build has 24 samples in two groups: twice the buffer is a pass of one reader."""
     monkeypatch.setattr(stream, "BUFFER", 6)
     monkeypatch.setattr(stream_order, "BUFFER", 6)
-    monkeypatch.setattr(shards.transfer, "PAUSE", 0.001)
+    monkeypatch.setattr(shards.fetching, "PAUSE", 0.001)
 
 
 def data_of(url, **changes) -> StreamedShards:
