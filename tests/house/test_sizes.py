@@ -8,7 +8,7 @@ PACKAGES = ("shards", "simgen", "fusiontrain")
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 FILE_LINES, FUNCTION_LINES = 300, 60
 # Still too long, with the size that they may not exceed; to be emptied.
-LONG_FILES = {"shards/transfer.py": 322}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS = {
     "fusiontrain/api.py:pansharpen": 77,
     "simgen/cli.py:_build": 79,
