@@ -169,13 +169,14 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: Namespace) -> int:
-    started = time.monotonic()
     # Here, not above: torch and rasterio only after the flags are right.
     from fusiontrain.commands.fuse_printing import print_plan, progress, write_report
     from fusiontrain.fusion.fuse_scene import fuse_to_file, open_job
     from fusiontrain.fusion.make_fuser import make_fuser
     from fusiontrain.fusion.quality_sampler import QualitySampler
     from fusiontrain.scenes.output_values import output_nodata
+
+    started = time.monotonic()
 
     def say(line: str) -> None:
         if not args.quiet:

@@ -63,17 +63,18 @@ def test_nothing_unpickles_or_extracts():
             ["torch", "rasterio", "accelerate", "webdataset", "nvidia", "PIL", "mamba_ssm"],
         ),
         (
-            "import fusiontrain.commands.fuse",
+            "import fusiontrain.commands.fuse, fusiontrain.commands.fuse_printing",
             ["accelerate", "webdataset", "nvidia", "PIL", "datasets", "fusiontrain.training"],
         ),
         (
             "import fusiontrain.api",
             ["accelerate", "webdataset", "nvidia", "PIL", "datasets", "fusiontrain.training"],
         ),
+        ("import fusiontrain.commands.fuse, fusiontrain.pretrain", ["torch", "rasterio", "rich"]),
         ("import fusiontrain.training.run", ["webdataset", "mamba_ssm", "nvidia"]),
         ("import fusiontrain.commands.view", ["torch", "rasterio", "rio_tiler", "PIL"]),
         (
-            "import fusiontrain.commands.benchmark",
+            "import fusiontrain.evaluation.benchmark, fusiontrain.training.one_shot",
             ["accelerate", "webdataset", "nvidia", "h5py", "scipy"],
         ),
         ("import simgen.cli", ["torch", "nvidia", "rasterio", "accelerate"]),
