@@ -7,6 +7,7 @@ pansharpen(rasterio.open("pan.tif"), rasterio.open("ms.tif"), "out.tif", method=
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,6 @@ from fusiontrain.fusion.fuse_scene import (
     open_job,
     use_threads,
 )
-from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.memory_plan import make_plan
 from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions
@@ -67,11 +67,11 @@ def pansharpen(
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
     Arrays (numpy, masked or not, or tensors) give an array. Labelled arrays (xarray) give one
     with the PAN's coordinates. Paths, URLs and rasterio's datasets are opened anew by name: they
-    give an array, or with `out` a file, whose path is returned. `nodata`: what says "missing"
-    in arrays, and in the output. `bbox`, `assume_aligned`, `match` are for files.
-    `register`: PAN is moved to where the MS is measured to lie. `adapt`: seconds (or "40steps")
-    for which the network learns from the scene itself, kept only if that helps there.
-    Raises: PanpriorError, as the command does, with its one line.
+    give an array, or with `out` a file, whose path is returned. `nodata`: the value that marks
+    missing pixels in arrays, and in the output. `bbox`, `assume_aligned`, `match` are for files.
+    `register`: PAN is moved to where the MS is estimated to lie. `adapt`: seconds (or "40steps")
+    for which the network is tuned on the scene itself; the result is kept only if it is better.
+    Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
         method=method.lower(),
@@ -82,39 +82,54 @@ def pansharpen(
         adapt=AdaptationBudget.of(adapt),
         device=device,
         memory=memory,
-        core=window,
+        window=window,
     )
-    count = use_threads(threads)
-    fuser = make_fuser(options)
-    kind = None if dtype is None else np.dtype(dtype)
-    if _is_file(pan) and all(map(_is_file, _listed(ms))):
-        inputs = InputFiles(
-            pan=_named(pan),
-            ms=tuple(map(_named, _listed(ms))),
-            bands=tuple(bands),
-            bbox=bbox,
-            assume_aligned=assume_aligned,
-            match=match,
-        )
-        with open_job(inputs, fuser, options, threads=count) as opened:
-            job = _adapted(opened)
-            if out is None:
-                return fuse_job_to_array(job, dtype=kind, nodata=nodata)
-            output = Output(
-                path=Path(out),
-                format=format,
-                dtype=kind,
-                nodata=nodata,
-                options=dict(creation_options or {}),
-                threads=count,
-            )
-            fuse_to_file(job, output)
-            return Path(out)
+    call = _Call(options, tuple(bands), dtype, nodata, use_threads(threads))
+    if _are_files(pan, ms):
+        inputs = _input_files(pan, ms, call.bands, bbox, assume_aligned, match)
+        return _fuse_files(inputs, call, out, format, creation_options or {})
     if out is not None or bbox is not None or match:
-        raise SceneError("out, bbox and match are for files; arrays have no place on the ground")
-    if hasattr(pan, "dims") and hasattr(ms, "dims"):
-        return _labelled(pan, ms, fuser, options, bands, kind, nodata)
-    return _fused(pan, ms, fuser, options, bands, kind, nodata)
+        raise SceneError(
+            "`out`, `bbox` and `match` are for files; arrays have no place on the ground"
+        )
+    labelled = hasattr(pan, "dims") and hasattr(ms, "dims")
+    return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What one call asks for beside its images."""
+
+    options: FusionOptions
+    bands: tuple[int, ...]
+    dtype: Any  # None: the MS's
+    nodata: float | None
+    threads: int
+
+
+def _fuse_files(
+    inputs: InputFiles,
+    call: _Call,
+    out: str | Path | None,
+    format: str,  # noqa: A002 - as in pansharpen
+    creation_options: Mapping[str, str],
+) -> Any:
+    dtype = None if call.dtype is None else np.dtype(call.dtype)
+    fuser = make_fuser(call.options)
+    with open_job(inputs, fuser, call.options, threads=call.threads) as opened:
+        job = _adapted(opened)
+        if out is None:
+            return fuse_job_to_array(job, dtype=dtype, nodata=call.nodata)
+        output = Output(
+            path=Path(out),
+            format=format,
+            dtype=dtype,
+            nodata=call.nodata,
+            options=dict(creation_options),
+            threads=call.threads,
+        )
+        fuse_to_file(job, output)
+        return Path(out)
 
 
 def _adapted(job: FusionJob) -> FusionJob:
@@ -125,15 +140,8 @@ def _adapted(job: FusionJob) -> FusionJob:
     return adapted(job)
 
 
-def _fused(
-    pan: Any,
-    ms: Any,
-    fuser: Fuser,
-    options: FusionOptions,
-    bands: Sequence[int],
-    dtype: Any,
-    nodata: float | None,
-) -> np.ndarray:
+def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
+    options, nodata = call.options, call.nodata
     images = np.ma.asanyarray(pan), np.ma.asanyarray(ms)
     pan, ms = (image[None] if image.ndim == 2 else image for image in images)
     for name, image in (("PAN", pan), ("MS", ms)):
@@ -142,34 +150,38 @@ def _fused(
                 f"{name} must be numbers (C, H, W), of an integer or float dtype; "
                 f"got {image.dtype} {image.shape}"
             )
-    if bands:
-        if not all(1 <= band <= len(ms) for band in bands):
-            raise SceneError(f"bands go from 1 to {len(ms)}; got {[*bands]}")
-        ms = ms[[band - 1 for band in bands]]
-    kind = np.dtype(dtype or ms.dtype)
+    if call.bands:
+        if not all(1 <= band <= len(ms) for band in call.bands):
+            raise SceneError(f"bands go from 1 to {len(ms)}; got {[*call.bands]}")
+        ms = ms[[band - 1 for band in call.bands]]
+    dtype = np.dtype(call.dtype or ms.dtype)
     if nodata is not None:
-        check_nodata(nodata, kind)
-    pan_data, pan_valid = _known(pan, nodata)
-    ms_data, ms_valid = _known(ms, nodata)
+        check_nodata(nodata, dtype)
+    scene = _scene_of_arrays(pan, ms, nodata)
+    fuser = make_fuser(options)
+    sensor_model, _ = sensor_model_for(scene, options, blind=fuser.blind, bands=call.bands)
+    if options.adapt is not None:
+        from fusiontrain.training.adaptation import adapt
+
+        fuser, _ = adapt(fuser, scene, sensor_model, options.adapt)
+    if nodata is None and dtype.kind == "f":
+        nodata = math.nan
+    plan = make_plan(scene, fuser, memory=options.memory, core=options.window)
+    return fuse_to_array(scene, fuser, sensor_model, plan, dtype=dtype, nodata=nodata)
+
+
+def _scene_of_arrays(pan: Any, ms: Any, nodata: float | None) -> Scene:
+    pan_data, pan_valid = _filled(pan, nodata)
+    ms_data, ms_valid = _filled(ms, nodata)
     ratio = max(1, pan_data.shape[-1] // ms_data.shape[-1])
     valid = None
     if pan_valid.shape == tuple(side * ratio for side in ms_valid.shape):
         valid = pan_valid & pan_valid_mask(ms_valid, ratio)
         valid = None if bool(valid.all()) else valid
-    scene = Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
-    sensor_model, _ = sensor_model_for(scene, options, blind=fuser.blind, bands=bands)
-    if options.adapt is not None:
-        from fusiontrain.training.adaptation import adapt
-
-        fuser, _ = adapt(fuser, scene, sensor_model, options.adapt)
-    missing = nodata
-    if missing is None and kind.kind == "f":
-        missing = math.nan
-    plan = make_plan(scene, fuser, memory=options.memory, core=options.core)
-    return fuse_to_array(scene, fuser, sensor_model, plan, dtype=kind, nodata=missing)
+    return Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
 
 
-def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
+def _filled(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
     """(C, h, w) float32, missing pixels at their band's typical value; (h, w) bool."""
     data = torch.from_numpy(np.ascontiguousarray(np.ma.getdata(image), dtype=np.float32))
     valid = torch.isfinite(data)
@@ -186,15 +198,7 @@ def _known(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
     return torch.where(valid, data, fill[:, None, None]), valid
 
 
-def _labelled(
-    pan: Any,
-    ms: Any,
-    fuser: Fuser,
-    options: FusionOptions,
-    bands: Sequence[int],
-    dtype: Any,
-    nodata: float | None,
-) -> Any:
+def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
     """DataArrays with y and x: (y, x) or (band, y, x) in that order."""
     y, x = pan.dims[-2:]
     if ms.dims[-2:] != (y, x) or ms.ndim != 3:
@@ -202,11 +206,12 @@ def _labelled(
     for axis in (y, x):
         if axis in pan.coords and axis in ms.coords:
             _check_labels(str(axis), np.asarray(pan[axis]), np.asarray(ms[axis]))
+    nodata = call.nodata
     if nodata is None:
-        for place in (ms.attrs, ms.encoding):
-            nodata = place.get("_FillValue", place.get("nodata", nodata))
-    fused = _fused(pan.values, ms.values, fuser, options, bands, dtype, nodata)
-    picked = ms.isel({ms.dims[0]: [band - 1 for band in bands]}) if bands else ms
+        for metadata in (ms.attrs, ms.encoding):
+            nodata = metadata.get("_FillValue", metadata.get("nodata", nodata))
+    fused = _fuse_arrays(pan.values, ms.values, replace(call, nodata=nodata))
+    picked = ms.isel({ms.dims[0]: [band - 1 for band in call.bands]}) if call.bands else ms
     coords = {key: pan.coords[key] for key in (y, x, "spatial_ref") if key in pan.coords}
     if ms.dims[0] in picked.coords:
         coords[ms.dims[0]] = picked.coords[ms.dims[0]]
@@ -220,17 +225,40 @@ def _check_labels(axis: str, fine: np.ndarray, coarse: np.ndarray) -> None:
     a, b = (float(v[-1] - v[0]) / (len(v) - 1) for v in (fine, coarse))
     starts = (float(fine[0]) - a / 2, float(coarse[0]) - b / 2)
     ends = (float(fine[-1]) + a / 2, float(coarse[-1]) + b / 2)
-    off = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
-    if not off <= GRID_TOLERANCE:
+    offset = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
+    if not offset <= GRID_TOLERANCE:
         raise SceneError(
-            f"PAN and MS do not cover the same {axis}: they differ by {off:.2f} PAN pixels; "
+            f"PAN and MS do not cover the same {axis}: they differ by {offset:.2f} PAN pixels; "
             "cut them to the same ground, or give files, which are aligned"
         )
 
 
+def _are_files(pan: Any, ms: Any) -> bool:
+    return _is_file(pan) and all(map(_is_file, _listed(ms)))
+
+
 def _is_file(source: Any) -> bool:
+    """A path, a URL or an open dataset of rasterio."""
     return isinstance(source, (str, Path)) or (
         hasattr(source, "profile") and hasattr(source, "name")
+    )
+
+
+def _input_files(
+    pan: Any,
+    ms: Any,
+    bands: tuple[int, ...],
+    bbox: tuple[float, float, float, float] | None,
+    assume_aligned: bool,
+    match: bool,
+) -> InputFiles:
+    return InputFiles(
+        pan=_named(pan),
+        ms=tuple(map(_named, _listed(ms))),
+        bands=bands,
+        bbox=bbox,
+        assume_aligned=assume_aligned,
+        match=match,
     )
 
 

@@ -35,7 +35,6 @@ _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "fl
 
 def make_parser() -> PlainFlags:
     parser = PlainFlags(prog="fusiontrain fuse", description=__doc__)
-    parser.parameter_flags = {"core": "--window"}
     parser.add_argument("pan", help="PAN file")
     parser.add_argument("ms", nargs="+", help="MS file, or one file a band in order")
     parser.add_argument("out", type=Path, help="file to write")
@@ -247,7 +246,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         device=args.device,
         bf16=args.bf16,
         memory=args.memory,
-        core=args.window,
+        window=args.window,
     )
     return inputs, options, use_threads(_threads(args.threads))
 

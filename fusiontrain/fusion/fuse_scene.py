@@ -118,7 +118,7 @@ def open_job(
             f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {source}: {sensor_model}",
             registration(sensor_model, register=options.register),
         )
-        plan = make_plan(pair, fuser, memory=options.memory, core=options.core, threads=threads)
+        plan = make_plan(pair, fuser, memory=options.memory, core=options.window, threads=threads)
         yield FusionJob(
             pair=pair,
             fuser=fuser,

@@ -1,4 +1,4 @@
-"""The report of one fusion that --json writes."""
+"""The report of one fusion, which `fuse` writes as JSON."""
 
 from pathlib import Path
 from typing import Any

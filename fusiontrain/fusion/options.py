@@ -12,7 +12,7 @@ from fusiontrain.fusion.sensor_model import BANDS
 NETWORK = "net"
 MEMORY = 2.0  # GiB that windows may take
 SOFTNESS_LIMITS = (0.05, 0.95)
-_MIN_CORE = 64  # PAN pixels a side
+_MIN_WINDOW = 64  # PAN pixels a side
 _MAX_SECONDS, _MAX_STEPS = 3600, 1000  # of adaptation
 
 
@@ -68,7 +68,7 @@ class FusionOptions:
     device: str = "auto"
     bf16: bool = False
     memory: float = MEMORY
-    core: int | None = None  # PAN pixels a side of a window; None: by memory
+    window: int | None = None  # PAN pixels a side that a window writes; None: by memory
 
     def __post_init__(self) -> None:
         if self.method != NETWORK and self.method not in method_names():
@@ -80,8 +80,10 @@ class FusionOptions:
                 f"`adapt` tunes a network; `method={self.method}` is none: leave one of them out"
             )
         _check_softness(self.softness)
-        if self.core is not None and self.core < _MIN_CORE:
-            raise SceneError(f"a window is at least {_MIN_CORE} PAN pixels a side; got {self.core}")
+        if self.window is not None and self.window < _MIN_WINDOW:
+            raise SceneError(
+                f"a window is at least {_MIN_WINDOW} PAN pixels a side; got {self.window}"
+            )
 
 
 def _check_softness(softness: float | str | None) -> None:
