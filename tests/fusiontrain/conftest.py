@@ -4,24 +4,18 @@ import shutil
 from functools import cache
 
 import pytest
-import rasterio
 import torch
-from rasterio.transform import Affine
 
-from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
-from fusiontrain.models.registry import build_model
+from tests.support.geotiffs import write_pair
+from tests.support.networks import random_network, save_network
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
-    """A small network that changes what it is given, at random: a scene can teach it better."""
-    torch.manual_seed(3)
+    """A small network whose correction is random: tuning on a scene improves it."""
     sizes = {"width": 8, "blocks": 2}
-    net = build_model("anyband", **sizes)
-    torch.nn.init.normal_(net.head.weight, std=0.05)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_checkpoint(path, net, CheckpointInfo(model="anyband", sizes=sizes, training={}))
-    return path
+    return save_network(path, random_network(**sizes), **sizes)
 
 
 @pytest.fixture
@@ -39,16 +33,12 @@ def odd_pair(tmp_path_factory):
 
     @cache
     def written(count):
-        folder, dice = tmp_path_factory.mktemp("pair"), torch.Generator().manual_seed(2)
-        grid = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
-        common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
-        for name, bands, scale in (("pan", 1, 1), ("ms", count, 4)):
-            image = torch.rand(bands, 148 // scale, 92 // scale, generator=dice) * 900 + 100
-            shape = dict(zip(("count", "height", "width"), image.shape, strict=True))
-            placed = {"transform": grid @ Affine.scale(scale), **shape, **common}
-            with rasterio.open(folder / f"{name}.tif", "w", **placed) as file:
-                file.write(image.round().numpy().astype("uint16"))
-        return [str(folder / f"{name}.tif") for name in ("pan", "ms")]
+        folder, rng = tmp_path_factory.mktemp("pair"), torch.Generator().manual_seed(2)
+        pan, ms = (
+            torch.rand(bands, 148 // scale, 92 // scale, generator=rng) * 900 + 100
+            for bands, scale in ((1, 1), (count, 4))
+        )
+        return list(write_pair(folder, pan, ms))
 
     return written
 

@@ -1,8 +1,9 @@
-"""Small published networks, and random batches for them."""
+"""Small networks, their checkpoints, and random batches for them."""
 
 import torch
 
 from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
 
 SMALL = {
@@ -25,3 +26,17 @@ def batch_of(bands=4, h=8, w=10, ratio=4, dtype=torch.float32, size=1) -> PanBat
     ms = torch.rand(size, bands, h, w, generator=rng, dtype=dtype) * 700 + 80
     gains = torch.full((size, bands), 0.3, dtype=dtype)
     return PanBatch(ms=ms, pan=pan, ratio=ratio, mtf=gains, softness=gains)
+
+
+def random_network(model="anyband", *, seed=3, std=0.05, **sizes) -> torch.nn.Module:
+    """An any-band network whose correction is not zero, of moderate size."""
+    torch.manual_seed(seed)
+    net = build_model(model, **sizes)
+    torch.nn.init.normal_(net.head.weight, std=std)
+    return net.eval()
+
+
+def save_network(path, net, model="anyband", **sizes):
+    """Its checkpoint; returns the path."""
+    save_checkpoint(path, net, CheckpointInfo(model=model, sizes=sizes, training={}))
+    return path

@@ -9,9 +9,9 @@ from rasterio.transform import Affine
 
 from fusiontrain.viewer.layers import open_layers
 from fusiontrain.viewer.server import Server
+from tests.support.geotiffs import UTM, write_geotiff
 
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
-UTM = "EPSG:32633"
 H, W = 768, 1024  # PAN; MS pixels hold their own column and row
 RED = np.tile(np.arange(256, dtype=np.uint8), (192, 1))
 GREEN = np.tile(np.linspace(0, 255, 192).round().astype(np.uint8)[:, None], (1, 256))
@@ -20,13 +20,11 @@ PAN = np.tile(np.arange(H)[:, None] % 256, (1, W)).astype(np.uint8)[None]
 FUSED = 255 - MS.repeat(4, 1).repeat(4, 2)
 
 
-def write(path, data, transform=GRID, crs=UTM, **more):
-    C, h, w = data.shape
-    options = {"count": C, "height": h, "width": w, "dtype": data.dtype.name, "driver": "GTiff"}
-    options |= {"photometric": "minisblack"} | more  # else the fourth of four bytes is an alpha
-    with rasterio.open(path, "w", transform=transform, crs=crs, **options) as file:
-        file.write(data)
-        if C == 4:
+def write(path, data, transform=GRID, crs=UTM, **profile):
+    profile = {"photometric": "minisblack"} | profile  # else the fourth of four bytes is an alpha
+    write_geotiff(path, data, transform, crs, **profile)
+    if len(data) == 4:
+        with rasterio.open(path, "r+") as file:
             file.descriptions = ("blue", "green", "red", "nir")
     return str(path)
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from affine import Affine
 from PIL import Image
 
 from bench.study import trained
 from bench.study.__main__ import main
 from bench.study.baseline import best_classical
 from bench.study.scoring import read_cases
-from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import build_model
+from tests.support.geotiffs import write_pair
+from tests.support.networks import save_network
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +26,12 @@ def threads():
     torch.set_num_threads(before)
 
 
-def write_pair(folder, name, fine):
+def write_scene(folder, name, fine, **facts):
     """fine (C, H, W): its mean as PAN, four of its pixels a side as the MS's one."""
     C, H, W = fine.shape
     ms = fine.reshape(C, H // 4, 4, W // 4, 4).mean((2, 4))
-    for kind, image, pixel in (("pan", fine.mean(0, keepdims=True), 1), ("ms", ms, 4)):
-        options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
-        options |= {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32631"}
-        grid = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
-        with rasterio.open(folder / f"{name}_{kind}.tif", "w", transform=grid, **options) as file:
-            file.write(image.astype("uint16"))
+    pan = fine.mean(0, keepdims=True)
+    write_pair(folder, np.floor(pan), np.floor(ms), name=name, facts=facts or None)
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +42,16 @@ def scenes(tmp_path_factory):
         rng = np.random.default_rng(seed)
         fine = rng.normal(0, 1, (4, 256, 256)).cumsum(1).cumsum(2)
         fine = 300 + 200 * (fine - fine.min()) / np.ptp(fine) + rng.normal(0, 9, fine.shape)
-        write_pair(folder, name, fine)
-        (folder / f"{name}.json").write_text(json.dumps({"sensor": sensor}))
+        write_scene(folder, name, fine, sensor=sensor)
     return folder
 
 
 @pytest.fixture
 def weights(tmp_path):
+    """Of a network as built: it is the injection."""
     torch.manual_seed(0)
-    info = CheckpointInfo(model="anyband", sizes={"width": 8, "blocks": 1}, training={})
-    path = tmp_path / "w.safetensors"
-    save_checkpoint(path, build_model("anyband", **info.sizes), info)
-    return path
+    sizes = {"width": 8, "blocks": 1}
+    return save_network(tmp_path / "w.safetensors", build_model("anyband", **sizes), **sizes)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +179,7 @@ def test_what_adapting_gains(weights, tmp_path, capsys):
         rng = np.random.default_rng(side)
         fine = rng.normal(0, 1, (3, 4 * side, 4 * side)).cumsum(1).cumsum(2)
         fine = 300 + 900 * (fine - fine.min()) / np.ptp(fine) + rng.normal(0, 9, fine.shape)
-        write_pair(tmp_path, name, fine)
+        write_scene(tmp_path, name, fine)
     given = ["adapt", "--scenes", str(tmp_path), "--work", str(tmp_path / "work"), "--steps", "3"]
 
     assert 0 == main([*given, "--weights", str(weights)])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.scenes.scene import Scene
 from shards.errors import ContractError
 from shards.sensors import find_sensor
+from tests.support.geotiffs import write_pair
 
 # These take PAN's spread, or a share of its detail, for the bands' own, which it is not here.
 UNREGRESSED = ("EXP", "GS", "PCA", "PRACS", "AWLP", "MTF-GLP", "MTF-GLP-HPM")
@@ -119,12 +119,7 @@ def test_brovey_is_gdals(tmp_path):
     rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")
     ms = torch.stack([400 + 5 * rows + 3 * columns, 500 + rows, 300 + 4 * columns])
     pan = torch.rand(1, 96, 96, generator=torch.Generator().manual_seed(0)) * 300 + 300
-    grid = Affine(1, 0, 500_000, 0, -1, 5_000_000)
-    for name, image, transform in (("pan", pan, grid), ("ms", ms, grid @ Affine.scale(4))):
-        options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
-        options |= {"dtype": "float32", "crs": "EPSG:32631", "transform": transform}
-        with rasterio.open(tmp_path / f"{name}.tif", "w", driver="GTiff", **options) as file:
-            file.write(image.numpy())
+    write_pair(tmp_path, pan, ms, dtype="float32")
     bands = "".join(
         f'<SpectralBand dstBand="{i}"><SourceFilename>{tmp_path}/ms.tif</SourceFilename>'
         f"<SourceBand>{i}</SourceBand></SpectralBand>"

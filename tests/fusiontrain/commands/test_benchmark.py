@@ -5,8 +5,6 @@ import json
 
 import numpy as np
 import pytest
-import rasterio
-from affine import Affine
 
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
@@ -15,9 +13,10 @@ from fusiontrain.evaluation.published_scores import read_published
 from fusiontrain.evaluation.tables import Row, as_markdown, as_text
 from fusiontrain.fusion import sensor_model
 from fusiontrain.scenes import discovery
+from tests.support.geotiffs import write_pair
 
 
-def write_pair(folder, name, *, seed, side=64, ratio=4):
+def write_scene(folder, name, *, seed, side=64, ratio=4):
     """X_pan.tif and X_ms.tif, four bands, 11 bits."""
     rng = np.random.default_rng(seed)
     pan = rng.integers(200, 1500, (1, side * ratio, side * ratio))
@@ -27,19 +26,14 @@ def write_pair(folder, name, *, seed, side=64, ratio=4):
         [[0.9]],
         [[1.1]],
     ]
-    grid = Affine(1, 0, 500_000, 0, -1, 5_000_000)
-    for kind, image, transform in (("pan", pan, grid), ("ms", ms, grid @ Affine.scale(ratio))):
-        options = {"count": len(image), "height": image.shape[1], "width": image.shape[2]}
-        options |= {"dtype": "uint16", "crs": "EPSG:32631", "transform": transform}
-        with rasterio.open(folder / f"{name}_{kind}.tif", "w", driver="GTiff", **options) as file:
-            file.write(image.astype("uint16"))
+    write_pair(folder, pan, np.floor(ms), name=name)
 
 
 def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
     folder, out = tmp_path / "scenes", tmp_path / "out"
     folder.mkdir()
     for seed, name in enumerate(("one", "two")):
-        write_pair(folder, name, seed=seed)
+        write_scene(folder, name, seed=seed)
     published = tmp_path / "published.csv"
     published.write_text(
         "scene,sensor,protocol,method,ERGAS,source\none,generic,reduced,PNN,2.5,Masi 2016\n"
@@ -85,8 +79,8 @@ def test_each_scene_is_read_and_estimated_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         sensor_model, "fullest_window", lambda scene: estimates.append(scene.name) or window(scene)
     )
-    write_pair(tmp_path, "one", seed=0)
-    write_pair(tmp_path, "two", seed=1)
+    write_scene(tmp_path, "one", seed=0)
+    write_scene(tmp_path, "two", seed=1)
 
     options = ["--methods", "EXP,GSA soft", "--out", str(tmp_path / "o")]
     assert 0 == main(["benchmark", str(tmp_path), *options])
@@ -95,7 +89,7 @@ def test_each_scene_is_read_and_estimated_once(tmp_path, monkeypatch):
 
 
 def test_a_pair_of_any_names(tmp_path):
-    write_pair(tmp_path, "x", seed=0)
+    write_scene(tmp_path, "x", seed=0)
     pair = ["--pan", str(tmp_path / "x_pan.tif"), "--ms", str(tmp_path / "x_ms.tif")]
 
     code = main(["benchmark", *pair, "--methods", "EXP", "--out", str(tmp_path / "o")])
@@ -106,8 +100,8 @@ def test_a_pair_of_any_names(tmp_path):
 
 def test_what_cannot_be_scored_is_left_out_with_a_reason(tmp_path, capsys):
     """A scene too small for Wald's protocol is still scored at full resolution."""
-    write_pair(tmp_path, "small", seed=0, side=32)
-    write_pair(tmp_path, "large", seed=1)
+    write_scene(tmp_path, "small", seed=0, side=32)
+    write_scene(tmp_path, "large", seed=1)
 
     assert 0 == main(["benchmark", str(tmp_path), "--methods", "EXP", "--out", str(tmp_path / "o")])
 
@@ -134,7 +128,7 @@ def test_what_cannot_be_scored_is_left_out_with_a_reason(tmp_path, capsys):
 )
 def test_bad_calls_are_one_line_and_code_2(tmp_path, capsys, flags, word):
     """And nothing is written."""
-    write_pair(tmp_path, "x", seed=0)
+    write_scene(tmp_path, "x", seed=0)
     flags = [flag.format(folder=tmp_path) for flag in flags]
 
     assert 2 == main(["benchmark", *flags, "--out", str(tmp_path / "o")])
@@ -212,8 +206,8 @@ def test_every_real_scene_is_scored(shared, tmp_path, capsys):
 
 def test_one_bad_scene_does_not_stop_the_others(tmp_path, capsys):
     """Ratio 3 has no 23-tap interpolation: left out in the toolbox's phase, said, and on."""
-    write_pair(tmp_path, "good", seed=0)
-    write_pair(tmp_path, "odd", seed=1, ratio=3)
+    write_scene(tmp_path, "good", seed=0)
+    write_scene(tmp_path, "odd", seed=1, ratio=3)
 
     code = main(
         [

@@ -1,6 +1,7 @@
 """Whole scenes through the doors: `fusiontrain fuse`, `benchmark`, `export`, `report`."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,29 +13,17 @@ from fusiontrain.classical import METHODS
 from fusiontrain.cli import main
 from fusiontrain.fusion.network_fuser import fuse_windows, scene_statistics
 from fusiontrain.fusion.sensor_model import SensorModel
-from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
-from fusiontrain.models.registry import build_model, find_model
+from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.scene import Scene
-
-GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
-
-
-def stirred(**sizes):
-    """A network whose correction is not zero, of moderate size."""
-    torch.manual_seed(3)
-    net = build_model("anyband", **sizes)
-    torch.nn.init.normal_(net.head.weight, std=0.05)
-    return net.eval()
+from tests.support.geotiffs import GRID, write_geotiff, write_pair
+from tests.support.networks import random_network, save_network
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     sizes = {"width": 8, "blocks": 4}
-    save_checkpoint(
-        path, stirred(**sizes), CheckpointInfo(model="anyband", sizes=sizes, training={})
-    )
-    return path
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    return save_network(path, random_network(**sizes), **sizes)
 
 
 def arrays(h, w, ratio=4, bands=4, seed=0):
@@ -50,20 +39,10 @@ def arrays(h, w, ratio=4, bands=4, seed=0):
 def pair(tmp_path):
     """PAN 320x400 and MS 80x100, uint16, georeferenced, named bands, nodata 0."""
     ms, pan = arrays(80, 100)
-    common = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633"}
-    paths = tmp_path / "pan.tif", tmp_path / "ms.tif"
-    for path, image, grid in (
-        (paths[0], pan, GRID),
-        (paths[1], ms, GRID @ Affine.scale(4)),
-    ):
-        C, height, width = image.shape
-        with rasterio.open(
-            path, "w", count=C, height=height, width=width, transform=grid, nodata=0, **common
-        ) as file:
-            file.write(image.round().numpy().astype("uint16"))
-            if C > 1:
-                file.descriptions = ("blue", "green", "red", "nir")
-    return paths
+    paths = write_pair(tmp_path, pan, ms, nodata=0)
+    with rasterio.open(paths[1], "r+") as file:
+        file.descriptions = ("blue", "green", "red", "nir")
+    return tuple(map(Path, paths))
 
 
 def test_the_output_has_pans_grid_and_the_mss_bands(pair, weights, tmp_path, capsys):
@@ -106,7 +85,7 @@ def test_windows_leave_no_seam(ratio, core):
     ms, pan = arrays(72, 80, ratio)
     scene = Scene(name="x", ms=ms, pan=pan)
     told = SensorModel(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
-    net = stirred(width=8, blocks=4)
+    net = random_network(width=8, blocks=4)
     stats = scene_statistics(scene, told)
 
     def fuse(core):
@@ -271,12 +250,7 @@ def test_what_is_missing_in_pan_alone_is_missing_in_the_output(
         ("p.tif", pan, GRID, pan_nodata),
         ("m.tif", (ms / 10).numpy().astype(ms_dtype), GRID @ Affine.scale(4), None),
     ):
-        C, h, w = image.shape
-        options = {"count": C, "height": h, "width": w, "dtype": image.dtype, "nodata": nodata}
-        options |= {"transform": grid, "crs": "EPSG:32633", "driver": "GTiff"}
-        with rasterio.open(tmp_path / name, "w", **options) as file:
-            file.write(image)
-        paths.append(str(tmp_path / name))
+        paths.append(str(write_geotiff(tmp_path / name, image, grid, nodata=nodata)))
 
     assert 0 == main(["fuse", *paths, str(tmp_path / "f.tif"), "--weights", str(weights)])
 

@@ -1,5 +1,7 @@
 """Windows and scenes without data: nothing is computed for them, and nothing changes elsewhere."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import rasterio
@@ -8,6 +10,7 @@ from rasterio.transform import Affine
 from fusiontrain import pansharpen
 from fusiontrain.cli import main
 from fusiontrain.models.anyband.default_network import AnyBand
+from tests.support.geotiffs import write_pair
 
 GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 SIDE, RATIO = 1536, 4
@@ -30,14 +33,7 @@ def images(bands=3):
     return pan[None].astype("u2"), ms.astype("u2")
 
 
-def write(folder, pan, ms):
-    for name, image, grid in (("pan", pan, GRID), ("ms", ms, GRID @ Affine.scale(RATIO))):
-        count, height, width = image.shape
-        profile = {"driver": "GTiff", "count": count, "height": height, "width": width}
-        profile |= {"dtype": "uint16", "crs": "EPSG:32633", "transform": grid, "nodata": 0}
-        with rasterio.open(folder / f"{name}.tif", "w", photometric="minisblack", **profile) as f:
-            f.write(image)
-    return str(folder / "pan.tif"), str(folder / "ms.tif")
+write = partial(write_pair, nodata=0)
 
 
 @pytest.fixture(scope="module")

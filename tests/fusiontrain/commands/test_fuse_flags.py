@@ -12,18 +12,10 @@ from safetensors.torch import save_file
 from fusiontrain.api import pansharpen
 from fusiontrain.cli import main
 from shards.sensors import find_sensor
+from tests.support.geotiffs import write_pair
 
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
 SIDE = 384  # PAN pixels
-
-
-def write(path, data, transform):
-    C, h, w = data.shape
-    options = {"count": C, "height": h, "width": w, "dtype": "uint16", "crs": "EPSG:32633"}
-    options |= {"driver": "GTiff", "photometric": "minisblack", "transform": transform}
-    with rasterio.open(path, "w", **options) as file:
-        file.write(data.round().astype("uint16"))
-    return str(path)
 
 
 def ground(rows=0.0, columns=0.0):
@@ -47,8 +39,7 @@ def pair(folder, rows=0.0, columns=0.0):
     gains = np.array([0.6, 1.0, 1.2, 0.9])[:, None, None]
     seen = ground(rows, columns)
     low = seen(2.0).reshape(SIDE // 4, 4, SIDE // 4, 4).mean((1, 3))
-    pan = write(folder / "pan.tif", ground()(0.4)[None], GRID)
-    ms = write(folder / "ms.tif", low * gains, GRID @ Affine.scale(4))
+    pan, ms = write_pair(folder, ground()(0.4)[None], low * gains)
     return pan, ms, seen(0.4) * gains
 
 

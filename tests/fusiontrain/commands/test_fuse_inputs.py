@@ -18,6 +18,7 @@ from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.grid_alignment import open_pair
+from tests.support.geotiffs import write_geotiff
 
 UTM = "EPSG:32633"
 SERVER = """
@@ -64,24 +65,8 @@ def seen(grid, shape, bands, crs=UTM):
     return np.stack([ground(x, y, band % 3) for band in range(bands)])
 
 
-def write(path, data, transform=GRID, crs=UTM, dtype="uint16", mask=None, **more):
-    count, height, width = data.shape
-    options = {"count": count, "height": height, "width": width, "dtype": dtype, "crs": crs}
-    kind = np.dtype(dtype)
-    data = data.round().astype(kind) if kind.kind in "ui" else data.astype(kind)
-    interp, rpcs = more.pop("colorinterp", None), more.pop("rpcs", None)
-    with (
-        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(path, "w", driver="GTiff", transform=transform, **options, **more) as file,
-    ):
-        if interp:
-            file.colorinterp = interp
-        if rpcs:
-            file.rpcs = rpcs
-        file.write(data)
-        if mask is not None:
-            file.write_mask(mask)
-    return path
+def write(path, image, transform=GRID, crs=UTM, dtype="uint16", **options):
+    return write_geotiff(path, image, transform, crs, dtype=dtype, **options)
 
 
 @pytest.fixture
@@ -186,7 +171,7 @@ def test_alpha_and_masks_are_honoured_and_written(tmp_path, kind, which):
         else:
             both = np.concatenate([data, mask[None] * float(full)])
             colours = [ColorInterp.gray] + [ColorInterp.undefined] * (len(data) - 1)
-            write(path, both, grid, colorinterp=[*colours, ColorInterp.alpha])
+            write(path, both, grid, colours=[*colours, ColorInterp.alpha])
     out = tmp_path / "f.tif"
 
     assert 0 == main(["fuse", *map(str, paths), str(out), "--method", "glp-fs"])
@@ -202,7 +187,7 @@ def test_near_infrared_flagged_as_alpha_is_a_band(tmp_path, pan):
     """As many writers flag it."""
     grid = GRID @ Affine.scale(4)
     colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
-    ms = write(tmp_path / "ms.tif", seen(grid, (80, 100), 4), grid, colorinterp=colours)
+    ms = write(tmp_path / "ms.tif", seen(grid, (80, 100), 4), grid, colours=colours)
 
     with open_pair(pan, ms) as pair:
         assert 4 == pair.bands

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from fusiontrain import pansharpen
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
 from shards.manifest import file_sha256
+from tests.support.geotiffs import GRID, write_geotiff
 
-GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 BIN = Path(sys.executable).parent
 
 
@@ -36,13 +37,7 @@ def scene(h=80, w=100, bands=4, ratio=4, seed=0):
     return (low * gains + rng.uniform(0, 30, (bands, h, w))).round(), pan[None].round()
 
 
-def write(path, data, transform=GRID, dtype="uint16", **more):
-    count, height, width = data.shape
-    options = {"count": count, "height": height, "width": width, "dtype": dtype}
-    options |= {"crs": "EPSG:32633", "transform": transform, "driver": "GTiff"} | more
-    with rasterio.open(path, "w", **options) as file:
-        file.write(data.astype(dtype))
-    return path
+write = partial(write_geotiff, dtype="uint16")
 
 
 @pytest.fixture

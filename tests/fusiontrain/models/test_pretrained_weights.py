@@ -19,6 +19,7 @@ from fusiontrain.models.registry import find_model
 from fusiontrain.scenes.discovery import find_scenes
 from shards.manifest import file_sha256
 from shards.sensors import find_sensor
+from tests.support.geotiffs import write_pair
 from tests.support.paths import ROOT
 
 ALIGNED = ["--assume-aligned", "-q"]  # scenes of benchmarks have no geotransform
@@ -66,16 +67,13 @@ def test_a_name_is_a_shipped_file_and_a_path_is_a_path(tmp_path, monkeypatch):
 def test_without_a_flag_fuse_takes_the_default(tmp_path, capsys):
     """PAN MS OUT, and no more; the output names the weights by their hash."""
     rng = torch.Generator().manual_seed(4)
-    grid = rasterio.Affine(1, 0, 0, 0, -1, 0)
-    for kind, bands, side, pixel in (("pan", 1, 96, 1), ("ms", 5, 24, 4)):
-        image = (torch.rand(bands, side, side, generator=rng) * 900 + 100).numpy()
-        options = {"count": bands, "height": side, "width": side, "dtype": "uint16"}
-        options |= {"crs": "EPSG:32631", "transform": grid @ rasterio.Affine.scale(pixel)}
-        with rasterio.open(tmp_path / f"{kind}.tif", "w", driver="GTiff", **options) as file:
-            file.write(image.astype("uint16"))
+    pan, ms = (
+        torch.rand(bands, side, side, generator=rng) * 900 + 100
+        for bands, side in ((1, 96), (5, 24))
+    )
     out = tmp_path / "out.tif"
 
-    assert 0 == main(["fuse", *(str(tmp_path / f"{k}.tif") for k in ("pan", "ms")), str(out)])
+    assert 0 == main(["fuse", *write_pair(tmp_path, pan, ms), str(out)])
 
     with rasterio.open(out) as file:
         assert (5, 96, 96) == (file.count, file.height, file.width)

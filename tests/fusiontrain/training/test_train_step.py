@@ -25,6 +25,7 @@ from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.train_step import StepResult, TrainStep
 from fusiontrain.training.validation import also_trained_on, hold
 from shards.manifest import Manifest
+from tests.support.geotiffs import write_pair
 
 TINY = ["--crop", "16", "--batch-size", "4", "--log-steps", "1"]
 
@@ -163,21 +164,11 @@ def looked_at(small_build, tmp_path_factory):
 
 def write_scene(folder):
     """A pair with a PAN that the MS's bands make up; 4 bands, ratio 4."""
-    import rasterio
-    from rasterio.transform import Affine
-
     folder.mkdir()
     rng = np.random.default_rng(0)
     fine = rng.integers(100, 900, (64, 64)).repeat(8, 0).repeat(8, 1).astype("uint16")
     ms = np.stack([fine.reshape(128, 4, 128, 4).mean((1, 3)) * g for g in (0.6, 0.8, 1.0, 1.2)])
-    grid = Affine(0.5, 0, 300_000, 0, -0.5, 4_800_000)
-    for name, image, scale in (("x_pan", fine[None], 1), ("x_ms", ms.astype("uint16"), 4)):
-        facts = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32633", "count": len(image)}
-        facts |= {"height": image.shape[1], "width": image.shape[2]}
-        with rasterio.open(
-            folder / f"{name}.tif", "w", transform=grid @ Affine.scale(scale), **facts
-        ) as file:
-            file.write(image)
+    write_pair(folder, fine[None], ms.astype("uint16"), name="x")
 
 
 def test_measuring_and_drawing_disturb_nothing(looked_at):
