@@ -22,14 +22,14 @@ def webp(colour, side=48) -> bytes:
 
 def view(scene="north", protocol="reduced", sensor="IKONOS", note="a note"):
     reduced = protocol == "reduced"
-    seen = {"PAN": webp((90, 90, 90)), "MS": webp((200, 30, 30), 12)}
+    inputs = {"PAN": webp((90, 90, 90)), "MS": webp((200, 30, 30), 12)}
     index, other = ("ERGAS", "Q2n") if reduced else ("D_S", "HQNR")
     return View(
         scene=scene,
         sensor=sensor,
         protocol=protocol,
         note=note,
-        pictures=seen | {m: webp((20 + 40 * i, 60, 120)) for i, m in enumerate(METHODS)},
+        pictures=inputs | {m: webp((20 + 40 * i, 60, 120)) for i, m in enumerate(METHODS)},
         errors={m: webp((0, 40 * i, 90), 24) for i, m in enumerate(METHODS)} if reduced else {},
         indices={
             "GSA": {index: 2.5, other: 0.85},

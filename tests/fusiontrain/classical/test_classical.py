@@ -164,13 +164,13 @@ def test_constrained_bdsd_keeps_its_signs_and_costs_little():
 
     rng = np.random.default_rng(0)
     for seed in range(5):
-        seen = rng.normal(size=(40, 6))
-        wanted = rng.normal(size=40)
-        normal, right = torch.from_numpy(seen.T @ seen), torch.from_numpy(seen.T @ wanted)
+        matrix = rng.normal(size=(40, 6))
+        target = rng.normal(size=40)
+        normal, right = torch.from_numpy(matrix.T @ matrix), torch.from_numpy(matrix.T @ target)
 
         ours = nonnegative_least_squares(normal, right)
 
-        theirs = lsq_linear(seen, wanted, (0, np.inf), tol=1e-14).x
+        theirs = lsq_linear(matrix, target, (0, np.inf), tol=1e-14).x
         np.testing.assert_allclose(ours, theirs, atol=1e-7, err_msg=str(seed))
         assert (theirs < 1e-9).any()  # else the bound was never met
 
@@ -194,12 +194,12 @@ def test_moments_of_many_pixels_and_a_far_beginning():
     image[..., :90, :] = 3
     valid = torch.rand(300, 400, generator=rng) > 0.2
 
-    seen = Moments.of(image, valid)
+    moments = Moments.of(image, valid)
 
     flat = image[0][:, valid].double().numpy()
-    assert flat.shape[1] == seen.count
-    np.testing.assert_allclose(seen.mean[0], flat.mean(1), rtol=1e-12)
-    np.testing.assert_allclose(seen.covariance[0], np.cov(flat), rtol=1e-10)
+    assert flat.shape[1] == moments.count
+    np.testing.assert_allclose(moments.mean[0], flat.mean(1), rtol=1e-12)
+    np.testing.assert_allclose(moments.covariance[0], np.cov(flat), rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", METHODS)

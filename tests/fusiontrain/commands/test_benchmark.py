@@ -7,10 +7,6 @@ import numpy as np
 import pytest
 
 from fusiontrain.cli import main
-from fusiontrain.errors import SceneError
-from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
-from fusiontrain.evaluation.published_scores import read_published
-from fusiontrain.evaluation.tables import Row, as_markdown, as_text
 from fusiontrain.fusion import sensor_model
 from fusiontrain.scenes import discovery
 from tests.support.geotiffs import write_pair
@@ -136,52 +132,6 @@ def test_bad_calls_are_one_line_and_code_2(tmp_path, capsys, flags, word):
     said = capsys.readouterr().err.strip()
     assert word in said
     assert not (tmp_path / "o").exists()
-
-
-def test_published_figures_need_their_source(tmp_path):
-    path = tmp_path / "p.csv"
-    path.write_text("scene,sensor,protocol,method,ERGAS,source\nx,y,reduced,PNN,2.5,\n")
-    with pytest.raises(SceneError, match="line 2: expected a value for source"):
-        read_published(path)
-    path.write_text("scene,sensor,protocol,method,ERGAS,source\nx,y,reduced,PNN,good,Masi\n")
-    with pytest.raises(SceneError, match="line 2: ERGAS must be a number; got 'good'"):
-        read_published(path)
-
-
-def test_the_baseline_is_the_best_of_each_scene():
-    """Numbers by hand: 2 / 4 and 3 / 2 make sqrt(.75); the soft variant sets the first baseline."""
-
-    def row(scene, method, value, origin=""):
-        return Row(
-            scene=scene,
-            sensor="s",
-            protocol="reduced",
-            method=method,
-            indices={"ERGAS": value, "Q2n": value / 10},
-            origin=origin,
-        )
-
-    rows = [
-        *(row("a", "GSA", 5.0), row("a", "GSA soft", 4.0), row("a", "network", 2.0)),
-        *(row("b", "GSA", 2.0), row("b", "GSA soft", 8.0), row("b", "network", 3.0)),
-        row("b", "PNN", 0.1, origin="Masi 2016"),
-    ]
-
-    ergas, q2n = best_classical_baseline(rows)
-
-    assert pytest.approx(0.75**0.5) == ergas.mean
-    assert (1, 2) == (ergas.better, ergas.scenes)
-    assert ("b", "GSA", pytest.approx(1.5)) == (
-        ergas.worst.scene,
-        ergas.worst.best,
-        ergas.worst.value,
-    )
-    assert pytest.approx((0.2 - 0.5 + 0.3 - 0.8) / 2) == q2n.mean
-    grid = comparison_grid([ergas])
-    assert "1 of 2" in as_text(grid)
-    (line,) = (x for x in as_markdown(grid).splitlines() if x.startswith("| network   | plain"))
-    cells = [cell.strip() for cell in line.split("|")]
-    assert ["ERGAS (network / best)", "0.866", "1 of 2"] == cells[3:6]
 
 
 @pytest.mark.slow

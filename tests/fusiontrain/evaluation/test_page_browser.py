@@ -24,19 +24,19 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, address):
-    """The page, opened; afterwards: nothing asked of the network, nothing in the console."""
+    """The page, opened; afterwards: nothing requested of the network, nothing in the console."""
     tab = browser.new_page(viewport={"width": 1200, "height": 900})
-    asked, said = [], []
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.on("console", lambda message: said.append(message.text))
-    tab.on("pageerror", lambda error: said.append(str(error)))
+    requests, messages = [], []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda error: messages.append(str(error)))
     tab.goto(address)
     tab.wait_for_function("document.getElementById('img-left').src.startsWith('data:')")
     yield tab
     tab.close()
-    assert address == asked[0]
-    assert [] == [url[:80] for url in asked[1:] if not url.startswith(("data:", "blob:"))]
-    assert [] == said
+    assert address == requests[0]
+    assert [] == [url[:80] for url in requests[1:] if not url.startswith(("data:", "blob:"))]
+    assert [] == messages
 
 
 def source(page, side):

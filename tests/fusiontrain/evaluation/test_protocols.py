@@ -42,15 +42,15 @@ def test_each_phase_puts_ms_pixels_where_it_says(phase):
     case = reduced(given, convention=phase, softness=0.3)
 
     # The toolbox's kernels do not sum to one, so its DN are a little low: positions in DN ratios.
-    seen = case.scene.ms[0, 10, 5:15]
+    computed = case.scene.ms[0, 10, 5:15]
     shift = {"aligned": 1.5, "toolbox": 2.0}[phase]
     expected = 100 + 10 * (4 * torch.arange(5.0, 15.0) + shift)
     if phase == "aligned":
-        torch.testing.assert_close(expected, seen, rtol=1e-4, atol=0.01)
+        torch.testing.assert_close(expected, computed, rtol=1e-4, atol=0.01)
     else:
-        factor = float((seen / expected).mean())
+        factor = float((computed / expected).mean())
         assert 0.995 < factor < 1.0
-        torch.testing.assert_close(expected * factor, seen, rtol=1e-4, atol=0.01)
+        torch.testing.assert_close(expected * factor, computed, rtol=1e-4, atol=0.01)
     assert phase == case.scene.phase
 
 
@@ -118,12 +118,12 @@ def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
     ruined.pan[:, :64, :64] = 0
     calm = replace(given, valid=valid)
 
-    seen, expected = (
+    computed, expected = (
         [r.indices for r in score(reduced(one, softness=0.3), classical(MASKED))]
         for one in (ruined, calm)
     )
 
-    for method, one, other in zip(MASKED, seen, expected, strict=True):
+    for method, one, other in zip(MASKED, computed, expected, strict=True):
         for name, value in other.items():
             assert one[name] == pytest.approx(value, rel=5e-3), (method, name)
     empty = replace(given, valid=torch.zeros_like(valid))

@@ -50,7 +50,7 @@ def test_an_error_map_has_the_colours_of_its_scale():
     fused = truth + 0.5 * FULL_SCALE * spread * (torch.arange(64) >= 32)
     box = Box(top=0, left=0, bottom=64, right=64)
 
-    seen = np.asarray(Image.open(BytesIO(error_webp(truth, fused, box, quality=100))), float)
+    shown = np.asarray(Image.open(BytesIO(error_webp(truth, fused, box, quality=100))), float)
 
-    np.testing.assert_allclose(seen[:, :24].mean((0, 1)), colour_at(0), atol=6)
-    np.testing.assert_allclose(seen[:, 40:].mean((0, 1)), colour_at(0.5), atol=6)
+    np.testing.assert_allclose(shown[:, :24].mean((0, 1)), colour_at(0), atol=6)
+    np.testing.assert_allclose(shown[:, 40:].mean((0, 1)), colour_at(0.5), atol=6)

@@ -298,6 +298,6 @@ def test_the_whole_table_has_a_body_a_scene():
     assert "<td><b>3.000</b></td><td><u>2.0000</u></td>" in second
 
 
-def test_kinds_are_told_by_name():
+def test_kinds_follow_from_names():
     names = ("network", "network zero-shot", "GSA soft", "GSA", "GSA soft registered")
     assert ["network", "network", "soft", "plain", "registered"] == [kind_of(n) for n in names]

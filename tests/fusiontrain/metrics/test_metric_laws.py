@@ -65,9 +65,9 @@ def test_a_common_gain_changes_no_ratio(bands, seed, gain):
 
     for name in UNIT_FREE:
         index = REFERENCE[name]
-        seen = float(index(gain * gt, gain * fused))
+        computed = float(index(gain * gt, gain * fused))
         # An angle of zero is one only to the root of the rounding.
-        assert float(index(gt, fused)) == pytest.approx(seen, rel=1e-9, abs=1e-6), name
+        assert float(index(gt, fused)) == pytest.approx(computed, rel=1e-9, abs=1e-6), name
     for convention, tolerance in (("aligned", 1e-9), ("toolbox", 1e-2)):
         expected = float(m.q2n(gt, fused, convention=convention))
         scaled = float(m.q2n(gain * gt, gain * fused, convention=convention))
@@ -84,9 +84,9 @@ def test_reflectances_survive(bands):
         float(m.q2n(gt / 1e4, fused / 1e4, convention="aligned"))
     )
     for index in FULL.values():
-        told = float(index(*scene, convention="aligned"))
+        value = float(index(*scene, convention="aligned"))
         small = (image / 1e4 for image in scene)
-        assert told == pytest.approx(float(index(*small, convention="aligned")), rel=1e-9)
+        assert value == pytest.approx(float(index(*small, convention="aligned")), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -96,10 +96,10 @@ def test_a_batch_is_its_images(name, dtype):
     pairs = [images(5, seed) for seed in range(3)]
     gt, fused = (torch.stack(side).to(dtype) for side in zip(*pairs, strict=True))
 
-    seen = REFERENCE[name](gt, fused)
+    computed = REFERENCE[name](gt, fused)
 
     expected = torch.stack([REFERENCE[name](*pair) for pair in pairs])
-    torch.testing.assert_close(expected, seen, rtol=1e-7, atol=0)
+    torch.testing.assert_close(expected, computed, rtol=1e-7, atol=0)
     assert () == REFERENCE[name](*pairs[0]).shape
 
 
@@ -109,10 +109,10 @@ def test_a_batch_of_scenes_is_its_scenes(name, convention):
     scenes = [views(3, seed) for seed in range(2)]
     stacked = [torch.stack(parts) for parts in zip(*scenes, strict=True)]
 
-    seen = FULL[name](*stacked, convention=convention)
+    computed = FULL[name](*stacked, convention=convention)
 
     expected = torch.stack([FULL[name](*scene, convention=convention) for scene in scenes])
-    torch.testing.assert_close(expected, seen, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(expected, computed, rtol=1e-9, atol=1e-12)
     rho = torch.stack([m.d_rho(fused, pan) for fused, _, pan in scenes])
     torch.testing.assert_close(rho, m.d_rho(stacked[0], stacked[2]), rtol=1e-9, atol=0)
 
@@ -182,8 +182,8 @@ def test_local_correlation_is_numpys(window):
         for a, b in [(band[i : i + side, j : j + side], pan[0].numpy()[i : i + side, j : j + side])]
     ]
 
-    told = {} if window is None else {"window": window}
-    assert 1 - np.mean(rho) == pytest.approx(float(m.d_rho(fused, pan, **told)), rel=1e-9)
+    options = {} if window is None else {"window": window}
+    assert 1 - np.mean(rho) == pytest.approx(float(m.d_rho(fused, pan, **options)), rel=1e-9)
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
@@ -199,9 +199,9 @@ def test_reprojection_knows_what_the_sensor_saw(convention):
     else:
         ms = degrade(fused[None], torch.tensor([mtf], dtype=torch.float64), 4)[0]
 
-    told = {"mtf": mtf, "convention": convention}
-    assert 0 == pytest.approx(float(m.d_lambda_repro(fused, ms, **told)), abs=1e-9)
-    assert float(m.d_lambda_repro(fused.flip(0), ms, **told)) > 0.05
+    options = {"mtf": mtf, "convention": convention}
+    assert 0 == pytest.approx(float(m.d_lambda_repro(fused, ms, **options)), abs=1e-9)
+    assert float(m.d_lambda_repro(fused.flip(0), ms, **options)) > 0.05
 
 
 def test_flat_reflectances_are_alike():

@@ -26,18 +26,18 @@ def test_what_lies_in_nodata_does_not_count(name, garbage):
     valid = hole()
     spoilt = [torch.where(valid, image, garbage) for image in (gt, fused)]
 
-    seen = float(REFERENCE[name](*spoilt, valid=valid))
+    computed = float(REFERENCE[name](*spoilt, valid=valid))
 
     if name == "scc":
         other = [torch.where(valid, image, 7.0) for image in (gt, fused)]
-        assert seen == float(m.scc(*other, valid=valid))
-        assert seen == pytest.approx(float(m.scc(gt[..., :32], fused[..., :32])), rel=2e-2)
+        assert computed == float(m.scc(*other, valid=valid))
+        assert computed == pytest.approx(float(m.scc(gt[..., :32], fused[..., :32])), rel=2e-2)
         return
     if name == "q2n":  # whole blocks: the rows below 32 are mirrored, the columns from 32 invalid
-        assert seen == pytest.approx(float(m.q2n(gt[..., :32], fused[..., :32])))
+        assert computed == pytest.approx(float(m.q2n(gt[..., :32], fused[..., :32])))
         return
     expected = float(REFERENCE[name](gt[..., :32], fused[..., :32]))
-    assert expected == pytest.approx(seen, rel=1e-9)
+    assert expected == pytest.approx(computed, rel=1e-9)
 
 
 def test_scattered_nodata_is_left_out_pixel_by_pixel():
@@ -63,14 +63,14 @@ def test_nodata_at_full_resolution(name, convention, garbage):
     spoilt = [torch.where(valid, image, garbage) for image in (fused, pan)]
     low = torch.where(valid[::4, ::4], ms, garbage)
 
-    seen = float(FULL[name](spoilt[0], low, spoilt[1], valid=valid, convention=convention))
+    computed = float(FULL[name](spoilt[0], low, spoilt[1], valid=valid, convention=convention))
 
     clean = float(FULL[name](fused, ms, pan, valid=valid, convention=convention))
-    assert clean == pytest.approx(seen, rel=1e-9, abs=1e-12)
+    assert clean == pytest.approx(computed, rel=1e-9, abs=1e-12)
     part = FULL[name](
         fused[..., :left], ms[..., : left // 4], pan[..., :left], convention=convention
     )
-    assert float(part) == pytest.approx(seen, abs=0.05)
+    assert float(part) == pytest.approx(computed, abs=0.05)
 
 
 def test_masks_of_a_batch_are_its_images_own():
@@ -96,7 +96,7 @@ def test_nan_is_counted_and_refused(name, value):
         spoilt[:, 2, 3:6] = kept
     gt[:, 35:, 35:] = value
     valid = hole(top=35, left=35)
-    if name == "q2n":  # the mirrored rim holds nodata in every other block
+    if name == "q2n":  # the mirrored border holds nodata in every other block
         valid, gt, fused = (image[..., :39, :39] for image in (valid, gt, fused))
     assert torch.isfinite(REFERENCE[name](gt, fused, valid=valid))
 
@@ -142,9 +142,9 @@ def test_ranges_that_differ_are_named():
         with pytest.raises(MetricError, match=r"fused in 0\.\d+\.\.(1|0\.\d+)\n"):
             index(gt, fused / 2047)
         assert torch.isfinite(index(gt, torch.zeros_like(gt)))
-    for told in ({"bits": 11}, {"peak": 0.1}):
+    for scale in ({"bits": 11}, {"peak": 0.1}):
         with pytest.raises(MetricError, match="not of a scale"):
-            m.psnr(gt / 2047, fused / 2047, **told)
+            m.psnr(gt / 2047, fused / 2047, **scale)
     with pytest.raises(MetricError, match=r"bits=.* or peak="):
         m.ssim(gt, fused)
     with pytest.raises(MetricError, match="aligned"):
@@ -158,9 +158,17 @@ def test_counts_of_what_was_used():
     gt, fused = images(3, side=64)
     gt[:, :2] = 0
 
-    seen = m.usable(gt, fused, hole(64, left=60))
+    counts = m.usable(gt, fused, hole(64, left=60))
 
-    assert (64 * 64, 64 * 60, 62 * 60) == (seen.total, int(seen.pixels), int(seen.angles))
-    assert (2, 33 * 29, 54 * 50) == (int(seen.blocks), int(seen.windows), int(seen.bells))
-    assert 62 * 58 == int(seen.gradients)
+    assert (64 * 64, 64 * 60, 62 * 60) == (
+        counts.total,
+        int(counts.pixels),
+        int(counts.angles),
+    )
+    assert (2, 33 * 29, 54 * 50) == (
+        int(counts.blocks),
+        int(counts.windows),
+        int(counts.bells),
+    )
+    assert 62 * 58 == int(counts.gradients)
     assert (2,) == m.usable(gt.expand(2, -1, -1, -1), fused.expand(2, -1, -1, -1)).angles.shape

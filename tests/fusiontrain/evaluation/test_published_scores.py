@@ -1,0 +1,41 @@
+"""Scores that others published, from a CSV."""
+
+import pytest
+
+from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.published_scores import read_published
+
+
+def test_published_figures_need_their_source(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("scene,sensor,protocol,method,ERGAS,source\nx,y,reduced,PNN,2.5,\n")
+    with pytest.raises(SceneError, match="line 2: expected a value for source"):
+        read_published(path)
+    path.write_text("scene,sensor,protocol,method,ERGAS,source\nx,y,reduced,PNN,good,Masi\n")
+    with pytest.raises(SceneError, match="line 2: ERGAS must be a number; got 'good'"):
+        read_published(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("x,y,reduced,PNN,2.5,Masi,7", "line 2: more values than the heading has columns"),
+        ("x,y,wald,PNN,2.5,Masi", "line 2: protocol is reduced or full; got 'wald'"),
+        ("x,y,full,PNN,2.5,Masi\nx,y,full,PNN,2.6,Masi", "more than one row for x, full, PNN"),
+    ],
+)
+def test_what_makes_no_row_is_refused(tmp_path, line, words):
+    path = tmp_path / "p.csv"
+    path.write_text(f"scene,sensor,protocol,method,ERGAS,source\n{line}\n")
+
+    with pytest.raises(SceneError, match=words):
+        read_published(path)
+
+
+def test_missing_values_are_no_indices(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("scene,sensor,protocol,method,source,ERGAS,SAM\nx,y,full,PNN,Masi,,1.5\n")
+
+    (row,) = read_published(path)
+
+    assert ({"SAM": 1.5}, "Masi") == (row.indices, row.origin)
