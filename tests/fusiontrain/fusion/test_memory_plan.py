@@ -1,0 +1,68 @@
+"""Windows fit the memory that is given."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from fusiontrain.errors import SceneError
+from fusiontrain.fusion.memory_plan import Cost, make_plan
+from fusiontrain.scenes.scene import Scene
+
+
+@dataclass(frozen=True)
+class Method:
+    """Ten bytes a PAN pixel and band, a halo of 20 PAN pixels."""
+
+    largest: int = 4096
+
+    @property
+    def cost(self):
+        return Cost(bytes_per_pixel=10, speed=1.0)
+
+    def halo(self, ratio):
+        return 20
+
+    def largest_core(self, ratio):
+        return self.largest
+
+
+def scene(side=512):
+    """`side` MS pixels a side, ratio 4; two bands."""
+    zero = torch.zeros(1, 1, 1)
+    return Scene(name="x", ms=zero.expand(2, side, side), pan=zero.expand(1, 4 * side, 4 * side))
+
+
+def test_a_window_and_its_halo_fit_the_memory():
+    plan = make_plan(scene(), Method(), memory=0.02)
+
+    assert (plan.core + 2 * plan.halo) ** 2 * 10 * 2 <= 0.02 * 2**30
+    assert plan.core == 768  # 1024 would take .021 GiB
+    assert plan.windows == 9  # of 2048 PAN pixels a side
+    assert plan.megapixels == 2048**2 / 1e6
+
+
+def test_more_memory_gives_no_smaller_windows():
+    cores = [make_plan(scene(), Method(), memory=gib).core for gib in (0.002, 0.02, 0.2, 2)]
+
+    assert cores == sorted(cores)
+    assert cores[-1] == 4096
+
+
+def test_a_method_that_gains_nothing_from_large_windows_gets_none():
+    assert make_plan(scene(), Method(largest=600), memory=2).core == 512
+
+
+def test_a_given_window_is_kept():
+    assert make_plan(scene(), Method(), memory=0.002, core=1000).core == 1000
+
+
+def test_too_little_memory_is_refused_with_what_it_takes():
+    with pytest.raises(SceneError, match=r"`memory=0.001` GiB is too little .* at least 0.0016"):
+        make_plan(scene(), Method(), memory=0.001)
+
+
+def test_threads_share_the_time():
+    one, four = (make_plan(scene(), Method(), memory=1, threads=n).seconds for n in (1, 4))
+
+    assert one == pytest.approx(4 * four)
