@@ -1,4 +1,4 @@
-"""Shards judged before training: what is bad is named, and left out only within a budget."""
+"""Checks of shards before training: bad ones are named, and left out only within a tolerance."""
 
 import tarfile
 from collections.abc import Iterator, Sequence

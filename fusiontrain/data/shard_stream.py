@@ -43,7 +43,7 @@ class StreamedShard:
         return f"{shown(self.url)}/{self.row.name}"
 
 
-def stream_shard(shard: StreamedShard, wanted: range) -> Iterator[Sample]:
+def stream_shard(shard: StreamedShard, numbers: range) -> Iterator[Sample]:
     """The samples of those numbers of a shard, which is read to its end.
 
     Raises: SharingError where it cannot be read; ContractError where it is not as listed.
@@ -52,7 +52,7 @@ def stream_shard(shard: StreamedShard, wanted: range) -> Iterator[Sample]:
     received = _Received(blocks, shard)
     with closing(blocks), io.BufferedReader(received, 1 << 16) as file:
         try:
-            yield from read_tar(file, shard.shown, shard.manifest, shard.row, wanted)
+            yield from read_tar(file, shard.shown, shard.manifest, shard.row, numbers)
             while file.read(1 << 20):  # the padding after the last member
                 pass
         except PanpriorError:
@@ -89,9 +89,9 @@ def read_tar(
     where: str,
     manifest: Manifest,
     row: ShardRow,
-    wanted: Collection[int] | None = None,
+    numbers: Collection[int] | None = None,
 ) -> Iterator[Sample]:
-    """Samples of an open tar, those of the numbers `wanted` or all, through webdataset.
+    """Samples of an open tar, those of `numbers` or all, through webdataset.
 
     Raises: ContractError unless the tar holds as many samples as listed, of the listed form.
     """
@@ -103,7 +103,7 @@ def read_tar(
         for number, raw in enumerate(wds.tariterators.group_by_keys(files)):
             count += 1
             members = _members(where, raw)
-            if wanted is not None and number not in wanted:
+            if numbers is not None and number not in numbers:
                 continue
             largest = manifest.largest_array(row)
             truth, ms, pan, facts = decode_sample(members, largest=largest)

@@ -32,7 +32,7 @@ def refuse_split_launch(environment: Mapping[str, str], *, gpus: bool) -> None:
     launched = "ACCELERATE_MIXED_PRECISION" in environment
     if stated is None and launched and environment.get("MASTER_ADDR"):
         raise TrainingError(
-            "accelerate launch was asked for several processes (or MASTER_ADDR is set) and has "
+            "accelerate launch was to start several processes (or MASTER_ADDR is set) and has "
             "started one\n  do: ACCELERATE_USE_CPU=true torchrun --nproc-per-node N "
             "fusiontrain/pretrain.py ..., or --num_processes 1 without MASTER_ADDR"
         )

@@ -29,7 +29,7 @@ def l1(fused: Tensor, truth: Tensor) -> Tensor:
 def consistent_l1(fused: Tensor, truth: Tensor, batch: PanBatch) -> Tensor:
     """`relative_l1`, and CONSISTENCY times that of the result, as the MS sees it, to the MS.
 
-    Wald's first property: fused, seen through the MTF and decimated, gives the MS back. What it
+    Wald's first property: fused, blurred by the MTF and decimated, gives the MS back. What it
     gains in accuracy: docs/reference/models.md.
     Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     """

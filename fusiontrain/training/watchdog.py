@@ -57,13 +57,13 @@ class Watchdog:
                 self._end(still)
 
     def _end(self, still: float) -> None:
-        said = (
+        message = (
             f"fusiontrain: no step for {still / 60:.1f} minutes "
             f"(hang_minutes={self.seconds / 60:g}): given up; where it stood is in {self.report}\n"
             "  do: run the same command again, it goes on from the last state\n"
         )
         try:
-            sys.stderr.write(said)
+            sys.stderr.write(message)
             sys.stderr.flush()
             try:
                 with self.report.open("w") as file:

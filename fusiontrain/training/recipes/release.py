@@ -24,7 +24,7 @@ def release_small() -> TrainConfig:
 
 
 def release_more() -> TrainConfig:
-    """The default's second leg: on from its weights at half the rate, on draws not seen before.
+    """The default's second leg: on from its weights at half the rate, on other draws.
 
     Cost: an hour on one core (AVX-512), others busy. Score: fusiontrain/weights/default.md.
     """

@@ -216,7 +216,7 @@ def test_more_readers_than_samples_are_refused(web):
 @pytest.mark.parametrize("crop", [4, 30, 128])
 def test_crops_that_do_not_fit_are_refused(web, crop):
     """Not a multiple of the ratio, or larger than the sample."""
-    with pytest.raises(TrainingError, match="crop must be"):
+    with pytest.raises(TrainingError, match="`crop` must be"):
         data_of(web[0], crop=crop)
 
 
