@@ -20,7 +20,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test lint shards bench ablate study weights clean
+.PHONY: setup demo test test-slow lint shards bench ablate study weights clean
 
 setup: $(READY)
 
@@ -44,7 +44,10 @@ demo: $(READY)
 	@echo "      $(DEMO)/report/index.html    pictures and indices: open it in a browser"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

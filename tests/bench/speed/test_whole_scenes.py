@@ -26,6 +26,7 @@ def test_a_sparse_pair_holds_what_it_says(tmp_path, monkeypatch, filled):
     assert filled == 1 or pan.stat().st_size < 0.6 * 2 * seen.size  # uint16
 
 
+@pytest.mark.slow
 def test_a_row_a_scene_and_method(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(whole_scenes, "CHUNK", 512)
     given = ["--slope", "0.25", "--sparse", "1024", "--filled", "4", "--bands", "3"]

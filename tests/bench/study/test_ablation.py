@@ -24,6 +24,7 @@ def batch_of(bands=4, h=18, w=16, softness=0.3) -> PanBatch:
     )
 
 
+@pytest.mark.slow
 def test_every_variant_is_a_set_of_bands():
     """Of another choice, but still an any-band network: bands in any order and number."""
     order = torch.tensor([2, 0, 3, 1])

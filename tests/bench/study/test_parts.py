@@ -100,6 +100,7 @@ def test_what_real_pairs_teach_is_judged_on_other_sensors(
     )
 
 
+@pytest.mark.slow
 def test_the_papers_sensors_by_simulation(weights, tmp_path, capsys):
     """WorldView-4 has no scene; of a network as built the figures are its injection's."""
     given = ["sensors", "--work", str(tmp_path), "--tile", "128", "--weights", str(weights)]

@@ -202,7 +202,13 @@ def test_moments_of_many_pixels_and_a_far_beginning():
     np.testing.assert_allclose(moments.covariance[0], np.cov(flat), rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow) if n.startswith(("SR-D", "TV")) else n
+        for n in METHODS
+    ],
+)
 def test_windows_give_what_the_whole_scene_gives(name, monkeypatch):
     """Statistics come from the whole scene; only SR-D has a dictionary of each window's own."""
     batch, truth = scene(side=96, ratio=2)

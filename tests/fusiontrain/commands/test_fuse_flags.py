@@ -122,6 +122,7 @@ def own_threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_threads")
 def test_threads_change_no_pixel(tmp_path):
     pan, ms, _ = pair(tmp_path)
