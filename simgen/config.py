@@ -98,23 +98,23 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """One call of `simgen build`."""
+    """One call of `simgen build`. What a field says of itself is the help of its flag."""
 
     dataset: str
-    source: Path | None
-    out: Path
+    source: Annotated[Path | None, "its images, see docs/guides/sources.md (demo: held-out)"]
+    out: Annotated[Path, "folder of the shards"]
     recipe: Recipe
-    split: str | None = None  # of sources that have them
+    split: Annotated[str | None, "imagenet: train (the default), validation or test"] = None
     filters: tuple[str, ...] = ()  # conditions on a source's metadata, all to hold
-    bands: tuple[int, ...] = (4, 8)  # shard i has bands[i % len]
-    draws: int = 1  # samples an image
-    limit: int | None = None  # at most so many samples
-    shard_size: int = 128  # samples planned a shard
-    seed: int = 0
-    device: Literal["cpu", "gpu"] = "cpu"
+    bands: Annotated[tuple[int, ...], "band counts, in turn from shard to shard"] = (4, 8)
+    draws: Annotated[int, "samples an image"] = 1
+    limit: Annotated[int | None, "at most so many samples"] = None
+    shard_size: Annotated[int, "samples planned a shard"] = 128
+    seed: Annotated[int, "of all that is random"] = 0
+    device: Annotated[Literal["cpu", "gpu"], "where images are simulated"] = "cpu"
     compression: Compression = ""  # of the arrays in the tars
-    max_pixels: int = 100_000_000  # a larger image is rejected undecoded
-    max_bytes: int = 256_000_000  # a larger file is rejected unread
+    max_pixels: Annotated[int, "a larger image is rejected undecoded"] = 100_000_000
+    max_bytes: Annotated[int, "a larger file is rejected unread"] = 256_000_000
 
     def __post_init__(self) -> None:
         for name in ("draws", "shard_size", "max_pixels"):
@@ -129,8 +129,8 @@ class Build:
         like = self.recipe.optics.like_sensor
         if like is not None and set(self.bands) != {len(like.bands)}:
             raise ConfigError(
-                f"{like.name} has {len(like.bands)} bands; got --bands "
-                + " ".join(map(str, self.bands))
+                f"{like.name} has {len(like.bands)} bands; "
+                f"got `bands={' '.join(map(str, self.bands))}`"
             )
 
 

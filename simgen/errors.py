@@ -20,4 +20,4 @@ class BuildError(PanpriorError):
 
 
 class BudgetSpent(BuildError):
-    """More images were unusable than --max-bad allows."""
+    """More images were unusable than the build's budget allows."""

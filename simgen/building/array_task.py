@@ -17,8 +17,8 @@ class TaskShare:
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
             raise ConfigError(
-                f"a task's index lies in 0..{self.count - 1} for --task-count {self.count}; "
-                f"got --task-index {self.index}"
+                f"a task's index lies in 0..{self.count - 1} for `task_count={self.count}`; "
+                f"got `task_index={self.index}`"
             )
 
     @property
@@ -38,7 +38,7 @@ class TaskShare:
 def find_share(index: int | None, count: int | None, environ: Mapping[str, str]) -> TaskShare:
     """From the command line, else from Slurm's array, else everything."""
     if (index is None) != (count is None):
-        raise ConfigError("--task-index and --task-count go together; give both or neither")
+        raise ConfigError("`task_index` and `task_count` go together; give both or neither")
     if index is not None and count is not None:
         return TaskShare(index=index, count=count)
     if "SLURM_ARRAY_TASK_COUNT" not in environ:

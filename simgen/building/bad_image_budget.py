@@ -15,7 +15,7 @@ def parse_budget(text: str | None) -> Tolerance:
         return Tolerance.parse(text)
     except ValueError as error:
         raise ConfigError(
-            f"--max-bad takes a percentage like 1% or a count; got {text!r}"
+            f"`max_bad` takes a percentage like 1% or a count; got {text!r}"
         ) from error
 
 

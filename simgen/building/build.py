@@ -113,14 +113,14 @@ def _open(build: Build) -> Source:
     """Raises: ConfigError if scenes are to be simulated, or photographs to be reduced."""
     if (build.dataset == "scene") != (build.recipe.name == WALD):
         raise ConfigError(
-            f"--dataset scene goes with --recipe {WALD}, and only it; "
-            f"got --dataset {build.dataset} --recipe {build.recipe.name}"
+            f"`dataset=scene` goes with `recipe={WALD}`, and only it; "
+            f"got `dataset={build.dataset}` `recipe={build.recipe.name}`"
         )
     if build.compression:
         check_installed()
     if build.recipe.name == WALD and build.draws != 1:
         raise ConfigError(
-            f"a window of a scene is one sample, without draws; got --draws {build.draws}"
+            f"a window of a scene is one sample, without draws; got `draws={build.draws}`"
         )
     return open_source(
         build.dataset,
@@ -214,9 +214,9 @@ class _BuildState:
         if budget_spent(self.budget, images=images, bad=bad, finished=finished):
             shown = "\n  ".join(f"{key}: {why}" for key, why in [*self.bad.items()][:5])
             raise BudgetSpent(
-                f"{bad} of the {images} images read are unusable; --max-bad allows {self.budget}. "
+                f"{bad} of the {images} images read are unusable; `max_bad` allows {self.budget}. "
                 f"First reasons:\n  {shown}\n"
-                "  do: look at those images, or run again with a larger --max-bad: "
+                "  do: look at those images, or run again with a larger `max_bad`: "
                 f"{len(self.found)} finished shards are kept"
             )
 
@@ -261,7 +261,7 @@ def _build_in_processes(state: _BuildState, workers: int) -> None:
         if isinstance(error, BrokenProcessPool):
             raise BuildError(
                 "a worker process died (out of memory?); run the same command again with fewer "
-                "--workers: finished shards are kept"
+                "`workers`: finished shards are kept"
             ) from error
         raise
     finally:

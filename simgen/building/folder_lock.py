@@ -32,7 +32,7 @@ def claimed(
         except OSError as error:
             raise BuildError(
                 f"cannot write to {out.absolute()}: {error.strerror}; "
-                "give --out a folder that you may write to"
+                "give `out` a folder that you may write to"
             ) from error
         ours = None if task is None else names
         try:
@@ -61,7 +61,7 @@ def _is_new(out: Path, plan: dict[str, Any]) -> bool:
     path = out / PLAN_NAME
     if not path.exists():
         if any(out.glob("*.tar")):
-            raise BuildError(f"{out} holds tars of another origin; give --out an empty folder")
+            raise BuildError(f"{out} holds tars of another origin; give `out` an empty folder")
         return True
     try:
         held = dict(json.loads(path.read_bytes()))
@@ -71,7 +71,7 @@ def _is_new(out: Path, plan: dict[str, Any]) -> bool:
     if shown:
         raise BuildError(
             f"{out} holds another build ({shown})\n"
-            "  do: give --out another folder, or delete this one to build anew"
+            "  do: give `out` another folder, or delete this one to build anew"
         )
     return False
 

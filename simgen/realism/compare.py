@@ -64,7 +64,7 @@ def compare(real: list[Measured], builds: Mapping[str, list[Measured]]) -> Compa
         raise SourceError(
             f"no scene has bands as the builds do: scenes {_counts(real)}; "
             + "; ".join(f"{name} {_counts(b)}" for name, b in builds.items())
-            + "\n  do: build shards with --bands of the scenes"
+            + "\n  do: build shards with the scenes' band counts"
         )
     weights = _by_scene(kept)
     shares: defaultdict[int, float] = defaultdict(float)

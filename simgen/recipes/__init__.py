@@ -31,7 +31,7 @@ def find_recipe(name: str, *, like: str | None = None) -> Recipe:
     if like is None:
         return RECIPES[name]()
     if name != "sensor":
-        raise ConfigError(f"--like-sensor goes with --recipe sensor; got --recipe {name}")
+        raise ConfigError(f"`like_sensor` goes with `recipe=sensor`; got `recipe={name}`")
     return sensor_like(like)
 
 

@@ -36,7 +36,7 @@ def open_demo(options: SourceOptions) -> Source:
         )
     held_out = root is not None and root.name == "held-out"
     if root is not None and not held_out:
-        raise SourceError(f"the demo source takes no --source but held-out; got {root}")
+        raise SourceError(f"the demo source takes no `root` but held-out; got {root}")
     folder = Path(spec.origin).parent / "data"
     paths = [folder / name for name in (HELD_OUT if held_out else TRAINING)]
     missing = [path.name for path in paths if not path.is_file()]

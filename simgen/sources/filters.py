@@ -40,7 +40,7 @@ class Condition:
             return _OPERATORS[self.sign](left, right)
         if self.sign not in ("==", "!="):
             raise SourceError(
-                f"--filter {self}: {found!r} and {self.value!r} are not two numbers; use == or !="
+                f"`filters={self}`: {found!r} and {self.value!r} are not two numbers; use == or !="
             )
         return _OPERATORS[self.sign](found, self.value)
 
@@ -53,7 +53,7 @@ def parse_condition(text: str) -> Condition:
     match = _GRAMMAR.fullmatch(text)
     if match is None:
         raise SourceError(
-            f"--filter {text!r} is no condition; expected a column, one of "
+            f"`filters={text}` is no condition; expected a column, one of "
             f"{' '.join(_OPERATORS)} and a value, such as 'gsd<=1'"
         )
     return Condition(*match.groups())

@@ -20,7 +20,7 @@ def list_folder(root: Path) -> tuple[Photo, ...]:
     """Raises: SourceError if there is no folder, or no image in it."""
     if not root.is_dir():
         raise SourceError(
-            f"no folder at {root.absolute()}\n  do: point --source at a folder of images"
+            f"no folder at {root.absolute()}\n  do: point `root` at a folder of images"
         )
     paths = sorted(
         (p for p in root.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()),

@@ -20,7 +20,7 @@ LICENCE = (
 _SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 _LOGIN = (
     f"  do: accept the terms at https://huggingface.co/datasets/{REPOSITORY}, then "
-    "`huggingface-cli login` or set HF_TOKEN; or give --source a copy on disk"
+    "`huggingface-cli login` or set HF_TOKEN; or give `root` a copy on disk"
 )
 
 
@@ -33,7 +33,7 @@ def open_imagenet(options: SourceOptions) -> Source:
     options.refuse("imagenet", filters=True)
     split = options.split or "train"
     if split not in _SPLITS:
-        raise SourceError(f"ImageNet has the splits {', '.join(_SPLITS)}; got --split {split}")
+        raise SourceError(f"ImageNet has the splits {', '.join(_SPLITS)}; got `split={split}`")
     if options.root is None:
         return _of_rows(hub_urls(REPOSITORY, split), split)
     return _on_disk(options.root, split)
@@ -47,7 +47,7 @@ def _on_disk(root: Path, split: str) -> Source:
         return _of_rows([str(root)], split)
     if not root.is_dir():
         raise SourceError(
-            f"no ImageNet at {root.absolute()}\n  do: point --source at the folder that holds "
+            f"no ImageNet at {root.absolute()}\n  do: point `root` at the folder that holds "
             "train/, train-*.parquet or ILSVRC2012_img_train.tar; without it, the Hub is asked"
         )
     folders = [root, root / "data"]

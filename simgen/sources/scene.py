@@ -78,7 +78,7 @@ def open_scene(options: SourceOptions) -> Source:
     root = options.only_root("scene")
     if not root.is_dir():
         raise SourceError(
-            f"no folder at {root.absolute()}\n  do: point --source at NAME_pan.tif, NAME_ms.tif"
+            f"no folder at {root.absolute()}\n  do: point `root` at NAME_pan.tif, NAME_ms.tif"
         )
     photos: list[Photo] = []
     bands: list[int] = []

@@ -46,7 +46,7 @@ _PATH = "filepath"
 def open_skyscript(options: SourceOptions) -> Source:
     """The zips in a folder (or one of them), filtered by gsd, source, year, list or its columns.
 
-    `--filter list==FILE.csv` keeps what that list (beside the zips) names; with a list, any
+    `filters` of `list==FILE.csv` keep what that list (beside the zips) names; with a list, any
     other condition may use a column of it.
     """
     options.refuse("skyscript", split=True)
@@ -55,7 +55,7 @@ def open_skyscript(options: SourceOptions) -> Source:
         raise SourceError(
             f"no SkyScript archives at {root}\n"
             "  do: download images2.zip ... images7.zip (see the dataset's README) and give "
-            "--source their folder"
+            "`root` their folder"
         )
     zips = [root] if root.is_file() else sorted(root.glob("images*.zip"))
     if not zips:
@@ -68,7 +68,7 @@ def open_skyscript(options: SourceOptions) -> Source:
     table.finish(contents=False)  # a zip keeps checksums
     if not len(table):
         asked = " and ".join(map(str, conditions)) or "any"
-        raise SourceError(f"no image in {', '.join(p.name for p in zips)} fits --filter {asked}")
+        raise SourceError(f"no image in {', '.join(p.name for p in zips)} fits `filters={asked}`")
     return Source(
         name="skyscript",
         licence=LICENCE,
@@ -84,12 +84,12 @@ def _keeper(conditions: Sequence[Condition], folder: Path) -> Callable[[str], bo
     columns = [c for c in conditions if c.column not in (*_OWN, "list")]
     if any(c.sign != "==" for c in lists) or len(lists) > 1:
         raise SourceError(
-            "--filter list goes with == and one file; got " + " ".join(map(str, lists))
+            "`filters=list` goes with == and one file; got " + " ".join(map(str, lists))
         )
     if columns and not lists:
         raise SourceError(
-            f"--filter {columns[0]}: {columns[0].column!r} is none of {', '.join(_OWN)}; "
-            "for a column of a list, add --filter list==FILE.csv"
+            f"`filters={columns[0]}`: {columns[0].column!r} is none of {', '.join(_OWN)}; "
+            "for a column of a list, add `filters=list==FILE.csv`"
         )
     listed = _marks(_rows(folder / lists[0].value, columns)) if lists else None
 

@@ -54,15 +54,15 @@ class SourceOptions:
         """The root, for sources that know nothing else."""
         self.refuse(name, split=True, filters=True)
         if self.root is None:
-            raise SourceError(f"the {name} source needs --source (make: SOURCE=...)")
+            raise SourceError(f"the {name} source needs `root` (make: SOURCE=...)")
         return self.root
 
     def refuse(self, name: str, *, split: bool = False, filters: bool = False) -> None:
         """SourceError if an option is given that this source would silently ignore."""
         if split and self.split is not None:
-            raise SourceError(f"the {name} source has no splits; got --split {self.split}")
+            raise SourceError(f"the {name} source has no splits; got `split={self.split}`")
         if filters and self.filters:
-            raise SourceError(f"the {name} source takes no --filter; got {self.filters[0]!r}")
+            raise SourceError(f"the {name} source takes no `filters`; got {self.filters[0]!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,7 +45,7 @@ def find_archives(root: Path, ending: str) -> list[Path]:
     if not found:
         raise SourceError(
             f"no .{ending} files at {root.absolute()}\n"
-            f"  do: point --source at one, at a folder of them, or at a quoted glob"
+            f"  do: point `root` at one, at a folder of them, or at a quoted glob"
         )
     return found
 

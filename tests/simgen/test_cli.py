@@ -79,3 +79,62 @@ def test_a_strange_sensor_is_one_line(text, said, tmp_path, capsys):
     assert 2 == main([*build, "Nimbus"])
     assert "no sensor 'Nimbus'" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_a_config_file_holds_values_and_flags_override_them(photos, tmp_path, capsys):
+    """TOML or YAML; what --print-config prints is a config file that builds the same."""
+    (tmp_path / "own.toml").write_text(
+        f'dataset = "folder"\nsource = "{photos}"\nbands = [3, 5]\ntile = 32\nmax_bad = "50%"\n'
+    )
+    given = ["build", "--config", str(tmp_path / "own.toml"), "--limit", "2", "--quiet"]
+
+    with pytest.raises(SystemExit) as ended:
+        main([*given, "--out", str(tmp_path / "b"), "--print-config"])
+    assert 0 == ended.value.code
+    (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
+    assert 0 == main([*given, "--out", str(tmp_path / "a")])
+    assert 0 == main(["build", "--config", str(tmp_path / "printed.yaml")])
+
+    manifest = verify(tmp_path / "a")
+    assert (2, 32) == (manifest.samples, manifest.tile)
+    assert (tmp_path / "a" / NAME).read_bytes() == (tmp_path / "b" / NAME).read_bytes()
+
+
+def test_a_misspelt_value_of_a_config_file_is_named(tmp_path, capsys):
+    (tmp_path / "own.yaml").write_text("shards_size: 4\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["build", "--config", str(tmp_path / "own.yaml")])
+    assert 2 == ended.value.code
+    message = capsys.readouterr().err
+    assert "own.yaml: shards_size is no option; did you mean shard_size?" in message
+    assert 1 == message.count("\n")
+
+
+def test_abbreviated_flags_are_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["build", "--shard", "4"])
+    assert 2 == ended.value.code
+    assert "unknown: --shard" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "printed"),
+    [
+        (["--version"], "panprior "),
+        (["--help"], "realism"),
+        (["build", "--help"], "samples planned a shard (default: 128)"),
+        (["look", "--help"], "samples to draw (default: 12)"),
+    ],
+)
+def test_help_and_version(argv, printed, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert 0 == ended.value.code
+    assert printed in " ".join(capsys.readouterr().out.split())
+
+
+def test_shells_complete_every_command(capsys):
+    assert 0 == main(["--print-completion", "bash"])
+    script = capsys.readouterr().out
+    assert "--task-index" in script
+    assert "--gallery" in script

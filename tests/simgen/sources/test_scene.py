@@ -210,7 +210,7 @@ def test_all_tiles_bad_is_no_build(tmp_path, small_build_of):
         tiff.write(image)
     with pytest.raises(BuildError, match="nodata in the tile"):
         run_build(build_of(small_build_of, root, tmp_path / "s"), workers=1)
-    with pytest.raises(SourceError, match="point --source"):
+    with pytest.raises(SourceError, match="point `root`"):
         open_source("scene", tmp_path / "absent", **SMALL)
 
 

@@ -20,9 +20,9 @@ def test_a_folder_is_listed_in_an_order_of_its_own(photos):
 
 def test_a_missing_folder_says_what_to_do(tmp_path):
     """Expected, got, remedy."""
-    with pytest.raises(SourceError, match="point --source at a folder of images"):
+    with pytest.raises(SourceError, match="point `root` at a folder of images"):
         open_source("folder", tmp_path / "absent")
-    with pytest.raises(SourceError, match="needs --source"):
+    with pytest.raises(SourceError, match="needs `root`"):
         open_source("folder", None)
 
 

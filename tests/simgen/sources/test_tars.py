@@ -134,7 +134,7 @@ def test_no_tar_and_no_images_are_one_line(tmp_path):
     write_tar(tmp_path / "y.tar", [("a.txt", b"text")])
     with pytest.raises(SourceError, match="no images"):
         open_source("tar", tmp_path / "y.tar")
-    with pytest.raises(SourceError, match="takes no --filter"):
+    with pytest.raises(SourceError, match="takes no `filters`"):
         open_source("tar", tmp_path, filters=("gsd<1",))
 
 
