@@ -106,9 +106,10 @@ def test_a_sensor_of_the_tags_keeps_the_measured_mtf(tmp_path, capsys):
     said = capsys.readouterr().out
     _, asked, _, _ = fuse(pan, ms, tmp_path / "asked.tif", "--sensor", "IKONOS")
 
-    assert ("IKONOS", "IKONOS") == (seen["knowledge"]["sensor"], asked["knowledge"]["sensor"])
-    assert unknown["knowledge"]["mtf"] == seen["knowledge"]["mtf"]
-    assert list(find_sensor("IKONOS").mtf_ms) == pytest.approx(asked["knowledge"]["mtf"])
+    assert ("IKONOS", "IKONOS") == (seen["sensor_model"]["sensor"], asked["sensor_model"]["sensor"])
+    assert unknown["sensor_model"]["mtf"] == seen["sensor_model"]["mtf"]
+    assert seen["sensor_model"] == seen["knowledge"]  # the key's old name, for one version
+    assert list(find_sensor("IKONOS").mtf_ms) == pytest.approx(asked["sensor_model"]["mtf"])
     assert "sensor IKONOS (tag SATELLITE)" in said
     assert "the MS's MTF measured on the scene" in said
     assert "published MTF, as asked" in capsys.readouterr().out
