@@ -211,7 +211,9 @@ def registration(sensor_model: SensorModel, *, register: bool) -> str:
     if not register:
         return "register=off: PAN used where it lies"
     if sensor_model.shift == NO_SHIFT:
-        return "register=auto: no shift between PAN and MS can be told; PAN used where it lies"
+        return (
+            "register=auto: no shift between PAN and MS could be estimated; PAN used where it lies"
+        )
     rows, columns = sensor_model.shift
     return (
         f"register=auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
