@@ -28,7 +28,7 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup():
-    """Before a test's fixtures: dice and threads do not depend on which tests ran before."""
+    """Before a test's fixtures: random numbers and threads do not depend on earlier tests."""
     if _THREADS:
         torch = sys.modules["torch"]
         torch.manual_seed(0)

@@ -89,7 +89,7 @@ def slurm():
                 daemons.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
             if command is munge:
                 wait_for((root / "munge.socket").exists, 60)
-        if not wait_for(lambda: told(["sinfo", "-hN", "-o", "%T"], environment) == IDLE, 120):
+        if not wait_for(lambda: output_of(["sinfo", "-hN", "-o", "%T"], environment) == IDLE, 120):
             logs = {p.name: p.read_text(errors="replace")[-500:] for p in root.glob("*.out")}
             pytest.skip(f"Slurm does not start here: {logs}")
         yield environment
@@ -104,7 +104,7 @@ def slurm():
         shutil.rmtree(root, ignore_errors=True)
 
 
-def told(command, environment) -> str:
+def output_of(command, environment) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     return done.stdout + done.stderr
 

@@ -1,6 +1,6 @@
-"""simgen whose every try stands still once it has made HELD_AFTER shards: so can be stopped midway.
+"""simgen that waits after HELD_AFTER new shards, so that a test can stop it midway.
 
-However fast the machine and slow the test. As a python would: held.py -m simgen build ...
+On a machine of any speed. Called as a Python would be: held_images.py -m simgen build ...
 """
 
 import os
@@ -12,12 +12,12 @@ from simgen.building.build import run_build
 
 
 def held(build, *, report, **options):
-    def told(progress):
+    def report_and_hold(progress):
         report(progress)
         if progress.shards_done - progress.reused == int(os.environ["HELD_AFTER"]):
             time.sleep(600)
 
-    return run_build(build, report=told, **options)
+    return run_build(build, report=report_and_hold, **options)
 
 
 cli.run_build = held

@@ -1,4 +1,4 @@
-"""Published forms through the doors: shards in, weights out, a scene fused."""
+"""Published forms by the commands: shards in, weights out, a scene fused."""
 
 import csv
 
@@ -10,7 +10,10 @@ from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS
 
 # One of each family that trains on a CPU in seconds; a Mamba takes over a minute for 40 steps.
-THROUGH_THE_DOORS = ("pnn", "gppnn", "panformer")
+IN_COMMANDS = (
+    "pnn",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("gppnn", "panformer")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,7 @@ def three_bands(photos, tmp_path_factory, small_build_of):
     return out
 
 
-@pytest.mark.parametrize("model", THROUGH_THE_DOORS)
+@pytest.mark.parametrize("model", IN_COMMANDS)
 def test_it_trains_reloads_and_fuses(model, three_bands, odd_pair, tmp_path):
     """The band count comes from the shards, and is in the checkpoint."""
     run, fused = tmp_path / "run", tmp_path / "fused.tif"

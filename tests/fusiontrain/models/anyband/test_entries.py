@@ -113,6 +113,7 @@ def test_both_phases_are_taken(name):
     assert not torch.allclose(aligned, toolbox)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IN_COMMANDS)
 def test_commands_train_and_fuse_with_it(name, small_build, odd_pair, tmp_path):
     """Shards of 3 and 4 bands in, weights out, a scene of 5 fused."""
