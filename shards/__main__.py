@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from shards.catalogue import CATALOG, published_builds
+from shards.command_line import PlainFlags, ShowVersion
 from shards.console import print_error, print_result, run_command, set_up_logging
 from shards.errors import PanpriorError
 from shards.manifest import Manifest
@@ -28,15 +29,18 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m shards", description=__doc__)
+def _parser() -> PlainFlags:
+    parser = PlainFlags(prog="python -m shards", description=__doc__)
+    parser.add_argument("--version", action=ShowVersion)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     fetch = commands.add_parser("pull", help="copy a build here; run again to go on")
     fetch.set_defaults(run=_pull)
     fetch.add_argument("url", help="file, http(s), s3, hf, ...; or a name of the catalogue")
     fetch.add_argument("folder", type=Path)
-    fetch.add_argument("--digest", help="refuse any manifest but the one of this sha256")
+    fetch.add_argument(
+        "--digest", metavar="SHA256", help="refuse any manifest but the one of this sha256"
+    )
 
     send = commands.add_parser("push", help="copy a build to a URL; run again to go on")
     send.set_defaults(run=_push)
@@ -48,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("url", help="URL or folder")
 
     for command in (fetch, send, check):
-        command.add_argument("--jobs", type=int, default=4, help="files at a time")
+        command.add_argument("--jobs", type=int, default=4, metavar="N", help="files at a time")
         command.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
     names = commands.add_parser("list", help="builds that are published")
