@@ -13,6 +13,74 @@ from simgen.effects import (
 )
 from simgen.recipes.ratio import at_ratio
 
+# Ranges of `sensor`, group by group.
+_PHOTOGRAPH = PhotographRanges(
+    jitter_chance=0.3,
+    brightness=(0.8, 1.2),
+    contrast=(0.8, 1.25),
+    saturation=(0.6, 1.6),
+    hue=(-25.0, 25.0),
+    high_pass_chance=0.1,
+    high_pass=(0.2, 1.0),
+    gamma=(1.5, 3.0),
+)
+_OPTICS = OpticsRanges(
+    mtf_ms=(0.06, 0.50),
+    mtf_pan=(0.12, 0.75),
+    anisotropy=(0.0, 0.12),
+    decimation=("point", "point", "area"),
+    physical=0.3,
+    defocus_chance=0.05,
+    defocus=(0.5, 0.9),
+    halo_chance=0.1,
+    halo=(0.02, 0.15),
+)
+_GEOMETRY = GeometryRanges(
+    shift_chance=0.5,
+    shift=(0.0, 2.0),
+    local_shift_chance=0.1,
+    local_shift=(0.05, 0.3),
+    parallax_chance=0.25,
+    parallax=(0.0, 0.25),
+    moving_chance=0.1,
+    moving=(1.0, 6.0),
+)
+_SPECTRAL = SpectralRanges(
+    spectral=0.25,
+    nir=0.5,
+    signed_rows=0.3,
+    material_chance=0.7,
+    material=(0.2, 1.6),
+    pan_sees=0.75,
+    pan_unexplained_chance=0.9,
+    pan_unexplained=(0.05, 0.25),
+    pan_hidden_chance=0.8,
+    pan_hidden=(0.05, 0.2),
+    pan_gain=(0.65, 1.6),
+    pan_offset=(-0.04, 0.02),
+)
+_RADIOMETRY = RadiometryRanges(
+    bits=(8, 10, 11, 11, 12),
+    band_gain=(0.15, 0.65),
+    band_offset=(0.0, 0.08),
+    exposure_chance=0.1,
+    exposure=(1.2, 2.0),
+    haze_chance=0.3,
+    haze=(0.05, 0.4),
+)
+_DETECTOR = DetectorRanges(
+    read_noise=(0.0, 0.001),
+    shot_noise=(0.0, 2e-5),
+    noise_spread=0.3,
+    noise_common=(0.0, 0.3),
+    noise_grain=(0.0, 0.3),
+    stripe_chance=0.15,
+    stripe_offset=(0.0, 8e-4),
+    stripe_gain=(0.0, 4e-3),
+    compression_chance=0.15,
+    compression=(5e-4, 4e-3),
+)
+
 
 def sensor() -> Recipe:
     """The scene first, on a grid twice finer than the PAN's; then target, PAN and MS.
@@ -27,72 +95,12 @@ def sensor() -> Recipe:
     """
     return Recipe(
         name="sensor",
-        photograph=PhotographRanges(
-            jitter_chance=0.3,
-            brightness=(0.8, 1.2),
-            contrast=(0.8, 1.25),
-            saturation=(0.6, 1.6),
-            hue=(-25.0, 25.0),
-            high_pass_chance=0.1,
-            high_pass=(0.2, 1.0),
-            gamma=(1.5, 3.0),
-        ),
-        optics=OpticsRanges(
-            mtf_ms=(0.06, 0.50),
-            mtf_pan=(0.12, 0.75),
-            anisotropy=(0.0, 0.12),
-            decimation=("point", "point", "area"),
-            physical=0.3,
-            defocus_chance=0.05,
-            defocus=(0.5, 0.9),
-            halo_chance=0.1,
-            halo=(0.02, 0.15),
-        ),
-        geometry=GeometryRanges(
-            shift_chance=0.5,
-            shift=(0.0, 2.0),
-            local_shift_chance=0.1,
-            local_shift=(0.05, 0.3),
-            parallax_chance=0.25,
-            parallax=(0.0, 0.25),
-            moving_chance=0.1,
-            moving=(1.0, 6.0),
-        ),
-        spectral=SpectralRanges(
-            spectral=0.25,
-            nir=0.5,
-            signed_rows=0.3,
-            material_chance=0.7,
-            material=(0.2, 1.6),
-            pan_sees=0.75,
-            pan_unexplained_chance=0.9,
-            pan_unexplained=(0.05, 0.25),
-            pan_hidden_chance=0.8,
-            pan_hidden=(0.05, 0.2),
-            pan_gain=(0.65, 1.6),
-            pan_offset=(-0.04, 0.02),
-        ),
-        radiometry=RadiometryRanges(
-            bits=(8, 10, 11, 11, 12),
-            band_gain=(0.15, 0.65),
-            band_offset=(0.0, 0.08),
-            exposure_chance=0.1,
-            exposure=(1.2, 2.0),
-            haze_chance=0.3,
-            haze=(0.05, 0.4),
-        ),
-        detector=DetectorRanges(
-            read_noise=(0.0, 0.001),
-            shot_noise=(0.0, 2e-5),
-            noise_spread=0.3,
-            noise_common=(0.0, 0.3),
-            noise_grain=(0.0, 0.3),
-            stripe_chance=0.15,
-            stripe_offset=(0.0, 8e-4),
-            stripe_gain=(0.0, 4e-3),
-            compression_chance=0.15,
-            compression=(5e-4, 4e-3),
-        ),
+        photograph=_PHOTOGRAPH,
+        optics=_OPTICS,
+        geometry=_GEOMETRY,
+        spectral=_SPECTRAL,
+        radiometry=_RADIOMETRY,
+        detector=_DETECTOR,
     )
 
 

@@ -9,6 +9,7 @@ from simgen.config import Recipe
 from simgen.physics.geometry import Mover
 from simgen.physics.photograph import jitter_matrix
 from simgen.sampling.bands import draw_bands, draw_materials, draw_pan
+from simgen.sampling.noise import draw_detector
 from simgen.sampling.optics import Optics, draw_optics
 from simgen.sampling.streams import (
     BANDS,
@@ -96,10 +97,6 @@ def sample_parameters(
     if movers and place.random() < 0.5:
         moved[place.permutation(bands)[: bands // 2]] = True
     local = maybe(place, recipe.geometry.local_shift_chance, recipe.geometry.local_shift)
-    noise = stream(entropy, NOISE)
-    spread = noise.uniform(-recipe.detector.noise_spread, recipe.detector.noise_spread, size=bands)
-    read = noise.uniform(*recipe.detector.read_noise, size=2)
-    striped = noise.random() < recipe.detector.stripe_chance
     return SampleParameters(
         crop=crop,
         resized=resized,
@@ -120,18 +117,7 @@ def sample_parameters(
         local_shift=local * recipe.oversample,
         local_nodes=int(place.integers(3, 9)),
         optics=draw_optics(recipe, stream(entropy, OPTICS), bands),
-        bits=int(noise.choice(recipe.radiometry.bits)),
-        read_C=(read[0] * (1 + spread)).astype(np.float32),
-        read_pan=float(read[1]),
-        shot_noise=uniform(noise, recipe.detector.shot_noise),
-        noise_common=uniform(noise, recipe.detector.noise_common),
-        noise_grain=uniform(noise, recipe.detector.noise_grain),
-        stripes=(
-            striped * uniform(noise, recipe.detector.stripe_gain),
-            striped * uniform(noise, recipe.detector.stripe_offset),
-        ),
-        stripes_down=bool(noise.random() < 0.8),
-        compression=maybe(noise, recipe.detector.compression_chance, recipe.detector.compression),
+        **draw_detector(recipe, stream(entropy, NOISE), bands),
         entropy=entropy,
     )
 
