@@ -9,6 +9,7 @@ import time
 
 from simgen import cli
 from simgen.building.build import run_build
+from simgen.commands import build as build_command
 
 
 def held(build, *, report, **options):
@@ -20,6 +21,6 @@ def held(build, *, report, **options):
     return run_build(build, report=report_and_hold, **options)
 
 
-cli.run_build = held
+build_command.run_build = held
 if __name__ == "__main__":  # not in the processes that a build spawns
     sys.exit(cli.main(sys.argv[3:]))
