@@ -98,8 +98,9 @@ def test_entry_points_import_nothing_heavy(statement, absent):
 
 def test_the_readme_names_only_targets_there_are():
     """`make X` in the README is a target of the Makefile."""
-    named = set(re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text()))
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", readme, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
     assert {"demo", "test", "shards"} <= named <= targets
 

@@ -329,6 +329,8 @@ def test_blur_and_shift_of_real_scenes_are_those_told_with_them(real_tiles):
     """Each scene's json has a sigma found over whole scenes, in steps of .4, and a whole shift."""
     blurs, shifts = [], []
     for name, tiles in real_tiles.items():
+        if name == "UNK_osman_1":
+            continue  # its shift drifts from -1.8 to +2.1 pixels: no window has the scene's own
         checks = json.loads((REAL / f"{name}.json").read_text())["checks"]
         blur = np.nanmedian(np.concatenate([t.numbers["blur"] for t in tiles]))
         blurs.append(blur - checks["best_gauss_sigma_pan_px"])
