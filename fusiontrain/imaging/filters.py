@@ -15,6 +15,7 @@ from fusiontrain.imaging.pan_batch import GridPhase
 LOBES = 4  # of the Lanczos kernel, MS pixels
 STRIDE = 16  # pixels interpolated by one matrix product
 NARROW_SIGMA = 0.8  # PAN pixels; a sampled Gaussian of a smaller sigma has another MTF
+MIN_TAP = 1e-12  # smaller taps are 0: denormal products would slow filters several times
 MIN_GAIN = 0.02  # smaller MTF gains are clamped: kernels would grow without bound
 
 
@@ -42,6 +43,7 @@ def gaussian_taps(sigma: Tensor, step: int) -> Tensor:
     # Each kernel is cut at its own 4 sigma, so that it does not depend on the others' sigmas.
     taps = taps * (t.abs() <= reach[..., None])
     taps = taps / taps.sum(-1, keepdim=True)
+    taps = torch.where(taps < MIN_TAP, 0.0, taps)
     narrow = (sigma < NARROW_SIGMA)[..., None]
     if step % 2 or not bool(narrow.any()):
         # At odd steps sampled taps stay. A narrow kernel blurs less than its gain says, which

@@ -10,6 +10,7 @@ from fusiontrain.imaging.filters import (
     correlate,
     degrade,
     gain_to_sigma,
+    gaussian_taps,
     reduce_pan,
     sigma_to_gain,
     upsample,
@@ -49,6 +50,17 @@ def test_blur_is_scipys(sigmas, seed):
     # float32 goes another way, by torch's convolution.
     plain = blur(torch.from_numpy(image).float(), torch.from_numpy(sigma).float())
     np.testing.assert_allclose(plain, seen, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("softness", [0.3, 0.41, 0.54, 0.9])
+def test_no_tap_or_product_of_taps_is_denormal(softness):
+    """Denormal numbers made a window's blur five times slower."""
+    taps = gaussian_taps(gain_to_sigma(torch.tensor([softness]), 1), 1)
+
+    products = (taps.mT @ taps).flatten()
+
+    assert float(products[products > 0].min()) > 1e-30
+    assert float(taps.sum()) == pytest.approx(1, abs=1e-6)
 
 
 @settings(deadline=None)
