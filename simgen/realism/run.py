@@ -7,7 +7,7 @@ from shards.atomic_write import whole_file
 from shards.manifest import Rejected
 from simgen.errors import ConfigError
 from simgen.realism.compare import Comparison, compare, measured
-from simgen.realism.draw import panels, sheet
+from simgen.realism.histograms import draw_histograms
 from simgen.realism.pairs import open_builds, read_build, read_scenes
 from simgen.realism.report import as_data, markdown
 
@@ -43,9 +43,5 @@ def write_report(found: Comparison, left_out: list[Rejected], out: Path) -> list
     for name, text in texts.items():
         with whole_file(out / name) as file:
             file.write(text.encode())
-    pictures = panels(found)
-    drawn = {"realism": sheet(pictures), **pictures}
-    for name, picture in drawn.items():
-        with whole_file(out / f"{name}.png") as file:
-            picture.save(file, format="PNG", optimize=True)
-    return [out / name for name in (*texts, *(f"{name}.png" for name in drawn))]
+    drawn = draw_histograms(found, out)
+    return [out / name for name in (*texts, *drawn)]
