@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
+from multiprocessing.sharedctypes import Synchronized
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from simgen.building.shard_writing import Sidecar, committed
 from simgen.config import Build
 from simgen.errors import BudgetSpent, BuildError, ConfigError
 from simgen.recipes.wald import WALD
+from simgen.simulate.gpus import count_gpus, use_gpu
 from simgen.sources import Source, open_source
 
 WHOLE, BOUNDLESS = TaskShare(), Tolerance()
@@ -77,6 +79,8 @@ def run_build(
     Raises: SourceError, BuildError, BudgetSpent. What was committed stays; the same call
     resumes.
     """
+    # A missing driver is said here, once; windows of scenes need none.
+    gpus = count_gpus() if build.device == "gpu" and build.recipe.name != WALD else 0
     source = _open(build)
     plan = Plan(build=build, source=source)
     every = plan.tasks()
@@ -90,7 +94,7 @@ def run_build(
         if workers == 1 or len(state.missing) <= 1:
             _build_here(state)
         else:
-            _build_in_processes(state, workers)
+            _build_in_processes(state, workers, gpus)
         state.check_budget(finished=True)
         found = {number: state.found[number] for number in sorted(state.found)}
         rejected = {*source.rejected, *(r for s in found.values() for r in s.rejected)}
@@ -228,16 +232,17 @@ def _build_here(state: _BuildState) -> None:
         state.add(task, build_shard(task))
 
 
-def _build_in_processes(state: _BuildState, workers: int) -> None:
+def _build_in_processes(state: _BuildState, workers: int, gpus: int) -> None:
     from simgen.building.shard import build_shard
 
     others = set(multiprocessing.active_children())
     # spawn: DALI's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
         min(workers, len(state.missing)),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         initializer=_start_worker,
-        initargs=(os.getpid(),),
+        initargs=(os.getpid(), context.Value("i", 0), gpus),
     )
     waiting = iter(state.missing)
     running: dict[Future[Sidecar], Task] = {}
@@ -268,8 +273,13 @@ def _build_in_processes(state: _BuildState, workers: int) -> None:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, started: "Synchronized[int]", gpus: int) -> None:
+    """`started`: workers before this one; they take the GPUs in turn."""
     ignore_signals()
+    if gpus:
+        with started.get_lock():
+            use_gpu(started.value % gpus)
+            started.value += 1
     _die_with_parent(parent)
 
 

@@ -124,7 +124,11 @@ def _run(jobs: list[tuple[Planned, Job]], build: Build) -> tuple[dict[int, Sampl
         made = run([job for _, job in jobs], build.recipe, device=build.device)
     except DecodeError as error:
         # Pillow took them all, so look for the culprits one by one.
-        odd = {p.number for p, job in jobs if not can_decode(job.image, job.draw.crop)}
+        odd = {
+            p.number
+            for p, job in jobs
+            if not can_decode(job.image, job.draw.crop, device=build.device)
+        }
         if not odd:
             raise BuildError(f"DALI failed, and on no single image:\n{error}") from error
         rest = [(planned, job) for planned, job in jobs if planned.number not in odd]

@@ -22,6 +22,7 @@ from simgen.simulate.dali_inputs import (
     feeder,
     graph_row,
 )
+from simgen.simulate.gpus import own_gpu, refuse_gpu_fault
 from simgen.simulate.job import Arrays, DecodeError, Device, Job
 
 _TYPES = {np.uint8: types.UINT8, np.int32: types.INT32, np.float32: types.FLOAT}
@@ -69,33 +70,42 @@ def observe_in_graph(
     yield from ((gt, ms, pan) for gt, ms, pan in _run(pipe, len(jobs)))
 
 
-def can_decode(image: bytes | np.ndarray, crop: tuple[int, int, int, int]) -> bool:
-    """Whether DALI decodes this one image; costs a pipeline, so only for finding a culprit."""
+def can_decode(
+    image: bytes | np.ndarray, crop: tuple[int, int, int, int], *, device: Device = "cpu"
+) -> bool:
+    """Whether the device's own decoder takes this one image; costs a pipeline.
+
+    Raises: BuildError where the GPU failed, not the image.
+    """
     if isinstance(image, np.ndarray):
         return True
 
-    @pipeline_def(batch_size=1, num_threads=1, device_id=None)
+    @pipeline_def
     def single() -> Any:
-        data = fn.external_source(
-            source=lambda: [np.frombuffer(image, np.uint8)], dtype=types.UINT8
-        )
-        return _decode(data, np.array(crop[:2]), np.array(crop[2:]), "cpu")
+        source = [np.frombuffer(image, np.uint8)]
+        data = fn.external_source(source=lambda: source, dtype=types.UINT8)
+        return _decode(data, np.array(crop[:2]), np.array(crop[2:]), device)
 
     try:
-        pipe = single()
+        pipe = single(**_options(device, 1) | {"batch_size": 1, "prefetch_queue_depth": 1})
         pipe.build()
         pipe.run()
-    except RuntimeError:
+    except RuntimeError as error:
+        refuse_gpu_fault(str(error))
         return False
     return True
+
+
+# Batches in flight. On a GPU the next one runs while the host finishes the samples of this one.
+_DEPTH: dict[Device, int] = {"cpu": 1, "gpu": 2}
 
 
 def _options(device: Device, threads: int) -> dict[str, Any]:
     return {
         "batch_size": BATCH,
         "num_threads": threads,
-        "device_id": None if device == "cpu" else 0,
-        "prefetch_queue_depth": 1,
+        "device_id": None if device == "cpu" else own_gpu(),
+        "prefetch_queue_depth": _DEPTH[device],
     }
 
 
@@ -108,6 +118,7 @@ def _run(pipe: Any, count: int) -> Iterator[tuple[np.ndarray, ...]]:
                 tuple(np.array(out.at(i)) for out in outputs) for i in range(len(outputs[0]))
             )
     except RuntimeError as error:
+        refuse_gpu_fault(str(error))
         raise DecodeError(str(error)) from error
 
 
@@ -174,6 +185,8 @@ def _graph(
 
 
 def _decode(image: Any, anchor: Any, shape: Any, device: str) -> Any:
+    # "mixed" interpolates chroma as "cpu" does. Without the GPU's JPEG engine, which takes a
+    # share of each batch and makes other pixels: a sample would depend on its company.
     return fn.decoders.image_slice(
         image,
         anchor,
@@ -183,6 +196,8 @@ def _decode(image: Any, anchor: Any, shape: Any, device: str) -> Any:
         normalized_shape=False,
         adjust_orientation=False,  # crops are drawn on the stored grid
         output_type=types.RGB,
+        jpeg_fancy_upsampling=True,
+        hw_decoder_load=0.0,
         device="mixed" if device == "gpu" else "cpu",
     )
 

@@ -180,7 +180,7 @@ def test_an_image_that_neither_reads_is_left_out(photos, tmp_path, monkeypatch):
         assert refused == data
         raise SourceError("Pillow says no")
 
-    monkeypatch.setattr(shard, "can_decode", lambda image, crop: image != refused)
+    monkeypatch.setattr(shard, "can_decode", lambda image, crop, device: image != refused)
     monkeypatch.setattr(shard, "read_photograph", read)
     manifest = run_build(build_of(photos, tmp_path / "s", draws=1), workers=1)
 
