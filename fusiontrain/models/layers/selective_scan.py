@@ -8,6 +8,7 @@ Mamba-2's form, where all states of a head share one decay, is in ssd.py.
 """
 
 import importlib
+import logging
 import math
 from collections.abc import Callable
 from functools import cache
@@ -18,8 +19,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.utils.checkpoint import checkpoint
 
+logger = logging.getLogger(__name__)
 SEGMENT = 1024  # tokens per segment; their states fit the cache
 _KERNEL = ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
+_BROKEN = (
+    "scan: plain torch, several times slower: mamba-ssm is installed, but %s.%s cannot be used "
+    "(%s); install it anew for this torch (docs/guides/gpu.md)"
+)
 
 
 def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -116,8 +122,19 @@ def _recur(a: Tensor, u: Tensor, state: Tensor) -> Tensor:
 
 @cache
 def mamba_ssm_kernel(module: str, name: str) -> Callable[..., Tensor] | None:
-    """A CUDA kernel of mamba-ssm, or None; imported at the first use on a GPU."""
+    """A CUDA kernel of mamba-ssm, or None; imported at the first use on a GPU, which is logged."""
     try:
-        return getattr(importlib.import_module(module), name, None)
-    except (ImportError, OSError, RuntimeError):  # absent, or built for another version of torch
+        kernel: Callable[..., Tensor] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            logger.warning(_BROKEN, module, name, error)
+        else:
+            logger.info("scan: plain torch; mamba-ssm, which has a kernel for it, is not installed")
         return None
+    # Built for another torch, Triton or Python it fails in any way: an attribute that is not
+    # there, a symbol, a version check of its own.
+    except Exception as error:  # noqa: BLE001
+        logger.warning(_BROKEN, module, name, f"{type(error).__name__}: {error}")
+        return None
+    logger.info("scan: the kernel %s of mamba-ssm", name)
+    return kernel

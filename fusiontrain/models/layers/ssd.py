@@ -7,6 +7,9 @@ Source: Dao and Gu 2024, ICML (arXiv:2405.21060), section 6. Axes: S sequences; 
 H heads; P features a head; N states. B and C are shared by the heads.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +19,7 @@ from fusiontrain.models.layers.selective_scan import mamba_ssm_kernel
 CHUNK = 16  # tokens per matrix product: larger is more work in fewer steps
 _KERNEL = ("mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined")
 _KERNELS_CHUNK = 64
+_MOST_BLOCKS = 65_535  # of a CUDA grid's second axis, where the kernel has sequences * chunks
 
 
 def ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, *, chunk: int = CHUNK) -> Tensor:
@@ -30,10 +34,7 @@ def ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, *, chunk: int = CHUN
         x, log_decay, B, C = (tensor.to(compute) for tensor in (x, log_decay, B, C))
         kernel = mamba_ssm_kernel(*_KERNEL) if x.is_cuda and compute == torch.float32 else None
         if kernel is not None:
-            # Tested where there is a GPU: marker `gpu`.
-            dt, A = -log_decay, -x.new_ones(x.shape[2])
-            y = kernel(x / dt[..., None], dt, A, B[:, :, None], C[:, :, None], _KERNELS_CHUNK)
-            return y.to(dtype)
+            return _by_kernel(kernel, x, log_decay, B, C).to(dtype)
         return _chunked(x, log_decay, B, C, min(chunk, x.shape[1])).to(dtype)
 
 
@@ -47,6 +48,35 @@ def reference_ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor) -> Tensor:
         h = h + x[:, t, :, :, None] * B[:, t, None, None, :]
         outputs.append((h * C[:, t, None, None, :]).sum(-1))
     return torch.stack(outputs, 1)
+
+
+def _by_kernel(
+    kernel: Callable[..., Any], x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor
+) -> Tensor:
+    """mamba_chunk_scan_combined of mamba-ssm, in calls that its grid holds.
+
+    Sequences are independent. One that is too long alone is cut, and its state handed on.
+    """
+    S, L, H, _ = x.shape
+    # The kernel multiplies by dt what is divided by it here; float32 rounds exp(-1e-12) to 1.
+    dt, A = (-log_decay).clamp_min(1e-12), -x.new_ones(H)
+    x = x / dt[..., None]
+    tokens = min(L, _MOST_BLOCKS * _KERNELS_CHUNK)
+    sequences = max(1, _MOST_BLOCKS // -(-tokens // _KERNELS_CHUNK))
+    rows = []
+    for row in range(0, S, sequences):
+        some, parts, state = slice(row, row + sequences), [], None
+        for first in range(0, L, tokens):
+            piece = (some, slice(first, first + tokens))
+            y, state = kernel(
+                *(x[piece], dt[piece], A, B[piece][:, :, None], C[piece][:, :, None]),
+                _KERNELS_CHUNK,
+                initial_states=state,
+                return_final_states=True,
+            )
+            parts.append(y)
+        rows.append(torch.cat(parts, 1) if len(parts) > 1 else parts[0])
+    return torch.cat(rows) if len(rows) > 1 else rows[0]
 
 
 def _chunked(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, chunk: int) -> Tensor:

@@ -1,5 +1,6 @@
 """The selective scan against its reference, and what it must never do."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -107,6 +108,63 @@ print(asked[0])  # when a GPU asks, it is looked for
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert ["[]", "mamba_ssm"] == done.stdout.strip().splitlines()
+
+
+def installed(monkeypatch, folder, text):
+    """A package mamba_ssm whose module of kernels holds `text`."""
+    inner = folder / "mamba_ssm" / "ops"
+    inner.mkdir(parents=True)
+    for package in (inner.parent, inner):
+        (package / "__init__.py").write_text("")
+    (inner / "selective_scan_interface.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    for name in [n for n in sys.modules if n.partition(".")[0] == "mamba_ssm"]:
+        monkeypatch.delitem(sys.modules, name)
+    scan.mamba_ssm_kernel.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("import torch\ntorch.no_such_operator", "no attribute 'no_such_operator'"),
+        ("import no_such_dependency", "no_such_dependency"),
+        ("raise AssertionError('triton 2')", "AssertionError: triton 2"),
+        ("raise OSError('undefined symbol')", "OSError: undefined symbol"),
+        ("", "no attribute 'selective_scan_fn'"),
+    ],
+    ids=["attribute", "dependency", "assertion", "symbol", "renamed"],
+)
+def test_a_mismatched_mamba_ssm_is_warned_of_once(monkeypatch, tmp_path, caplog, text, why):
+    """It falls back, whatever it raises, and says so."""
+    installed(monkeypatch, tmp_path, text)
+
+    kernels = [scan.mamba_ssm_kernel(*scan._KERNEL) for _ in range(3)]
+    scan.mamba_ssm_kernel.cache_clear()
+
+    assert [None] * 3 == kernels
+    (record,) = caplog.records
+    assert "WARNING" == record.levelname
+    assert "plain torch" in record.getMessage()
+    assert why in record.getMessage()
+
+
+def test_the_log_says_which_scan_ran(monkeypatch, tmp_path, caplog):
+    """A kernel that is there, and none: no warning for a package that nobody installed."""
+    caplog.set_level("INFO")
+    installed(monkeypatch, tmp_path, "def selective_scan_fn(*tensors): return 7")
+    assert 7 == scan.mamba_ssm_kernel(*scan._KERNEL)()
+    scan.mamba_ssm_kernel.cache_clear()
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path)])
+    for name in [n for n in sys.modules if n.partition(".")[0] == "mamba_ssm"]:
+        monkeypatch.delitem(sys.modules, name)
+    if importlib.util.find_spec("mamba_ssm"):
+        pytest.skip("mamba-ssm is installed")
+    assert scan.mamba_ssm_kernel(*scan._KERNEL) is None
+    scan.mamba_ssm_kernel.cache_clear()
+
+    assert ["INFO", "INFO"] == [record.levelname for record in caplog.records]
+    assert "selective_scan_fn of mamba-ssm" in caplog.records[0].getMessage()
+    assert "plain torch" in caplog.records[1].getMessage()
 
 
 @pytest.mark.gpu

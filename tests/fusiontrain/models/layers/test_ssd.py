@@ -73,6 +73,72 @@ def test_bfloat16_sums_decays_in_float32():
     torch.testing.assert_close(y.float(), wide, atol=2e-2, rtol=1e-2)
 
 
+class Kernel:
+    """mamba_chunk_scan_combined in torch, with its shapes, its states and its grid's limit."""
+
+    def __init__(self, most):
+        self.most, self.calls = most, []
+
+    def __call__(
+        self, x, dt, A, B, C, chunk_size, *, initial_states=None, return_final_states=False
+    ):
+        S, L, H, P = x.shape
+        assert B.shape == C.shape == (S, L, 1, B.shape[-1])
+        assert dt.shape == (S, L, H)
+        assert A.shape == (H,)
+        assert return_final_states
+        self.calls.append(S * -(-L // chunk_size))
+        h = x.new_zeros(S, H, P, B.shape[-1]) if initial_states is None else initial_states
+        assert h.shape == (S, H, P, B.shape[-1])
+        outputs = []
+        for t in range(L):
+            decay = torch.exp(dt[:, t] * A)[..., None, None]
+            h = decay * h + (dt[:, t, :, None] * x[:, t])[..., None] * B[:, t, :, None]
+            outputs.append((h * C[:, t, :, None]).sum(-1))
+        return torch.stack(outputs, 1), h
+
+
+@pytest.mark.parametrize(
+    ("sequences", "tokens", "most", "calls"),
+    [
+        (3, 200, 12, [12]),  # four chunks each: all at once
+        (3, 200, 11, [8, 4]),  # two sequences, then one
+        (2, 200, 3, [3, 1, 3, 1]),  # no whole sequence: three chunks, then one
+    ],
+    ids=["whole", "by sequences", "by tokens"],
+)
+def test_the_kernels_grid_is_never_exceeded(monkeypatch, sequences, tokens, most, calls):
+    """Cut where it must be: the same values and gradients."""
+    monkeypatch.setattr(ssd_module, "_MOST_BLOCKS", most)
+    kernel = Kernel(most)
+    ours, slow = (ssd_inputs(tokens, sequences, 2, 3, 4) for _ in range(2))
+
+    y, expected = ssd_module._by_kernel(kernel, *ours), reference_ssd(*slow)
+    weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape)
+    for output in (y, expected):
+        (output * weights).sum().backward()
+
+    assert calls == kernel.calls
+    assert max(calls) <= most
+    torch.testing.assert_close(y, expected)
+    for one, other in zip(ours, slow, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_a_head_that_never_forgets_is_no_quotient_of_zeros():
+    """The kernel takes dt and x, of which x here is divided by dt: a decay of exactly one."""
+    x, decay, B, C = ssd_inputs(20, dtype=torch.float32)
+
+    y = ssd_module._by_kernel(Kernel(9), x, decay * 0, B, C)
+
+    torch.testing.assert_close(y, reference_ssd(x, decay * 0, B, C), atol=1e-5, rtol=1e-5)
+
+
+def test_the_grids_limit_is_cudas():
+    """CUDA programming guide, table of compute capabilities: y and z of a grid, 2**16 - 1."""
+    assert 2**16 - 1 == ssd_module._MOST_BLOCKS
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_kernel_of_mamba_2_is_the_reference_too():
@@ -85,3 +151,15 @@ def test_the_kernel_of_mamba_2_is_the_reference_too():
 
     error = (ssd(*tensors) - expected).abs().max() / expected.abs().max()
     assert float(error) < 1e-2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_more_chunks_than_a_grid_has_blocks():
+    """4096 sequences of 1024 tokens, 128 crops x 8 bands: 65,536 chunks, one too many."""
+    if scan.mamba_ssm_kernel(*ssd_module._KERNEL) is None:
+        pytest.skip("mamba-ssm is not installed")
+    tensors = [t.detach().cuda() for t in ssd_inputs(1024, 4, 1, 16, 16, dtype=torch.float32)]
+    many = [t.repeat(1024, *[1] * (t.ndim - 1)) for t in tensors]
+
+    torch.testing.assert_close(ssd(*many)[-4:], ssd(*tensors), atol=1e-5, rtol=1e-5)
