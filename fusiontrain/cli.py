@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Sequence
 from typing import cast
 
+from shards.process_memory import keep_freed_memory
 from shards.program import Command, run_program
 
 # Each command is a module with make_parser() and run(args). Only the one that runs is imported,
@@ -31,6 +32,7 @@ EXTRAS = {  # which extra holds a package that the base install lacks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    keep_freed_memory()
     return run_program("fusiontrain", __doc__, COMMANDS, load, argv, extras=EXTRAS)
 
 

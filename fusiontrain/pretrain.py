@@ -13,11 +13,13 @@ from fusiontrain.commands.training_options import (
 )
 from fusiontrain.training.recipes import PRETRAIN, find_recipe
 from shards.console import print_result, run_command, set_up_logging
+from shards.process_memory import keep_freed_memory
 from shards.program import run_parsed
 
 
 def main(argv: list[str] | None = None) -> int:
     set_up_logging("fusiontrain")
+    keep_freed_memory()
     return run_command("fusiontrain", lambda: run_parsed(make_parser(), run, argv))
 
 
