@@ -31,6 +31,7 @@ from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, Fusion
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.gdal_environment import is_dataset
 from fusiontrain.scenes.grids import GRID_TOLERANCE
 from fusiontrain.scenes.output_values import check_nodata
 from fusiontrain.scenes.raster import band_means, sample_windows
@@ -66,11 +67,11 @@ def pansharpen(
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
     Arrays (numpy, masked or not, or tensors) give an array. Labelled arrays (xarray) give one
-    with the PAN's coordinates. Paths, URLs and rasterio's datasets are opened anew by name: they
-    give an array, or with `out` a file, whose path is returned. `nodata`: the value that marks
-    missing pixels in arrays, and in the output. `bbox`, `assume_aligned`, `match` are for files.
-    `register`: PAN is moved to where the MS is estimated to lie. `adapt`: seconds (or "40steps")
-    for which the network is tuned on the scene itself; the result is kept only if it is better.
+    with the PAN's coordinates. Paths, URLs and open datasets of rasterio (a WarpedVRT too, used as
+    it is) give an array, or with `out` a file, whose path is returned. `nodata`: the value that
+    marks missing pixels in arrays, and in the output. `bbox`, `assume_aligned` and `match` are for
+    files. `register`: PAN is moved to where the MS is estimated to lie. `adapt`: seconds (or
+    "40steps") for which the network is tuned on the scene itself; kept only if it is better.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -239,9 +240,7 @@ def _are_files(pan: Any, ms: Any) -> bool:
 
 def _is_file(source: Any) -> bool:
     """A path, a URL or an open dataset of rasterio."""
-    return isinstance(source, (str, Path)) or (
-        hasattr(source, "profile") and hasattr(source, "name")
-    )
+    return isinstance(source, (str, Path)) or is_dataset(source)
 
 
 def _input_files(
@@ -253,17 +252,13 @@ def _input_files(
     match: bool,
 ) -> InputFiles:
     return InputFiles(
-        pan=_named(pan),
-        ms=tuple(map(_named, _listed(ms))),
+        pan=pan,
+        ms=tuple(_listed(ms)),
         bands=bands,
         bbox=bbox,
         assume_aligned=assume_aligned,
         match=match,
     )
-
-
-def _named(source: Any) -> str | Path:
-    return source if isinstance(source, (str, Path)) else str(source.name)
 
 
 def _listed(ms: Any) -> Sequence[Any]:

@@ -19,7 +19,7 @@ from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
-from fusiontrain.scenes.gdal_environment import Source, gdal
+from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.output_values import output_nodata, to_dtype
@@ -109,7 +109,7 @@ def open_job(
             options,
             blind=fuser.blind,
             tags=all_tags(pair.pan_file) | all_tags(pair.ms_file),
-            name=Path(str(inputs.ms[0])).stem,
+            name=Path(name_of(inputs.ms[0])).stem,
             bands=inputs.bands,
         )
         h, w = (side * pair.ratio for side in pair.shape)

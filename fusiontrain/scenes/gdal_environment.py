@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
-Source = Path | str  # a local file; or what GDAL reads: /vsi..., https://, s3://
+# A local file; what GDAL reads: /vsi..., https://, s3://; or an open dataset of rasterio.
+Source = Any
 
 ReadError = (RasterioError, CPLE_BaseError)  # GDAL's own come through bare here and there
 WriteError = (*ReadError, OSError)
@@ -20,7 +22,6 @@ _SETTINGS = {
     "GDAL_HTTP_CONNECTTIMEOUT": 20,
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
 }
 
 
@@ -31,5 +32,17 @@ def gdal(threads: int | None = None) -> Iterator[None]:
         yield
 
 
-def is_local(path: Source) -> bool:
-    return isinstance(path, Path) or not _REMOTE.match(path)
+def is_dataset(source: Source) -> bool:
+    """Whether it is an open dataset of rasterio, a WarpedVRT or a file in memory included."""
+    return hasattr(type(source), "mask_flag_enums")  # its values cannot be had once it is closed
+
+
+def is_local(source: Source) -> bool:
+    """Whether it is the path of a file, and neither a place of GDAL's nor an open dataset."""
+    if isinstance(source, Path):
+        return True
+    return isinstance(source, str) and not _REMOTE.match(source)
+
+
+def name_of(source: Source) -> str:
+    return str(source.name) if is_dataset(source) else str(source)

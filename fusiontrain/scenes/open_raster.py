@@ -10,108 +10,156 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.gdal_environment import ReadError, Source, is_local
+from fusiontrain.scenes.file_facts import FileFacts, read_facts
+from fusiontrain.scenes.gdal_environment import ReadError, Source, is_dataset, is_local, name_of
+from fusiontrain.scenes.named_files import check_named_files, check_overview_name
 from fusiontrain.scenes.raster import Raster
 
-_DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG", ".vrt": "VRT"}
+# Drivers that read what is given and its sidecars, and nothing that a file names. A VRT and a .TIL
+# name others, so only a file with that suffix may be one, and named_files.py reads it first.
+_BY_SUFFIX = {
+    ".tif": ("GTiff",),
+    ".tiff": ("GTiff",),
+    ".jp2": ("JP2OpenJPEG",),
+    ".vrt": ("VRT",),
+    ".til": ("TIL",),
+}
+_DRIVERS = ("GTiff", "JP2OpenJPEG", "NITF", "HFA", "PNG", "JPEG", "ENVI", "EHdr")
+_UNKNOWN = "not recognized"  # in what GDAL says of a file that is another driver's
+_FORMATS = "GeoTIFF, COG, JP2, NITF, ERDAS .img, ENVI, .TIL, or a file .vrt"
 
 
 @contextmanager
 def open_raster(paths: Source | Sequence[Source]) -> Iterator[Raster]:
     """One file with all its bands, or several single-band files stacked in this order.
 
+    Open datasets of rasterio are used as they are, and stay open.
     Raises: SceneError if a file cannot be read, holds colours instead of measurements, or (naming
             the odd one) if files to be stacked differ in size, CRS, transform, dtype or nodata.
     """
-    paths = (paths,) if isinstance(paths, (Path, str)) else tuple(paths)
+    paths = tuple(paths) if isinstance(paths, (tuple, list)) else (paths,)
     if not paths:
         raise SceneError("no file is given; expected one, or one a band")
     with ExitStack() as stack:
-        files = tuple(stack.enter_context(_open(path)) for path in paths)
-        for path, file in zip(paths, files, strict=True):
-            _check_contents(path, file)
+        files = tuple(_enter(stack, path) for path in paths)
+        facts = tuple(map(_checked_facts, paths, files))
         if len(files) > 1:
-            _check_stack(paths, files)
-        yield _without_alpha(paths, files)
+            _check_stack(paths, facts)
+        yield _without_alpha(paths, files, facts)
+
+
+def _enter(stack: ExitStack, source: Source) -> Any:
+    if not is_dataset(source):
+        return stack.enter_context(_open(source))
+    if source.closed or source.mode != "r":
+        state = "closed" if source.closed else f"open for writing, mode {source.mode!r}"
+        raise SceneError(
+            f"the dataset {name_of(source)} is {state}; expected one open for reading: "
+            "open it again with rasterio.open, or give its path"
+        )
+    return source
 
 
 def _open(path: Source) -> Any:
     suffix = Path(str(path).partition("?")[0]).suffix.lower()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # grid_alignment.py says so
-            # A VRT names other files, so only a file named as one may be one.
-            name = Path(path) if is_local(path) else str(path)
-            return rasterio.open(name, driver=_DRIVERS.get(suffix))
-    except (*ReadError, OSError, ValueError) as error:
-        raise SceneError(f"cannot read {path}: {error}") from error
+    drivers = _BY_SUFFIX.get(suffix, _DRIVERS)
+    first: Exception | None = None
+    if is_local(path):
+        path = Path(path)
+        try:
+            on_disk = path.exists()
+        except (OSError, ValueError) as error:  # a NUL in the name
+            raise SceneError(f"cannot read {path}: {error}") from error
+        if on_disk:
+            check_named_files(path)
+    elif drivers[0] in ("VRT", "TIL") or str(path).lower().startswith("vrt://"):
+        raise SceneError(f"cannot read {path}: it names other files; expected one on this machine")
+    for driver in drivers:
+        try:
+            return _open_by(path, driver)
+        except (*ReadError, OSError, ValueError, TypeError) as error:
+            if first is None or _UNKNOWN in str(first):
+                first = error
+    why = f"no known format; expected {_FORMATS}" if _UNKNOWN in str(first) else first
+    raise SceneError(f"cannot read {path}: {why}") from first
 
 
-def _without_alpha(paths: tuple[Source, ...], files: tuple[Any, ...]) -> Raster:
+def _open_by(path: Source, driver: str) -> Any:
+    # Beside a file elsewhere GDAL would look for sidecars, one request to its server each.
+    alone = {} if isinstance(path, Path) else {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    with warnings.catch_warnings(), rasterio.Env(**alone):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # grid_alignment.py says so
+        return rasterio.open(path, driver=driver)
+
+
+def _checked_facts(source: Source, file: Any) -> FileFacts:
+    name = name_of(source)
+    if not is_dataset(source):
+        try:
+            overviews = file.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
+        except (*ReadError, ValueError, LookupError) as error:
+            raise SceneError(f"cannot read {name}: its tags are damaged ({error})") from error
+        check_overview_name(Path(source) if is_local(source) else name, overviews)
+    facts = read_facts(name, file)
+    _check_contents(name, facts)
+    return facts
+
+
+def _without_alpha(
+    paths: tuple[Source, ...], files: tuple[Any, ...], facts: tuple[FileFacts, ...]
+) -> Raster:
     """The measurements, and the mask: a band that is truly an alpha, or the file's own."""
-    masked = any(
-        MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-        for file in files
-        for flags in file.mask_flag_enums
-    )
-    count = files[0].count if len(files) == 1 else len(files)
+    count = facts[0].count if len(files) == 1 else len(files)
     all_bands = Raster(
-        paths=paths, files=files, bands=tuple(range(1, count + 1)), alpha=None, masked=masked
+        paths=paths, files=files, facts=facts, bands=tuple(range(1, count + 1)), alpha=None
     )
-    if len(files) > 1 or count == 1 or files[0].colorinterp[-1] is not ColorInterp.alpha:
+    if len(files) > 1 or count == 1 or facts[0].colors[-1] is not ColorInterp.alpha:
         return all_bands
     # Near infrared is often flagged as alpha; its values are not only 0 and full.
     values = np.unique(all_bands.pick([count]).sample()[0].numpy())
-    full = 1.0 if files[0].dtypes[0].startswith("f") else float(np.iinfo(files[0].dtypes[0]).max)
+    full = 1.0 if facts[0].dtype.kind == "f" else float(np.iinfo(facts[0].dtype).max)
     if not set(values.tolist()) <= {0.0, 1.0, 255.0, full}:
         return all_bands
     return replace(all_bands, bands=tuple(range(1, count)), alpha=count)
 
 
-def _check_contents(path: Source, file: Any) -> None:
-    if file.count == 0:
-        raise SceneError(f"{path} has no bands of its own; expected a raster (name a subdataset)")
-    if np.dtype(file.dtypes[0]).kind not in "uif" or len(set(file.dtypes)) != 1:
+def _check_contents(name: str, facts: FileFacts) -> None:
+    if ColorInterp.palette in facts.colors:
         raise SceneError(
-            f"{path} must have one integer or float dtype for all bands; "
-            f"got {', '.join(sorted(set(file.dtypes)))}"
-        )
-    if ColorInterp.palette in file.colorinterp:
-        raise SceneError(
-            f"{path} has a palette: its values are numbers of colours; expected measurements (DN): "
+            f"{name} has a palette: its values are numbers of colours; expected measurements (DN): "
             "use the product before it was coloured"
         )
     # GDAL turns these into RGB(A) as it reads; only this item of metadata shows it.
-    space = file.tags(ns="IMAGE_STRUCTURE").get("SOURCE_COLOR_SPACE", "YCbCr")
+    space = facts.domains.get("SOURCE_COLOR_SPACE", "YCbCr")
     if space != "YCbCr":
         raise SceneError(
-            f"{path} is tagged as {space} and would be read as RGB made from it; expected plain "
+            f"{name} is tagged as {space} and would be read as RGB made from it; expected plain "
             "bands: write it again as photometric minisblack, or correct its tag 262 to 1"
         )
 
 
-def _check_stack(paths: tuple[Source, ...], files: tuple[Any, ...]) -> None:
-    for path, file in zip(paths, files, strict=True):
+def _check_stack(paths: tuple[Source, ...], facts: tuple[FileFacts, ...]) -> None:
+    for path, file in zip(paths, facts, strict=True):
         if file.count != 1:
             raise SceneError(
-                f"files to be stacked must have one band each; {path} has {file.count}"
+                f"files to be stacked must have one band each; {name_of(path)} has {file.count}"
             )
     properties: dict[str, list[Any]] = {
-        "size": [f"{file.height}x{file.width}" for file in files],
-        "CRS": [str(file.crs) for file in files],
-        "transform": [tuple(round(v, 9) for v in file.transform[:6]) for file in files],
-        "dtype": [file.dtypes[0] for file in files],
-        "nodata": [str(file.nodata) for file in files],
+        "size": [f"{file.height}x{file.width}" for file in facts],
+        "CRS": [str(file.crs) for file in facts],
+        "transform": [tuple(round(v, 9) for v in file.transform[:6]) for file in facts],
+        "dtype": [str(file.dtype) for file in facts],
+        "nodata": [str(file.nodata) for file in facts],
     }
     for name, values in properties.items():
         usual, _ = Counter(values).most_common(1)[0]
         for path, value in zip(paths, values, strict=True):
             if value != usual:
                 raise SceneError(
-                    f"files to be stacked must share their {name}; {path} has {value}, "
+                    f"files to be stacked must share their {name}; {name_of(path)} has {value}, "
                     f"others have {usual}"
                 )

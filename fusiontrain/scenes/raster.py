@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.gdal_environment import ReadError, Source
+from fusiontrain.scenes.file_facts import FileFacts
+from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of
 
 _SAMPLES, _SAMPLE_SIDE = 5, 128  # windows an axis, and their pixels a side, that sample a file
 
@@ -24,14 +25,19 @@ class Raster:
 
     paths: tuple[Source, ...]
     files: tuple[Any, ...] = field(repr=False)
+    facts: tuple[FileFacts, ...] = field(repr=False)
     bands: tuple[int, ...]  # that are measurements, in the order read; of several files: of all
     alpha: int | None = None  # the band that is a mask
-    masked: bool = False  # the file has a mask of its own
 
     @property
     def name(self) -> str:
         more = f" (and {len(self.paths) - 1} more)" if len(self.paths) > 1 else ""
-        return f"{self.paths[0]}{more}"
+        return f"{name_of(self.paths[0])}{more}"
+
+    @property
+    def masked(self) -> bool:
+        """Whether a file has a mask of its own."""
+        return any(facts.masked for facts in self.facts)
 
     @property
     def count(self) -> int:
@@ -39,28 +45,27 @@ class Raster:
 
     @property
     def height(self) -> int:
-        return int(self.files[0].height)
+        return self.facts[0].height
 
     @property
     def width(self) -> int:
-        return int(self.files[0].width)
+        return self.facts[0].width
 
     @property
     def dtype(self) -> np.dtype:
-        return np.dtype(self.files[0].dtypes[0])
+        return self.facts[0].dtype
 
     @property
     def nodata(self) -> float | None:
-        nodata = self.files[0].nodata
-        return None if nodata is None else float(nodata)
+        return self.facts[0].nodata
 
     @property
     def crs(self) -> Any:
-        return self.files[0].crs
+        return self.facts[0].crs
 
     @property
     def transform(self) -> Affine:
-        return self.files[0].transform
+        return self.facts[0].transform
 
     @property
     def placed(self) -> bool:
@@ -69,8 +74,16 @@ class Raster:
 
     @property
     def bounds(self) -> str:
-        b = self.files[0].bounds
-        return f"({b.left:.6g}, {b.bottom:.6g})-({b.right:.6g}, {b.top:.6g})"
+        left, top = self.transform @ (0, 0)
+        right, bottom = self.transform @ (self.width, self.height)
+        return f"({left:.6g}, {bottom:.6g})-({right:.6g}, {top:.6g})"
+
+    @property
+    def band_facts(self) -> list[tuple[FileFacts, int]]:
+        """(what its file says, its place in there from 0) of each band."""
+        if len(self.facts) == 1:
+            return [(self.facts[0], band - 1) for band in self.bands]
+        return [(self.facts[band - 1], 0) for band in self.bands]
 
     @property
     def band_files(self) -> list[tuple[Any, int]]:

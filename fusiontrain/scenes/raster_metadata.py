@@ -6,6 +6,7 @@ from typing import Any
 
 from rasterio.enums import ColorInterp
 
+from fusiontrain.scenes.gdal_environment import name_of
 from fusiontrain.scenes.raster import Raster
 
 
@@ -23,45 +24,40 @@ class RasterMetadata:
 
 
 def read_metadata(raster: Raster) -> RasterMetadata:
-    bands = raster.band_files
+    bands = raster.band_facts
     return RasterMetadata(
-        tags=dict(raster.files[0].tags()),
-        band_tags=[dict(file.tags(band)) for file, band in bands],
+        tags=raster.facts[0].tags,
+        band_tags=[facts.band_tags[band] for facts, band in bands],
         descriptions=band_names(raster),
         colors=_colors(raster),
-        scales=[file.scales[band - 1] for file, band in bands],
-        offsets=[file.offsets[band - 1] for file, band in bands],
-        units=[file.units[band - 1] for file, band in bands],
+        scales=[facts.scales[band] for facts, band in bands],
+        offsets=[facts.offsets[band] for facts, band in bands],
+        units=[facts.units[band] for facts, band in bands],
     )
 
 
 def band_names(raster: Raster) -> tuple[str | None, ...]:
     """Each band's description; of several files a band without one has its file's name."""
-    names = [file.descriptions[band - 1] for file, band in raster.band_files]
+    names = [facts.descriptions[band] for facts, band in raster.band_facts]
     if len(raster.files) == 1:
         return tuple(names)
     paths = [raster.paths[band - 1] for band in raster.bands]
-    return tuple(name or Path(path).stem for name, path in zip(names, paths, strict=True))
+    return tuple(name or Path(name_of(path)).stem for name, path in zip(names, paths, strict=True))
 
 
 def all_tags(raster: Raster) -> dict[str, str]:
     """Tags of every domain of the first file: where products name their satellite."""
-    file = raster.files[0]
-    tags = dict(file.tags())
-    for domain in file.tag_namespaces():
-        if not domain.startswith(("xml:", "json:")):
-            tags.update(file.tags(ns=domain) if domain else file.tags())
-    return {str(key): str(value) for key, value in tags.items()}
+    return raster.facts[0].domains
 
 
 def rpcs(raster: Raster) -> Any:
     """Rational polynomial coefficients, or None."""
-    return raster.files[0].rpcs
+    return raster.facts[0].rpcs
 
 
 def _colors(raster: Raster) -> list[ColorInterp]:
     if len(raster.files) > 1:  # every single band is grey; together they are not
         return [ColorInterp.gray] + [ColorInterp.undefined] * (raster.count - 1)
     # Many writers flag the fourth of four bands as alpha; it is near infrared.
-    colors = [file.colorinterp[band - 1] for file, band in raster.band_files]
+    colors = [facts.colors[band] for facts, band in raster.band_facts]
     return [ColorInterp.undefined if color is ColorInterp.alpha else color for color in colors]

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def _describe(file: Any, output: Output, pair: GeoPair) -> None:
         file.scales, file.offsets = metadata.scales, metadata.offsets
     if any(metadata.units):
         file.units = [unit or "" for unit in metadata.units]
-    coefficients = rpcs(pair.pan_file)
+    coefficients = copy(rpcs(pair.pan_file))
     if not pair.placed and coefficients is not None:  # those of PAN's pixels, moved
         row, column = pair.pan_origin
         coefficients.line_off -= row

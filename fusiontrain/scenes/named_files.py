@@ -1,0 +1,164 @@
+"""Files that GDAL would open beside the one that is given: which of them it may.
+
+A mask, overviews, a VRT or a .TIL make GDAL open other files, by their contents and by names in
+them, on the network too. What is not given by the user must be a raster by its first bytes.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from fusiontrain.errors import SceneError
+
+_MAGIC = (
+    b"II*\0",  # TIFF
+    b"MM\0*",
+    b"II+\0",  # BigTIFF
+    b"MM\0+",
+    b"\0\0\0\x0cjP  \r\n",  # JP2
+    b"\xff\x4f\xff\x51",  # a JPEG 2000 codestream
+    b"EHFA_HEADER_TAG",
+    b"NITF0",
+    b"\x89PNG\r\n",
+    b"\xff\xd8\xff",  # JPEG
+)
+_DATASETS = (".msk", ".ovr")  # sidecars that GDAL opens as rasters
+_LARGEST_TEXT = 2**24  # bytes of a .vrt or .TIL
+_DEEPEST = 4  # VRTs of VRTs
+_NAMING = ("SourceFilename", "SourceDataset", "Filename", "DEMPath", "CutlineDS")
+_REFUSED = ("PixelFunctionCode", "GDALWarpOptions/Option[@name='PATH_TO_TRANSFORMER']")
+_TIL_NAME = re.compile(rb'filename\s*=\s*"([^"]*)"', re.IGNORECASE)
+
+
+def check_named_files(path: Path, depth: int = 0) -> None:
+    """Raises: SceneError if opening `path` would open what is no raster, or is not on this machine.
+
+    Masks and overviews beside it must be rasters in its folder; the sources of a VRT local
+    rasters or VRTs, raw ones beneath its folder; the tiles of a .TIL rasters in its folder.
+    """
+    match path.suffix.lower():
+        case ".vrt":
+            _check_vrt(path, depth)
+        case ".til":
+            for name in _TIL_NAME.findall(_text_of(path)):
+                _check_beside(path, name.decode("latin-1"), "tile")
+    for sidecar in _dataset_sidecars(path):
+        _check_beside(
+            path, sidecar.name, "mask" if sidecar.suffix.lower() == ".msk" else "overview"
+        )
+
+
+def check_overview_name(path: Any, name: str | None) -> None:
+    """`name`: where a file says its overviews lie. Raises: SceneError unless that is beside it."""
+    if not name:
+        return
+    plain = name.removeprefix(":::BASE:::")
+    if not isinstance(path, Path) or Path(plain).name != plain:
+        raise SceneError(
+            f"{path} says that its overviews are in {name!r}; expected a file beside it: remove "
+            "the item OVERVIEW_FILE of its metadata (gdal_edit -unsetmd, or delete its .aux.xml)"
+        )
+    _check_beside(path, plain, "overview")
+
+
+def _dataset_sidecars(path: Path) -> list[Path]:
+    stem = path.stem.casefold()
+    try:
+        return [
+            entry
+            for entry in path.absolute().parent.iterdir()
+            if entry.suffix.lower() in _DATASETS and entry.name.casefold().startswith(stem)
+        ]
+    except OSError:  # a folder that may be entered but not listed
+        names = [path.name + suffix for suffix in (*_DATASETS, *map(str.upper, _DATASETS))]
+        return [path.with_name(name) for name in names if path.with_name(name).exists()]
+
+
+def _check_beside(path: Path, name: str, what: str) -> None:
+    """Raises: SceneError unless `name` is a raster in the folder of `path`."""
+    beside = path.absolute().parent / name
+    inside = Path(name).name == name and not (
+        beside.is_symlink()
+        and beside.resolve().parent not in (path.resolve().parent, path.absolute().parent.resolve())
+    )
+    if not inside:
+        raise SceneError(
+            f"{path} names its {what} {name!r}; expected a file in its own folder: "
+            "correct it, or remove it"
+        )
+    if beside.exists() and not _is_raster(beside):
+        raise SceneError(
+            f"{beside}, the {what} of {path}, is no TIFF or other raster; expected what GDAL "
+            "writes: remove it, or make it again"
+        )
+
+
+def _is_raster(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(16).startswith(_MAGIC)
+    except OSError as error:
+        raise SceneError(f"cannot read {path}: {error}") from error
+
+
+def _text_of(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise SceneError(f"cannot read {path}: expected a file")
+        if path.stat().st_size > _LARGEST_TEXT:
+            raise SceneError(f"{path} is too large; expected under {_LARGEST_TEXT // 2**20} MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise SceneError(f"cannot read {path}: {error}") from error
+
+
+def _check_vrt(path: Path, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise SceneError(f"{path} is a VRT of VRTs, {depth} deep; expected at most {_DEEPEST}")
+    text = _text_of(path)
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise SceneError(f"{path} declares a document type; expected plain XML, as GDAL writes it")
+    try:
+        root = ET.fromstring(text)  # noqa: S314 - entities are refused above
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise SceneError(f"cannot read {path}: {error}") from error
+    if any(root.find(f".//{element}") is not None for element in _REFUSED):
+        raise SceneError(f"{path} holds a program; expected a VRT of files and bands alone")
+    raw = {
+        id(element)
+        for band in root.iter("VRTRasterBand")
+        if band.get("subClass") == "VRTRawRasterBand"
+        for element in band.iter("SourceFilename")
+    }
+    for name in _NAMING:
+        for element in root.iter(name):
+            relative = element.get("relativeToVRT", element.get("relativetoVRT", "0"))
+            _check_source(path, element.text or "", relative == "1", id(element) in raw, depth)
+
+
+def _check_source(vrt: Path, name: str, relative: bool, raw: bool, depth: int) -> None:
+    source = (vrt.absolute().parent if relative else Path()) / name
+    try:
+        local = source.is_file()
+    except (OSError, ValueError):
+        local = False
+    if not local:
+        raise SceneError(
+            f"{vrt} names {name!r}; expected files on this machine: download it, unpack it, or "
+            "give it to the command itself"
+        )
+    if raw and not source.resolve().is_relative_to(vrt.resolve().parent):
+        raise SceneError(
+            f"{vrt} reads {name!r} as raw numbers; expected a file beneath its own folder"
+        )
+    if source.suffix.lower() in (".vrt", ".til"):
+        check_named_files(source, depth + 1)
+    elif raw:
+        return
+    elif not _is_raster(source):
+        raise SceneError(f"{vrt} names {name!r}, which is no TIFF, JP2 or other known raster")
+    else:
+        check_named_files(source, depth + 1)
