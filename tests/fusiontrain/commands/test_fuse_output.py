@@ -134,6 +134,21 @@ def test_the_output_is_as_asked(pair, tmp_path, flags, expected):
         assert 254 == data.max()  # saturated, and never the value of nodata
 
 
+@pytest.mark.parametrize(("kind", "option"), [("COG", "LEVEL"), ("GTiff", "ZSTD_LEVEL")])
+def test_zstd_is_fast_unless_a_level_is_given(pair, tmp_path, kind, option):
+    """Level 3 by default; a given level is kept."""
+    flags = ("--method", "brovey", "-of", kind)
+    outs = [tmp_path / name for name in ("default.tif", "3.tif", "15.tif")]
+
+    assert 0 == fuse(pair, outs[0], *flags)
+    assert 0 == fuse(pair, outs[1], *flags, "-co", f"{option}=3")
+    assert 0 == fuse(pair, outs[2], *flags, "-co", f"{option}=15")
+
+    default, fast, small = (out.stat().st_size for out in outs)
+    assert default == fast
+    assert small < fast
+
+
 def test_a_box_is_fused_alone(pair, tmp_path):
     """On the PAN's grid, to whole MS pixels outwards."""
     out = tmp_path / "f.tif"
