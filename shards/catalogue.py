@@ -1,10 +1,10 @@
 """The catalogue: builds that someone published, one JSON file each in shards/catalog."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from shards.bounded_reading import read_json
 from shards.errors import ContractError
 from shards.schema import KEY_GRAMMAR
 from shards.stores import shown
@@ -35,7 +35,7 @@ def published_builds(folder: Path = CATALOG) -> dict[str, PublishedBuild]:
     found: dict[str, PublishedBuild] = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            entry = PublishedBuild(name=path.stem, **json.loads(path.read_bytes()))
+            entry = PublishedBuild(name=path.stem, **read_json(path))
         except (ValueError, TypeError) as error:
             raise ContractError(f"{path} is not a catalogue entry: {error}") from error
         found[entry.name] = entry

@@ -1,6 +1,6 @@
 """Command lines: one-line errors, defaults in --help, flags of a dataclass, config files.
 
-Standard library only. A program that reads config files combines `ConfigFlags` with jsonargparse:
+A program that reads config files combines `ConfigFlags` with jsonargparse:
 
     class Parser(ConfigFlags, jsonargparse.ArgumentParser): ...
 
@@ -19,6 +19,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
+from shards.bounded_reading import read_bounded
+
+_LARGEST_CONFIG = 1 << 16  # bytes
+_MOST_LISTS = 1000  # of a config file
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
@@ -102,9 +106,21 @@ class ConfigFlags(PlainFlags):
         self.parser_mode = "toml" if str(path).endswith(".toml") else "yaml"
         self.config_file, self.in_file = str(path), True
         try:
+            self._check_file(Path(str(path)))
             return parser.parse_path(path, **kwargs)
         finally:
             self.parser_mode, self.in_file = "yaml", False
+
+    def _check_file(self, path: Path) -> None:
+        if not path.exists():
+            return  # jsonargparse says so
+        try:
+            data = read_bounded(path, _LARGEST_CONFIG)
+        except (OSError, ValueError) as error:
+            self.error(str(getattr(error, "strerror", None) or error))
+        # libyaml overflows the stack, and the process dies.
+        if len(re.findall(rb"[\[{]|[-?]\s", data)) > _MOST_LISTS:
+            self.error(f"over {_MOST_LISTS} lists and tables; expected one table of values")
 
 
 class ShowVersion(argparse.Action):

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from shards.atomic_write import whole_file
+from shards.bounded_reading import parse_json, read_bounded
 from shards.compression import Compression
 from shards.errors import ContractError
 from shards.schema import KEY_GRAMMAR, PACKED_VERSION, VERSION, largest_array
 
 NAME = "manifest.json"
+MAX_MANIFEST = 1 << 28  # bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,15 +125,19 @@ class Manifest:
                 f"no {NAME} in {folder}; expected a finished build "
                 "(run `python -m simgen build` on it again: it resumes)"
             )
-        return cls.parse(path.read_bytes(), str(path))
+        try:
+            data = read_bounded(path, MAX_MANIFEST)
+        except ValueError as error:
+            raise ContractError(f"{path} is not a manifest: {error}") from error
+        return cls.parse(data, str(path))
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> "Manifest":
         """From a file's bytes, wherever they came from; ContractError naming `where`."""
         try:
-            raw = json.loads(data)
+            raw = parse_json(data)
             version = raw["contract_version"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ContractError(
                 f"{where} is not a manifest: {error!r}; rebuild or re-copy it"
             ) from error

@@ -15,6 +15,7 @@ from tokenize import TokenError
 import numpy as np
 from numpy.lib import format as npy_format
 
+from shards.bounded_reading import parse_json
 from shards.compression import ENDING, pack, unpack
 from shards.errors import ContractError
 
@@ -83,7 +84,7 @@ class Facts:
     @classmethod
     def from_json(cls, data: Buffer) -> "Facts":
         try:
-            raw = json.loads(bytes(data))
+            raw = parse_json(bytes(data))
             return cls(
                 sensor=str(raw["sensor"]),
                 bits=int(raw["bits"]),
@@ -95,7 +96,7 @@ class Facts:
                 recipe=str(raw["recipe"]),
                 seed=int(raw["seed"]),
             )
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise ContractError(
                 f"the json member is not a sample's facts: {error!r}; rebuild the shard"
             ) from error

@@ -5,17 +5,18 @@ Source of the gains unless said: genMTF.m and MTF_PAN.m of the toolbox of Vivone
 2015, TGRS 53(5):2565-2586. Where the toolbox has no row it uses .30 and .15 ("none").
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shards.bounded_reading import read_toml
 from shards.errors import ContractError
 
 _VNIR4 = ("blue", "green", "red", "nir")
 _WV8 = ("coastal", "blue", "green", "yellow", "red", "rededge", "nir1", "nir2")
 NOMINAL_MS, NOMINAL_PAN = 0.30, 0.15
+_LARGEST = 1 << 20  # bytes of a sensor's file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,8 +154,7 @@ def load_sensor(path: Path) -> Sensor:
     Raises: ContractError naming the file and key, what came and what is expected.
     """
     try:
-        with path.open("rb") as file:
-            found = tomllib.load(file)
+        found = read_toml(path, _LARGEST)
     except (OSError, ValueError) as error:  # also TOMLDecodeError and what is no UTF-8
         raise ContractError(f"cannot read the sensor {path}: {error}") from error
     odd = [key for key in found if key not in _EXPECTED]

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from shards.atomic_write import TEMPORARY_PREFIX, sweep_temporaries, whole_file
+from shards.bounded_reading import parse_json
 from shards.errors import ContractError, SharingError
 from shards.fetching import (
     TRIES,
@@ -27,11 +28,11 @@ from shards.fetching import (
 )
 from shards.index import WIDS_NAME, wids_index
 from shards.locking import AlreadyLocked, file_lock
-from shards.manifest import NAME, Manifest
+from shards.manifest import MAX_MANIFEST, NAME, Manifest
 from shards.stores import Dropped, Store, open_store
 
 CLAIM = "push.json"  # at the remote while a push is unfinished: whose files lie there
-MAX_MANIFEST = 1 << 28
+MAX_CLAIM = 1 << 16
 
 Report = Callable[[str], None]
 
@@ -39,17 +40,23 @@ Report = Callable[[str], None]
 def read_manifest(store: Store) -> Manifest:
     """Raises: SharingError, ContractError."""
     for again in (True, False):
-        data = b""
-        for block in read_persistently(store, NAME, 0):
-            data += block
-            if len(data) > MAX_MANIFEST:
-                raise SharingError(f"{store.shown}/{NAME} exceeds {MAX_MANIFEST} bytes")
+        data = _read_small(store, NAME, MAX_MANIFEST)
         try:
             return Manifest.parse(data, f"{store.shown}/{NAME}")
         except ContractError:
             if not again:  # a connection closed early looks like the end
                 raise
     raise AssertionError  # the loop returns or raises
+
+
+def _read_small(store: Store, name: str, most: int) -> bytes:
+    """A file of at most so many bytes: a body may have no end."""
+    data = bytearray()
+    for block in read_persistently(store, name, 0):
+        data += block
+        if len(data) > most:
+            raise SharingError(f"{store.shown}/{name} exceeds {most} bytes")
+    return bytes(data)
 
 
 def pull(
@@ -158,7 +165,7 @@ def _claim(store: Store, manifest: Manifest) -> None:
             raise SharingError(f"{store.shown} holds build {held.digest[:12]}; {other}")
     elif store.size(CLAIM) is not None:
         try:
-            holder = json.loads(b"".join(store.read(CLAIM)))["manifest"]
+            holder = parse_json(_read_small(store, CLAIM, MAX_CLAIM))["manifest"]
         except (ValueError, KeyError, TypeError):
             holder = "unknown"
         if holder != manifest.digest:

@@ -27,8 +27,10 @@ from fusiontrain.evaluation.tables import (
     sensor_tables,
 )
 from shards.atomic_write import whole_file
+from shards.bounded_reading import read_json
 
 MEASURED = "measured here"
+_LARGEST = 1 << 28  # bytes of a results.json
 MS_QUALITY = 95  # an MS pixel is shown as many
 
 
@@ -44,7 +46,7 @@ class LeftOut:
 def read_rows(path: Path) -> list[Row]:
     """Scores of an earlier benchmark. Raises: SceneError if it is not a results.json."""
     try:
-        rows = json.loads(path.read_text())["rows"]
+        rows = read_json(path, _LARGEST)["rows"]
         return [
             Row(
                 **{name: str(row[name]) for name in ("scene", "sensor", "protocol", "method")},
@@ -53,7 +55,7 @@ def read_rows(path: Path) -> list[Row]:
             )
             for row in rows
         ]
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SceneError(
             f"{path} is no results.json of `fusiontrain benchmark`: {error!r}"
         ) from error

@@ -1,6 +1,5 @@
 """Sensor and full scale of a scene, from sidecars, names and the data itself."""
 
-import json
 import math
 import re
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
+from shards.bounded_reading import read_json
 from shards.sensors import GENERIC, Sensor, match_sensor
 
 MAX_SAMPLES = 2**26  # of PAN, MS and truth together: 256 MB as float32
@@ -35,10 +35,8 @@ class Sidecar:
 def read_sidecar(path: Path) -> Sidecar:
     """Raises: SceneError if it is no JSON object, or naming the key that is not as expected."""
     try:
-        if path.stat().st_size > _LARGEST_SIDECAR:
-            raise SceneError(f"{path} is too large for facts about a scene; expected under 1 MB")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = read_json(path, _LARGEST_SIDECAR)
+    except (OSError, ValueError) as error:
         raise SceneError(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
         raise SceneError(f"{path} must hold an object, {{...}}; got {type(values).__name__}")

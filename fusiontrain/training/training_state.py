@@ -22,12 +22,15 @@ from torch import Tensor, nn
 from fusiontrain.errors import TrainingError
 from fusiontrain.training.ema import WeightEma
 from shards.atomic_write import whole_file
+from shards.bounded_reading import parse_json, read_bounded
 from shards.manifest import file_sha256
 
 FOLDER, STATE, DONE = "states", "state.json", "DONE"
 WEIGHTS, OPTIMIZER = "weights.safetensors", "optimizer.safetensors"
 AVERAGE = "average.safetensors"
 VERSION = 2  # 1, which is read too, had no DONE
+# What reading a damaged state raises.
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, SafetensorError)
 KEPT = 2  # states on disk: the newest, and one in case it is damaged
 
 
@@ -119,7 +122,7 @@ def read_state(out: Path, identity: dict[str, Any], log: Callable[[str], None]) 
     for folder in _states(out):
         try:
             state, owner = _read(folder)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        except (OSError, *_DAMAGE) as error:
             log(f"{folder} is damaged ({error}); the state before it is taken")
             continue
         if owner != identity["digest"]:
@@ -180,8 +183,8 @@ def drop_states(out: Path) -> None:
 
 def _read(folder: Path) -> tuple[State, str]:
     """A state and the digest of its run. Raises: ValueError and others where it is not whole."""
-    written = (folder / STATE).read_bytes()
-    state_json = json.loads(written)
+    written = read_bounded(folder / STATE)
+    state_json = parse_json(written)
     version = state_json["version"]
     done = folder / DONE
     if version not in (1, VERSION):

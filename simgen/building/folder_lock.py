@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.atomic_write import sweep_temporaries, whole_file
+from shards.bounded_reading import read_json
 from shards.locking import AlreadyLocked, file_lock
 from simgen.config import digest
 from simgen.errors import BuildError
@@ -64,7 +65,7 @@ def _is_new(out: Path, plan: dict[str, Any]) -> bool:
             raise BuildError(f"{out} holds tars of another origin; give `out` an empty folder")
         return True
     try:
-        held = dict(json.loads(path.read_bytes()))
+        held = dict(read_json(path))
     except (ValueError, TypeError) as error:
         raise BuildError(f"{path} is damaged ({error}); delete the folder to build anew") from error
     shown = differences(held, plan)

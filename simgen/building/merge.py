@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from shards.atomic_write import whole_file
+from shards.bounded_reading import read_json
 from shards.errors import ContractError
 from shards.index import WIDS_NAME, wids_index
-from shards.manifest import Manifest, Rejected, ShardRow, file_sha256
+from shards.manifest import MAX_MANIFEST, Manifest, Rejected, ShardRow, file_sha256
 from simgen.building.array_task import TaskShare
 from simgen.building.folder_lock import claimed, differences
 from simgen.config import digest
@@ -40,7 +41,7 @@ class TaskPart:
     def load(cls, path: Path) -> "TaskPart":
         """Raises: BuildError if it is none, naming the file."""
         try:
-            raw = json.loads(path.read_bytes())
+            raw = read_json(path, MAX_MANIFEST)
             rows = {int(n): row and ShardRow(**row) for n, row in raw["built"].items()}
             return cls(
                 share=TaskShare(**raw["share"]),

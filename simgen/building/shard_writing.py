@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shards.atomic_write import whole_file
+from shards.bounded_reading import read_json
 from shards.errors import ContractError
 from shards.index import dali_index
 from shards.manifest import Rejected, ShardRow
@@ -34,12 +35,12 @@ class Sidecar:
     def load(cls, path: Path) -> "Sidecar | None":
         """None if absent or damaged: the shard is then simply built again."""
         try:
-            raw = json.loads(path.read_bytes())
+            raw = read_json(path)
             row = None if raw["row"] is None else ShardRow(**raw["row"])
             return cls(
                 plan=raw["plan"], row=row, rejected=tuple(Rejected(**r) for r in raw["rejected"])
             )
-        except (OSError, ValueError, KeyError, TypeError, ContractError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ContractError):
             return None
 
 

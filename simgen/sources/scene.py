@@ -4,7 +4,6 @@ The JSON may name `sensor`, `bands`, `bit_depth`, `kind` and `licence`; what it 
 generic sensor, and the depth that the numbers need.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from shards.bounded_reading import read_json
 from shards.manifest import Rejected
 from shards.sensors import GENERIC, match_sensor
 from simgen.config import digest
@@ -180,11 +180,9 @@ def _scene(name: str, pan: Path, ms: Path, facts: dict[str, Any], options: Sourc
 def _facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    if path.stat().st_size > _MAX_JSON:
-        raise SourceError(f"{path.name} has over {_MAX_JSON} bytes; expected a few facts")
     try:
-        facts = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        facts = read_json(path, _MAX_JSON)
+    except (OSError, ValueError) as error:
         raise SourceError(f"{path.name} does not read: {error}") from error
     if not isinstance(facts, dict):
         raise SourceError(f"{path.name} holds no facts by name")

@@ -149,6 +149,13 @@ def test_a_wrong_flag_is_one_line(parser, capsys, argv, words):
         ("c.toml", "schedule: wsd\n", "Expected '=' after a key"),
         ("c.yaml", "[a\n", "while parsing"),
         ("c.yaml", "text\n", "text"),
+        ("c.yaml", "out: " + "[" * 30_000 + "]" * 30_000, "over 1000 lists and tables"),
+        ("c.yaml", "out: " + "{a: " * 10_000, "over 1000 lists and tables"),
+        ("c.yaml", "out:\n " + "- " * 30_000 + "a", "over 1000 lists and tables"),
+        ("c.yaml", "? " * 30_000 + "a", "over 1000 lists and tables"),
+        ("c.toml", "out = " + "[" * 30_000 + "]" * 30_000, "over 1000 lists and tables"),
+        ("c.yaml", "\n".join(" " * n + "a:" for n in range(340)) + " b", "a is no option"),
+        ("c.yaml", "#" * 2**17, "expected at most 65536 bytes"),
     ],
 )
 def test_a_wrong_config_file_is_one_line_that_names_it(parser, capsys, tmp_path, name, text, words):
