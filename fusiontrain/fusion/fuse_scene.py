@@ -22,7 +22,7 @@ from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
-from fusiontrain.scenes.output_values import output_nodata, to_dtype
+from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 from fusiontrain.scenes.writer import Output, create_fused
@@ -180,8 +180,7 @@ def fuse_to_array(
     for window in fuser.fuse(scene, sensor_model, plan):
         has_data = has_data or bool(window.valid.any())
         fine = window.core.scaled(scene.ratio)
-        data = to_dtype(window.fused.numpy(), dtype, nodata)
-        data[:, ~window.valid.numpy()] = 0 if nodata is None else nodata
+        data = output_pixels(window.fused.numpy(), window.valid.numpy(), dtype, nodata)
         out[:, fine.top : fine.bottom, fine.left : fine.right] = data
     if not has_data:
         raise SceneError(NO_DATA)

@@ -1,7 +1,9 @@
 """Checkpoints: one safetensors file with the weights, the model's name and its sizes. No pickle."""
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +11,22 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from fusiontrain.errors import CheckpointError, UnknownModel
 from fusiontrain.models.registry import build_model
 from shards.atomic_write import whole_file
+from shards.bounded_reading import parse_json
 
 FORMAT = "panprior-checkpoint"
 VERSION = 1
 SUFFIX = ".safetensors"
 _MAX_BYTES = 2**32
+_MAX_HEADER = 2**22  # bytes; that of our largest network takes 40 kB
 _MAX_SIZE = 4096  # largest width, depth, ... that a checkpoint may name
+_MAX_WEIGHT = 1e6  # trained weights stay far below; what a flipped exponent bit makes does not
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +70,8 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
     """The network in evaluation mode, and the checkpoint's metadata.
 
     Raises: CheckpointError if the file does not exist, is a pickle, is damaged, is of another
-            model than `expect`, or does not hold the tensors of the model it names.
+            model than `expect`, or does not hold the tensors of the model it names: their
+            names, shapes and kinds, with finite values.
     """
     _check_format(path)
     try:
@@ -79,13 +87,16 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
             "drop `model` or give that model's checkpoint"
         )
     try:
-        with torch.device("meta"):  # no memory: the sizes are not checked yet
+        # No memory and bounded time: the sizes are not checked yet.
+        with torch.device("meta"), _few_parameters(4 * len(state) + 64):
             shapes = build_model(info.model, **info.sizes)
-    except (UnknownModel, TypeError, RuntimeError) as error:
+    except (UnknownModel, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} names model {info.model!r} with sizes {info.sizes}: {error}"
         ) from error
     _check_tensors(path, info, shapes, {name: tuple(t.shape) for name, t in state.items()})
+    for name, value in shapes.state_dict().items():
+        _check_values(path, name, state[name], value)
     net = build_model(info.model, **info.sizes)
     net.load_state_dict(state)
     return net.eval(), info
@@ -99,6 +110,12 @@ def _check_format(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(9)
     if head[8:9] == b"{":  # JSON header after eight bytes of length: safetensors
+        length = int.from_bytes(head[:8], "little")
+        if length > _MAX_HEADER:
+            raise CheckpointError(
+                f"{path} is damaged: its header claims {length} bytes; expected at most "
+                f"{_MAX_HEADER}; copy it again"
+            )
         return
     if head[:2] == b"PK" or head[:1] == b"\x80":
         raise CheckpointError(
@@ -119,12 +136,12 @@ def _read_info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
             f"{path} has checkpoint version {metadata.get('version')}; expected {VERSION}"
         )
     try:
-        sizes = {str(k): int(v) for k, v in json.loads(metadata["sizes"]).items()}
+        sizes = {str(k): int(v) for k, v in parse_json(metadata["sizes"]).items()}
         if not all(1 <= size <= _MAX_SIZE for size in sizes.values()):
             raise ValueError(f"sizes outside 1..{_MAX_SIZE}: {sizes}")
-        training = dict(json.loads(metadata["training"]))
+        training = dict(parse_json(metadata["training"]))
         return CheckpointInfo(model=metadata["model"], sizes=sizes, training=training)
-    except (KeyError, ValueError, AttributeError, TypeError) as error:
+    except (KeyError, ValueError, AttributeError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{path} has broken metadata: {error!r}") from error
 
 
@@ -142,3 +159,43 @@ def _check_tensors(
             "  do: if another version of panprior wrote it, use that one, or train anew "
             "(`out`: another folder)"
         )
+
+
+def _check_values(path: Path, name: str, value: Tensor, expected: Tensor) -> None:
+    allowed = _FLOATS if expected.is_floating_point() else (expected.dtype,)
+    if value.dtype not in allowed:
+        kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
+        raise CheckpointError(
+            f"{path}: {name!r} is {str(value.dtype).removeprefix('torch.')}; expected {kinds}: "
+            "quantised weights are not read"
+        )
+    if not value.is_floating_point() or not value.numel():
+        return
+    if not bool(value.isfinite().all()):
+        raise CheckpointError(
+            f"{path}: {name!r} has values that are not finite; expected numbers\n"
+            "  do: copy the file again, or take a checkpoint from before the run diverged"
+        )
+    if (largest := float(value.abs().max())) > _MAX_WEIGHT:
+        raise CheckpointError(
+            f"{path}: {name!r} has a value of {largest:.3g}; expected weights up to "
+            f"{_MAX_WEIGHT:g}\n  do: copy the file again, or train anew"
+        )
+
+
+@contextmanager
+def _few_parameters(most: int) -> Iterator[None]:
+    """RuntimeError where a network that this thread builds has more parameters."""
+    here, count = threading.get_ident(), 0
+
+    def counted(module: nn.Module, name: str, value: nn.Parameter) -> None:  # noqa: ARG001
+        nonlocal count
+        count += threading.get_ident() == here
+        if count > most:
+            raise RuntimeError(f"that is more than the {most} tensors that its file explains")
+
+    handle = register_module_parameter_registration_hook(counted)
+    try:
+        yield
+    finally:
+        handle.remove()

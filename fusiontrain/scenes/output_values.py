@@ -7,6 +7,30 @@ import numpy as np
 from fusiontrain.errors import SceneError
 
 
+def output_pixels(
+    fused: np.ndarray, valid: np.ndarray, dtype: np.dtype, nodata: float | None
+) -> np.ndarray:
+    """(C, H, W) as a file holds it: `nodata`, or 0, where `valid` (H, W) is not.
+
+    Raises: SceneError where a valid pixel is not finite.
+    """
+    missing = ~valid
+    fill = 0 if nodata is None else nodata
+    if missing.all():
+        return np.full(fused.shape, fill, dtype)
+    finite = np.isfinite(fused).all(0)
+    if lost := int((valid & ~finite).sum()):
+        raise SceneError(
+            f"{lost} of {int(valid.sum())} pixels with data were fused to values that are not "
+            "finite; nothing is written\n  do: check the inputs and the weights, or take "
+            "another `method`"
+        )
+    data = to_dtype(fused if finite.all() else np.where(finite, fused, 0), dtype, nodata)
+    if missing.any():
+        data[:, missing] = fill
+    return data
+
+
 def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.ndarray:
     """Rounded and saturated to an integer dtype; data never takes the value of nodata."""
     if dtype.kind not in "ui":

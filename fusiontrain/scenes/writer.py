@@ -18,7 +18,7 @@ from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.gdal_environment import WriteError, is_local
 from fusiontrain.scenes.gdal_writing import check_whole, copy_interruptibly, create
 from fusiontrain.scenes.geo_pair import GeoPair
-from fusiontrain.scenes.output_values import output_nodata, to_dtype
+from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster_metadata import read_metadata, rpcs
 from shards.atomic_write import publish, temporary_path
 
@@ -52,21 +52,18 @@ class FusedFile:
     masked: bool
 
     def write(self, box: Box, fused: Tensor, valid: Tensor) -> None:
-        """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata."""
-        missing = ~valid.cpu().numpy()
+        """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata.
+
+        Raises: SceneError where a valid pixel is not finite, or the disk is full.
+        """
+        mask = valid.cpu().numpy()
         fine = box.scaled(self.ratio)
         window = ((fine.top, fine.bottom), (fine.left, fine.right))
-        fill = 0 if self.nodata is None else self.nodata
-        if missing.all():
-            data = np.full(fused.shape, fill, self.dtype)
-        else:
-            data = to_dtype(fused.cpu().numpy(), self.dtype, self.nodata)
-            if missing.any():
-                data[:, missing] = fill
+        data = output_pixels(fused.cpu().numpy(), mask, self.dtype, self.nodata)
         try:
             self.file.write(data, window=window)
             if self.masked:
-                self.file.write_mask(~missing, window=window)
+                self.file.write_mask(mask, window=window)
         except WriteError as error:
             raise _cannot(self.file.name, error) from error
 

@@ -1,7 +1,9 @@
 import pickle
+import time
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fusiontrain.errors import CheckpointError
@@ -128,3 +130,85 @@ def test_damage_is_found(weights, tmp_path):
             load_checkpoint(weights)
     with pytest.raises(CheckpointError, match="no weights at"):
         load_checkpoint(tmp_path / "absent.safetensors")
+
+
+def changed(path, change):
+    """The file at `path` with its first tensor changed."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    state = load_file(path)
+    name = sorted(state)[0]
+    state[name] = change(state[name])
+    save_file(state, path, metadata)
+
+
+def with_one(value):
+    def change(tensor):
+        tensor = tensor.clone().double()
+        tensor.view(-1)[0] = value
+        return tensor
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (with_one(float("nan")), "not finite"),
+        (with_one(float("inf")), "not finite"),
+        (with_one(float("-inf")), "not finite"),
+        (with_one(1e30), r"value of 1e\+30"),
+        (with_one(-1e30), r"value of 1e\+30"),
+        (with_one(1e300), r"value of 1e\+300"),
+        (lambda t: t.to(torch.int8), "is int8; expected float64 or float32"),
+        (lambda t: t.to(torch.bool), "is bool; expected"),
+        (lambda t: t.to(torch.float8_e4m3fn), "is float8_e4m3fn; expected"),
+        (lambda t: t[None], "does not hold the tensors"),
+    ],
+)
+def test_weights_that_no_training_makes_are_refused(weights, change, word):
+    """Values, dtypes and shapes, before anything is fused."""
+    changed(weights, change)
+
+    with pytest.raises(CheckpointError, match=word):
+        load_checkpoint(weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_floats_are_read(weights, dtype):
+    """In the network's own precision."""
+    changed(weights, lambda t: t.to(dtype))
+
+    assert {t.dtype for t in load_checkpoint(weights)[0].parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "word"),
+    [
+        ('{"blocks": 4096}', "more than the .* tensors that its file explains"),
+        ('{"width": 1e999}', "broken metadata"),
+        ('{"width": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested deeper"),
+        ('{"width": ' + "9" * 5000 + "}", "broken metadata"),
+    ],
+)
+def test_sizes_that_cost_time_are_refused_at_once(tmp_path, sizes, word):
+    """What a network of that size would take is never spent."""
+    path = tmp_path / "w.safetensors"
+    metadata = {"format": "panprior-checkpoint", "version": "1", "model": "anyband"}
+    save_file({"a": torch.zeros(1)}, path, metadata | {"sizes": sizes, "training": "{}"})
+
+    started = time.process_time()
+    with pytest.raises(CheckpointError, match=word):
+        load_checkpoint(path)
+    assert time.process_time() - started < 2
+
+
+def test_a_large_header_is_refused_unread(tmp_path):
+    """Its length stands before it."""
+    path = tmp_path / "w.safetensors"
+    with path.open("wb") as file:
+        file.write((90 << 20).to_bytes(8, "little") + b"{")
+        file.truncate(100 << 20)
+
+    with pytest.raises(CheckpointError, match="header claims 94371840 bytes"):
+        load_checkpoint(path)
