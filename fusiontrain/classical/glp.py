@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.classical.images import TINY, MethodInputs
+from fusiontrain.classical.modulation import modulated, proportion
 from fusiontrain.classical.statistics import SceneStatistics
 
 
@@ -16,7 +17,7 @@ def awlp(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     moments, C = statistics.moments("bicubic"), f.bands
     gain = moments.spread[:, :C] / moments.spread[:, C + 1 :].clamp_min(TINY)
     details = f.pan - f.wavelet_low(f.pan)
-    return f.up + details * f.per_band(gain) * f.up / (f.up.mean(1, keepdim=True) + TINY)
+    return f.up + details * f.per_band(gain) * proportion(f)
 
 
 def mtf_glp(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
@@ -31,7 +32,8 @@ def mtf_glp(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
 def mtf_glp_hpm(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     """The same details, multiplied in. Source: Vivone et al. 2014, IEEE GRSL 11(5):930-934."""
     pan, low = _equalised(f, statistics)
-    return f.up * pan / (low + TINY)
+    level = f.per_band(statistics.moments("gauss").mean[:, : f.bands])
+    return modulated(f, f.up, pan, low, level=level)
 
 
 def mtf_glp_cbd(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
@@ -66,7 +68,10 @@ def mtf_glp_hpm_r(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     offset = f.per_band(
         moments.mean[:, :C] / gain.where(explained, 1.0) - moments.mean[:, C : C + 1]
     )
-    fused = f.up * (f.pan + offset) / (f.pan_low + offset + TINY)
+    slope = f.per_band(gain.where(explained, 1.0))
+    level = f.per_band(moments.mean[:, C : C + 1]) + offset
+    pan, low = f.pan + offset, f.pan_low + offset
+    fused = modulated(f, f.up, pan, low, level=level, typical=slope)
     # A band that does not correlate with PAN gets no detail.
     return torch.where(explained[..., None, None], fused, f.up)
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.classical.images import TINY, MethodInputs, combine
+from fusiontrain.classical.modulation import modulated, proportion
 from fusiontrain.classical.statistics import SceneStatistics
 
 # Shares of the first percentile that are haze in blue, green, red and near infrared.
@@ -23,7 +24,11 @@ def brovey(f: MethodInputs, _: SceneStatistics) -> Tensor:
     """
     intensity = f.up.mean(1, keepdim=True)
     lit = intensity != 0
-    return f.up * torch.where(lit, f.pan / intensity, 1.0)
+    fused = f.up * torch.where(lit, f.pan / intensity, 1.0)
+    if f.toolbox:
+        return fused
+    share = proportion(f)
+    return torch.where(share == f.up / intensity, fused, f.up + share * (f.pan - intensity))
 
 
 def pca(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
@@ -86,7 +91,12 @@ def bt_h(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     intensity = combine(weights[..., None], clear)
     low_mean = moments.mean[:, C + 1 :]
     pan = (f.pan - f.per_band(low_mean)) * f.per_band(scale) + f.per_band(mean)
-    return clear.clamp_min(0) * pan / (intensity + TINY) + f.per_band(haze)
+    band_means = (moments.mean[:, :C] - haze).clamp_min(TINY)
+    typical = f.per_band(band_means / mean.where(mean > TINY, 1.0))
+    fused = modulated(
+        f, clear.clamp_min(0), pan, intensity, level=f.per_band(mean), typical=typical
+    )
+    return fused + f.per_band(haze)
 
 
 def _intensity_moments(covariance: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
