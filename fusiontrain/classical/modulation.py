@@ -1,8 +1,8 @@
 """Multiplied-in details whose gain is bounded: on dark ground the divisor comes near zero.
 
 The methods of this kind give up * pan / low, which is up + gain * (pan - low) with the gain
-up / low. Where `low` is no larger than noise, or has the other sign, that gain is anything: shadows,
-water and reflectance about zero came out at 65535, or with their sign turned.
+up / low. Where `low` is no larger than noise, or has the other sign, that gain is anything:
+shadows, water and reflectance about zero came out at 65535, or with their sign turned.
 """
 
 import torch
@@ -23,7 +23,7 @@ def modulated(
     level: Tensor,
     typical: Tensor | float = 1.0,
 ) -> Tensor:
-    """up * pan / low, save where `low` is near zero or up / low far from the scene's own gain.
+    """The image up * pan / low, with a bounded gain up / low.
 
     Shapes: up (B, C, H, W); pan and low that or (B, 1, H, W), DN. level: the mean of `low`,
     (B, C or 1, 1, 1). typical: the gain that the scene's statistics give, (B, C, 1, 1) or one
