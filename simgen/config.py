@@ -12,12 +12,14 @@ from simgen.effects import (
     DECIMATIONS,
     GROUP_OF,
     GROUPS,
+    LATER,
     DetectorRanges,
     GeometryRanges,
     OpticsRanges,
     PhotographRanges,
     RadiometryRanges,
     Range,
+    Ranges,
     SpectralRanges,
     Within,
     check_fields,
@@ -50,10 +52,16 @@ class Recipe:
                 f"tile must be a multiple of ratio {self.ratio}, from four MS pixels to {MAX_SIDE} "
                 f"PAN pixels; got {self.tile}"
             )
-        if self.optics.kernel == "paper" and self.ratio != 4:
+        optics = self.optics
+        if optics.target == "scene" and (optics.physical != 1 or optics.kernel == "paper"):
+            raise ConfigError(
+                "the target `scene` needs physical=1 and the gaussian kernel, since its MS is "
+                f"observed from the scene; got physical={optics.physical}, kernel={optics.kernel}"
+            )
+        if optics.kernel == "paper" and self.ratio != 4:
             raise ConfigError(f"the paper's kernel decimates by 4; got ratio {self.ratio}")
         check_fields(self)
-        bits, decimation = self.radiometry.bits, self.optics.decimation
+        bits, decimation = self.radiometry.bits, optics.decimation
         if not all(1 <= b <= 16 for b in bits) or not bits:
             raise ConfigError(f"bits must lie in 1..16; got {bits}")
         if not decimation or set(decimation) - set(DECIMATIONS):
@@ -83,11 +91,14 @@ class Recipe:
         return -(-self.tile * self.oversample // 2)
 
     def as_data(self) -> dict[str, Any]:
-        """Plain JSON types without the groups, as manifests have them since 0.1.0."""
+        """Plain JSON types without the groups, as manifests have them since 0.1.0.
+
+        Later fields are left out at their defaults, so that digests stay.
+        """
         flat: dict[str, Any] = {}
         for name in (spec.name for spec in fields(self)):
             value = getattr(self, name)
-            flat |= asdict(value) if name in GROUPS else {name: value}
+            flat |= _without_later_defaults(value) if name in GROUPS else {name: value}
         data: dict[str, Any] = json.loads(json.dumps(flat))
         return data
 
@@ -132,6 +143,14 @@ class Build:
                 f"{like.name} has {len(like.bands)} bands; "
                 f"got `bands={' '.join(map(str, self.bands))}`"
             )
+
+
+def _without_later_defaults(group: Ranges) -> dict[str, Any]:
+    values = asdict(group)  # type: ignore[call-overload]
+    for spec in fields(group):  # type: ignore[arg-type]
+        if spec.name in LATER and values[spec.name] == spec.default:
+            del values[spec.name]
+    return dict(values)
 
 
 def digest(data: Any) -> str:

@@ -13,6 +13,7 @@ from simgen.errors import ConfigError
 Range = tuple[float, float]
 Decimation = Literal["point", "area", "bicubic"]
 DECIMATIONS: tuple[Decimation, ...] = ("point", "area", "bicubic")
+Target = Literal["sensor", "scene"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Within:
 
 Gain = Annotated[Range, "gain"]  # at a Nyquist frequency, inside (0, 1]
 Chance = Annotated[float, "chance"]  # 0..1
+Factor = Annotated[float, "factor"]  # 0..1
 
 
 def check_fields(ranges: object) -> None:
@@ -36,9 +38,9 @@ def check_fields(ranges: object) -> None:
         if limits == "gain":
             if not 0 < value[0] <= value[1] <= 1:
                 raise ConfigError(f"{name} must be a range inside (0, 1]; got {tuple(value)}")
-        elif limits == "chance":
+        elif limits in ("chance", "factor"):
             if not 0 <= value <= 1:
-                raise ConfigError(f"{name} is a chance in 0..1; got {value}")
+                raise ConfigError(f"{name} is a {limits} in 0..1; got {value}")
         elif not limits.least <= value[0] <= value[1] <= limits.most:
             raise ConfigError(
                 f"{name} must be a range (low, high) in {limits.least:g} .. {limits.most:g}; "
@@ -73,6 +75,10 @@ class PhotographRanges(Ranges):
 class OpticsRanges(Ranges):
     """Blur and decimation: MTF, softness of the target, defocus, ringing."""
 
+    # What gt is. "sensor": the MS sensor's view on PAN's grid, its faults included (Wald).
+    # "scene": the ground where PAN shows it, one softness for all bands; shift, local shift,
+    # parallax, halo, defocus and moved objects are then the MS's alone.
+    target: Target = "sensor"
     like_sensor: Sensor | None = None  # its MS gains; None draws a new sensor a sample
     kernel: Literal["gaussian", "paper"] = "gaussian"
     mtf_ms: Gain = (0.12, 0.60)  # from gt to ms at the MS Nyquist
@@ -142,6 +148,7 @@ class DetectorRanges(Ranges):
 
     read_noise: Annotated[Range, Within(0, 1)] = (0.0, 0.0)  # sigma
     shot_noise: Annotated[Range, Within(0, 1)] = (0.0, 0.0)  # variance per unit of signal
+    noise_pan: Factor = 1.0  # of PAN's read noise
     noise_spread: float = 0.0  # relative spread of sigma over the bands of one sample
     noise_common: Annotated[Range, Within(0, 1)] = (0.0, 0.0)  # share common to all bands
     noise_grain: Annotated[Range, Within(0, 1)] = (0.0, 0.0)  # neighbours' weight: not white
@@ -166,3 +173,6 @@ GROUP_OF = {
     for name, group in GROUPS.items()
     for spec in fields(group)  # type: ignore[arg-type]
 }
+# Fields that recipes got after 0.1.0. A recipe's data name them only where they differ from the
+# default, so that the digest of every earlier recipe stays what it was.
+LATER = frozenset({"target", "noise_pan"})

@@ -14,7 +14,8 @@ from shards.manifest import Manifest
 from shards.schema import Facts, decode_sample
 from shards.tar import read_samples
 from simgen.config import Recipe
-from simgen.preview.gallery_panels import PANELS, PLAIN, Panel
+from simgen.preview.gallery_panels import PANELS
+from simgen.preview.panel import PLAIN, Panel
 from simgen.sampling import sample_parameters
 from simgen.sources import open_source
 

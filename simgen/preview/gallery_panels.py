@@ -1,35 +1,7 @@
 """Panels of the gallery: one an effect, stronger than `sensor` draws it, so that it shows."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from simgen.config import Recipe
-from simgen.effects import OpticsRanges, RadiometryRanges, SpectralRanges
-
-PLAIN = Recipe(
-    name="plain",
-    zoom=(1.0, 1.0),
-    optics=OpticsRanges(mtf_ms=(0.3, 0.3), mtf_pan=(0.6, 0.6), softness=(0.6, 0.6)),
-    spectral=SpectralRanges(keep_rgb=1.0, signed_rows=0.0, shuffle=0.0, pan_unexplained_chance=0.0),
-    radiometry=RadiometryRanges(bits=(12,)),
-)
-
-Shown = Literal["gt", "ms", "pan", "false colour", "fringes"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Panel:
-    """What to show, and the switches that are on in the right half only."""
-
-    name: str
-    text: str
-    shows: Shown
-    changes: dict[str, Any]
-    also: dict[str, Any] = field(default_factory=dict)  # in both halves
-    photo: str = "astronaut.png"
-    window: int = 128  # PAN pixels of the middle that are shown
-    brightest: float = 1.0  # share of full scale that is shown white
-
+from simgen.preview.detector_panels import DETECTOR_PANELS
+from simgen.preview.panel import Panel
 
 PANELS = (
     Panel(
@@ -119,6 +91,20 @@ PANELS = (
         text="bands of the target apart by up to 2 pixels",
         shows="gt",
         changes={"parallax_chance": 1.0, "parallax": (2.0, 2.0)},
+    ),
+    Panel(
+        name="target",
+        text="target: with the sensor's faults | the scene, faults on the inputs alone",
+        shows="gt",
+        changes={"target": "scene"},
+        also={
+            "physical": 1.0,
+            "softness": (0.9, 0.9),
+            "parallax_chance": 1.0,
+            "parallax": (1.6, 1.6),
+            "halo_chance": 1.0,
+            "halo": (0.15, 0.15),
+        },
     ),
     Panel(
         name="moving",
@@ -237,54 +223,5 @@ PANELS = (
         shows="pan",
         changes={"pan_gain": (0.7, 0.7), "pan_offset": (0.1, 0.1)},
     ),
-    Panel(
-        name="read-noise",
-        text="MS with read noise (strong)",
-        shows="ms",
-        changes={"read_noise": (0.03, 0.03), "noise_spread": 0.3},
-    ),
-    Panel(
-        name="shot-noise",
-        text="MS with shot noise (strong)",
-        shows="ms",
-        changes={"shot_noise": (0.004, 0.004)},
-    ),
-    Panel(
-        name="common-noise",
-        text="MS noise: each band its own | common to all",
-        shows="ms",
-        changes={"noise_common": (1.0, 1.0)},
-        also={"read_noise": (0.05, 0.05)},
-    ),
-    Panel(
-        name="grain",
-        text="PAN noise: white | grained",
-        shows="pan",
-        changes={"noise_grain": (0.7, 0.7)},
-        also={"read_noise": (0.05, 0.05)},
-    ),
-    Panel(
-        name="stripes",
-        text="PAN with stripes (strong)",
-        shows="pan",
-        changes={
-            "stripe_chance": 1.0,
-            "stripe_offset": (0.01, 0.01),
-            "stripe_gain": (0.05, 0.05),
-        },
-    ),
-    Panel(
-        name="bits",
-        text="PAN of low gain: 12 bits | 8 bits",
-        shows="pan",
-        changes={"bits": (8,)},
-        also={"pan_gain": (0.08, 0.08)},
-        brightest=0.07,
-    ),
-    Panel(
-        name="compression",
-        text="PAN after on-board compression (strong)",
-        shows="pan",
-        changes={"compression_chance": 1.0, "compression": (0.15, 0.15)},
-    ),
+    *DETECTOR_PANELS,
 )

@@ -6,6 +6,7 @@ from simgen.config import Recipe
 from simgen.errors import ConfigError
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
+from simgen.recipes.scene import scene, scene_soft, scene_x2
 from simgen.recipes.sensor import sensor, sensor_clean, sensor_like, sensor_quiet
 from simgen.recipes.wald import WALD, wald
 
@@ -14,6 +15,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "sensor": sensor,
     "sensor-clean": sensor_clean,
     "sensor-quiet": sensor_quiet,
+    "scene": scene,
+    "scene-soft": scene_soft,
+    "scene-x2": scene_x2,
     WALD: wald,
     f"{WALD}-x2": lambda: at_ratio(wald(), 2),
     "sensor-x2": lambda: at_ratio(sensor(), 2),

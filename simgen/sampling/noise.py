@@ -17,7 +17,7 @@ def draw_detector(recipe: Recipe, rng: np.random.Generator, bands: int) -> dict[
     return {
         "bits": int(rng.choice(recipe.radiometry.bits)),
         "read_C": (read[0] * (1 + spread)).astype(np.float32),
-        "read_pan": float(read[1]),
+        "read_pan": float(read[1]) * detector.noise_pan,
         "shot_noise": uniform(rng, detector.shot_noise),
         "noise_common": uniform(rng, detector.noise_common),
         "noise_grain": uniform(rng, detector.noise_grain),

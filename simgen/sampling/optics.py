@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simgen.config import Recipe
-from simgen.effects import Range
+from simgen.effects import Decimation, Range
 from simgen.physics.kernels import (
     blur_kernel,
     defocused,
@@ -19,6 +19,7 @@ from simgen.sampling.streams import maybe, uniform, vector
 
 _LEAST_FACT = 1e-6  # a disk may pass nothing at Nyquist; a fact must be positive
 _CRISPEST = 0.97
+_UNMOVED = np.zeros(2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,14 +35,38 @@ class Optics:
     softness: tuple[float, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _SensorDraws:
+    """Gains, displacements and faults of one sensor, before they become kernels."""
+
+    softness_C: np.ndarray
+    mtf_pan: float
+    mtf_ms_C: np.ndarray
+    stretch_gt: float
+    stretch_ms: float
+    stretch_pan: float
+    shift: np.ndarray  # scene pixels, as are the two below
+    looks_C2: np.ndarray  # displacement of each band
+    defocus: float
+    halos: tuple[float, float]
+    decimation: Decimation
+    physical: bool
+
+
 def draw_optics(recipe: Recipe, rng: np.random.Generator, C: int) -> Optics:
     """Gains, shifts and faults of one sensor, as kernels."""
     if recipe.optics.kernel == "paper":
         identity = np.ones((C, 1, 2, 1), np.float32)
         paper = np.tile(paper_taps(), (C, 1, 2, 1))
         return _with_facts(recipe, identity, paper, identity[:1], physical=False)
-    fine, ratio = recipe.oversample, recipe.ratio
-    optics, geometry = recipe.optics, recipe.geometry
+    draws = _draw_sensor(recipe, rng, C)
+    if recipe.optics.target == "scene":
+        return _scene_target(recipe, draws)
+    return _sensor_target(recipe, draws)
+
+
+def _draw_sensor(recipe: Recipe, rng: np.random.Generator, C: int) -> _SensorDraws:
+    fine, optics, geometry = recipe.oversample, recipe.optics, recipe.geometry
     softness = _band_gains(recipe, rng, C, optics.softness)
     mtf_pan = uniform(rng, optics.mtf_pan)
     mtf_ms = _band_gains(recipe, rng, C, optics.mtf_ms)
@@ -56,39 +81,90 @@ def draw_optics(recipe: Recipe, rng: np.random.Generator, C: int) -> Optics:
     defocus = maybe(rng, optics.defocus_chance, optics.defocus) * fine
     halos = [maybe(rng, optics.halo_chance, optics.halo) for _ in range(2)]
     decimation = optics.decimation[rng.integers(len(optics.decimation))]
-    physical = bool(rng.random() < optics.physical)
+    return _SensorDraws(
+        softness_C=softness,
+        mtf_pan=mtf_pan,
+        mtf_ms_C=mtf_ms,
+        stretch_gt=stretch_gt,
+        stretch_ms=stretch_ms,
+        stretch_pan=stretch_pan,
+        shift=shift,
+        looks_C2=looks_C2,
+        defocus=defocus,
+        halos=(halos[0], halos[1]),
+        decimation=decimation,
+        physical=bool(rng.random() < optics.physical),
+    )
 
+
+def _sensor_target(recipe: Recipe, draws: _SensorDraws) -> Optics:
+    """Kernels of gt and PAN with the faults that optics and geometry give them; PAN is shifted."""
+    fine, ratio = recipe.oversample, recipe.ratio
+    optics, geometry = recipe.optics, recipe.geometry
     gt = [
         _faulty(
-            _blur(recipe, gain, fine, optics.softness, stretch_gt, look, geometry.parallax),
-            defocus, halos[0], fine,
+            _blur(recipe, gain, fine, optics.softness, draws.stretch_gt, look, geometry.parallax),
+            draws.defocus, draws.halos[0], fine,
         )
-        for gain, look in zip(softness, looks_C2, strict=True)
+        for gain, look in zip(draws.softness_C, draws.looks_C2, strict=True)
     ]  # fmt: skip
     pan = _faulty(
-        _blur(recipe, mtf_pan, fine, optics.mtf_pan, stretch_pan, shift, geometry.shift),
-        defocus, halos[1], fine,
+        _blur(
+            recipe, draws.mtf_pan, fine, optics.mtf_pan, draws.stretch_pan,
+            draws.shift, geometry.shift,
+        ),
+        draws.defocus, draws.halos[1], fine,
     )  # fmt: skip
     ms = []
-    for gain, kernel, look in zip(mtf_ms, gt, looks_C2, strict=True):
-        if physical:
+    for gain, kernel, look in zip(draws.mtf_ms_C, gt, draws.looks_C2, strict=True):
+        if draws.physical:
             # The same gain between gt and ms as Wald's protocol would have had.
-            step, seen = fine * ratio, gain * kernel_gain(kernel, fine * ratio)
+            step, total = fine * ratio, gain * kernel_gain(kernel, fine * ratio)
             least = (0.5 * optics.mtf_ms[0], 1.0)
             blur = _blur(
                 recipe,
-                min(seen, _CRISPEST),
+                min(total, _CRISPEST),
                 step,
                 least,
-                stretch_ms,
+                draws.stretch_ms,
                 look,
                 geometry.parallax,
             )
         else:
             step = ratio
-            blur = _blur(recipe, gain, step, optics.mtf_ms, stretch_ms, np.zeros(2), (0.0, 0.0))
-        ms.append(resampled(blur, step, decimation))
-    return _with_facts(recipe, stacked(gt), stacked(ms), stacked([pan]), physical=physical)
+            blur = _blur(recipe, gain, step, optics.mtf_ms, draws.stretch_ms, _UNMOVED, (0.0, 0.0))
+        ms.append(resampled(blur, step, draws.decimation))
+    return _with_facts(recipe, stacked(gt), stacked(ms), stacked([pan]), physical=draws.physical)
+
+
+def _scene_target(recipe: Recipe, draws: _SensorDraws) -> Optics:
+    """Kernels of gt and PAN without faults; shift, parallax, defocus and halo are the MS's alone.
+
+    One softness for all bands of gt, and no anisotropy of it. The MS is observed from the scene.
+    """
+    fine, step = recipe.oversample, recipe.oversample * recipe.ratio
+    optics, geometry = recipe.optics, recipe.geometry
+    softness, still = draws.softness_C.mean(), (0.0, 0.0)
+    gt = [
+        _blur(recipe, softness, fine, optics.softness, 0.0, _UNMOVED, still)
+        for _ in draws.softness_C
+    ]
+    pan = _blur(recipe, draws.mtf_pan, fine, optics.mtf_pan, draws.stretch_pan, _UNMOVED, still)
+    farthest = (0.0, geometry.shift[1] + geometry.parallax[1])
+    ms = []
+    for gain, look in zip(draws.mtf_ms_C, draws.looks_C2, strict=True):
+        blur = _blur(
+            recipe,
+            min(gain, _CRISPEST),
+            step,
+            optics.mtf_ms,
+            draws.stretch_ms,
+            look + draws.shift,
+            farthest,
+        )
+        faulty = _faulty(blur, draws.defocus, draws.halos[0], step)
+        ms.append(resampled(faulty, step, draws.decimation))
+    return _with_facts(recipe, stacked(gt), stacked(ms), stacked([pan]), physical=True)
 
 
 def _with_facts(

@@ -48,10 +48,11 @@ class SampleParameters:
     materials: tuple[np.ndarray, np.ndarray] | None  # logits (K, 4), tints (D, K)
     pan_texture: float  # amplitude of unexplained texture, of PAN's own spread
     texture_nodes: int
-    movers: tuple[Mover, ...]  # PAN sees them moved
-    moved_C: np.ndarray  # bands that see them moved too
-    local_shift: float  # spread of PAN's displacements, scene pixels
+    movers: tuple[Mover, ...]  # moved in PAN; of the target `scene`, in the MS
+    moved_C: np.ndarray  # bands in which they lie as in PAN
+    local_shift: float  # spread of displacements of PAN (target `scene`: MS), scene pixels
     local_nodes: int
+    local_C: np.ndarray  # share of them in each band; none where the target is the sensor's
     optics: Optics
     bits: int
     read_C: np.ndarray  # sigma
@@ -116,6 +117,7 @@ def sample_parameters(
         moved_C=moved,
         local_shift=local * recipe.oversample,
         local_nodes=int(place.integers(3, 9)),
+        local_C=_draw_shares(recipe, place, bands),
         optics=draw_optics(recipe, stream(entropy, OPTICS), bands),
         **draw_detector(recipe, stream(entropy, NOISE), bands),
         entropy=entropy,
@@ -155,6 +157,15 @@ def _draw_jitter(
     if not happens or channels != 3:
         return None
     return jitter_matrix(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
+
+
+def _draw_shares(recipe: Recipe, rng: np.random.Generator, C: int) -> np.ndarray:
+    """How far terrain displaces each band: all alike, by their order in time, or in between."""
+    if recipe.optics.target == "sensor":
+        return np.zeros(0, np.float32)
+    alike = rng.random()
+    when_C = rng.permutation(np.linspace(-1, 1, C) if C > 1 else np.ones(1))
+    return (alike + (1 - alike) * when_C).astype(np.float32)
 
 
 def _draw_movers(recipe: Recipe, rng: np.random.Generator) -> tuple[Mover, ...]:

@@ -34,6 +34,8 @@ def observe_scene(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) 
     size = recipe.tile * recipe.oversample
     bands, pan_scene = _bands(_light(crop_HWF, draw), draw)
     place = _Place.of(bands.shape[1:], draw, size)
+    if recipe.optics.target == "scene":
+        return _observe_clean_target(bands, pan_scene, place, draw, recipe)
     pan_place = place
     if draw.movers or draw.pan_texture or draw.local_shift:
         pan_scene, pan_place = place.laid_out(pan_scene[None])[0], _Place.whole(size)
@@ -52,6 +54,31 @@ def observe_scene(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) 
         ms = place.observe(bands, optics.ms, step=fine * ratio)
     else:
         ms = observe_blocks(gt, optics.ms, step=ratio)
+    return gt, ms, pan_place.observe(pan_scene[None], optics.pan, step=fine)
+
+
+def _observe_clean_target(
+    bands: np.ndarray,
+    pan_scene: np.ndarray,
+    place: "_Place",
+    draw: SampleParameters,
+    recipe: Recipe,
+) -> Arrays:
+    """observe_scene() for the target `scene`: objects and ground are displaced in the MS alone."""
+    size, optics, fine = recipe.tile * recipe.oversample, draw.optics, recipe.oversample
+    gt, pan_place, ms_place = place.observe(bands, optics.gt, step=fine), place, place
+    if draw.pan_texture:
+        pan_scene, pan_place = place.laid_out(pan_scene[None])[0], _Place.whole(size)
+        pan_scene += draw_texture(draw, size) * pan_scene.std()
+    if draw.movers or draw.local_shift:
+        bands, ms_place = place.laid_out(bands), _Place.whole(size)
+    if draw.movers:
+        bands[~draw.moved_C] = move_objects(bands[~draw.moved_C], draw.movers)
+    if draw.local_shift:
+        field = draw_displacements(draw, size)
+        shares = zip(bands, draw.local_C, strict=True)
+        bands = np.stack([warp(band, *(field * share)) for band, share in shares])
+    ms = ms_place.observe(bands, optics.ms, step=fine * recipe.ratio)
     return gt, ms, pan_place.observe(pan_scene[None], optics.pan, step=fine)
 
 

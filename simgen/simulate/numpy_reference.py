@@ -54,6 +54,8 @@ def _optics(light_FHW: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Ar
         mixed = mixed * reflectances(light_FHW, *draw.materials)
     pan_scene = mix(mixed, draw.pan_rows_1D, np.array([draw.pan_offset]))
     bands = mixed[: draw.bands]
+    if recipe.optics.target == "scene":
+        return _clean_target(bands, pan_scene, draw, recipe)
     later = move_objects(bands, draw.movers)
     bands = np.where(draw.moved_C[:, None, None], later, bands)
     pan_scene = move_objects(pan_scene, draw.movers)
@@ -66,6 +68,26 @@ def _optics(light_FHW: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Ar
     else:
         ms = observe_kernels(gt, optics.ms, step=recipe.ratio)
     return gt, ms, observe_kernels(pan_scene, optics.pan, step=recipe.oversample)
+
+
+def _clean_target(
+    bands_CHW: np.ndarray, pan_1HW: np.ndarray, draw: SampleParameters, recipe: Recipe
+) -> Arrays:
+    """The target `scene`: gt and PAN show the ground where it is, each MS band where it saw it."""
+    size, fine, optics = recipe.tile * recipe.oversample, recipe.oversample, draw.optics
+    displaced = bands_CHW.copy()
+    for c in range(draw.bands):
+        if not draw.moved_C[c]:
+            displaced[c] = move_objects(bands_CHW, draw.movers)[c]
+        if draw.local_shift:
+            down, along = draw_displacements(draw, size) * draw.local_C[c]
+            displaced[c] = warp(displaced[c], down, along)
+    texture = draw_texture(draw, size) * pan_1HW.std()
+    return (
+        observe_kernels(bands_CHW, optics.gt, step=fine),
+        observe_kernels(displaced, optics.ms, step=fine * recipe.ratio),
+        observe_kernels(pan_1HW + texture, optics.pan, step=fine),
+    )
 
 
 def _detector(

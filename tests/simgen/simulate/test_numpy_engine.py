@@ -31,6 +31,7 @@ SWITCHES = {
     "local shift": {"local_shift_chance": 1.0, "local_shift": (0.3, 1.0)},
     "parallax": {"parallax_chance": 1.0, "parallax": (0.5, 1.0), "physical": 0.5},
     "moving": {"moving_chance": 1.0, "moving": (1.0, 6.0)},
+    "target": {"target": "scene", "physical": 1.0},
     "spectral": {"spectral": 1.0},
     "nir": {"nir": 1.0},
     "materials": {"material_chance": 1.0, "material": (0.5, 2.0), "pan_hidden_chance": 0.5},
@@ -40,6 +41,7 @@ SWITCHES = {
     "haze": {"haze_chance": 1.0, "haze": (0.3, 0.5)},
     "exposure": {"exposure_chance": 1.0, "exposure": (2.0, 3.0)},
     "noise": {"read_noise": (0.005, 0.01), "shot_noise": (1e-4, 2e-4), "noise_spread": 0.3},
+    "pan noise": {"read_noise": (0.01, 0.01), "noise_pan": 0.1},
     "common": {"read_noise": (0.01, 0.01), "noise_common": (0.5, 0.5)},
     "grain": {"read_noise": (0.01, 0.01), "noise_grain": (0.3, 0.3)},
     "stripes": {"stripe_chance": 1.0, "stripe_offset": (0.01, 0.01), "stripe_gain": (0.02, 0.02)},
@@ -97,7 +99,22 @@ def test_every_ratio(ratio):
         agree(recipe, 4, str(key))
 
 
-@pytest.mark.parametrize(("name", "bands"), [("sensor", 1), ("sensor", 12), ("paper", 4)])
+@pytest.mark.parametrize("fault", ["plain", "shift", "local shift", "parallax", "moving", "halo"])
+def test_faults_of_the_inputs_alone(fault):
+    """The target `scene`: with the fault, gt and PAN stay as they were; the reference agrees."""
+    scene = PLAIN.with_fields(target="scene", physical=1.0)
+    faulty = scene.with_fields(**(SWITCHES[fault] | {"physical": 1.0}))
+    _, (gt, ms, pan) = agree(faulty, 5, "a")
+    _, (gt_before, ms_before, pan_before) = agree(scene, 5, "a")
+
+    np.testing.assert_array_equal(gt, gt_before)
+    np.testing.assert_array_equal(pan, pan_before)
+    assert np.array_equal(ms, ms_before) == (fault == "plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "bands"), [("sensor", 1), ("sensor", 12), ("scene", 1), ("scene", 8), ("paper", 4)]
+)
 def test_every_recipe(name, bands):
     """From one band to twelve."""
     recipe = replace(find_recipe(name), tile=64)
