@@ -1,44 +1,111 @@
 """Files that are whole or absent: temporary name in the same folder, fsync, rename."""
 
 import os
+import re
+import secrets
+import shutil
 import socket
+import time
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from shards.errors import OutputError
+
 TEMPORARY_PREFIX = ".part-"
+_QUIET = 60  # seconds without a write, after which a dead process's leftover is one
+_in_use: set[str] = set()  # names that this process made, so that none of its own is taken away
 
 
 def temporary_path(path: Path) -> Path:
-    """A name beside `path` that no reader takes for a finished file, one per process and host."""
-    host = zlib.crc32(socket.gethostname().encode())  # nodes that share a folder share no pids
-    return path.with_name(f"{TEMPORARY_PREFIX}{host:08x}-{os.getpid()}-{path.name}")
+    """A new name beside `path` that no reader takes for a finished file.
+
+    It names the host and the process, and ends in random digits and the file's name: a process
+    that was killed and comes again under its old number finds no file in its way.
+    """
+    name = f"{_mark()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
+    _in_use.add(name)
+    return path.with_name(name)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises: OutputError if there is anything but a regular file under that name.
+
+    A rename would put a file in the place of a device: as root, of /dev/null.
+    """
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device, a FIFO or a socket"
+        raise OutputError(
+            f"cannot write {path}: it is {kind}; give the name of a regular file, or a new one"
+        )
+
+
+def check_folder(folder: Path, names: Iterable[str] = ()) -> None:
+    """Raises: OutputError if it is there and no folder, or a file of `names` cannot be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"cannot write into {folder}: it is no folder; give a folder, or a new name"
+        )
+    for name in names:
+        check_replaceable(folder / name)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that appears under `path` only when the block ends without an error."""
+    """A binary file that appears under `path` only when the block ends without an error.
+
+    Raises: OutputError if there is anything but a regular file under that name.
+    """
+    check_replaceable(path)
     temporary = temporary_path(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # x: not through a link that somebody put there
             yield file
             file.flush()
             os.fsync(file.fileno())
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        _in_use.discard(temporary.name)
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a finished, synced file its name, and make the name itself durable."""
+    """Give a finished, synced file its name, and make the name itself durable.
+
+    Raises: OutputError if there is anything but a regular file under that name.
+    """
+    check_replaceable(path)
     temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes of this host left beside `path` while they wrote it.
+
+    Theirs are those of this process's own number that it did not make, and those of a number
+    that no process has.
+    """
+    form = re.compile(rf"{re.escape(_mark())}-(\d+)-(?:[0-9a-f]{{8}}-)?{re.escape(path.name)}")
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:  # the writing that follows says so
+        return
+    for name in names:
+        match = form.fullmatch(name)
+        if match is None or name in _in_use:
+            continue
+        left = path.with_name(name)
+        if int(match[1]) == os.getpid() or _is_dead(int(match[1]), left):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def sweep_temporaries(folder: Path, names: Collection[str] | None = None) -> int:
@@ -55,3 +122,25 @@ def sweep_temporaries(folder: Path, names: Collection[str] | None = None) -> int
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)
+
+
+def _mark() -> str:
+    host = zlib.crc32(socket.gethostname().encode())  # nodes that share a folder share no pids
+    return f"{TEMPORARY_PREFIX}{host:08x}"
+
+
+def _is_dead(process: int, left: Path) -> bool:
+    """Whether no process of that number is here, nor, on another host of this name, at work."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        pass
+    except OSError:  # alive, and another user's
+        return False
+    else:
+        return False
+    try:
+        times = [entry.stat().st_mtime for entry in (left, *left.glob("*"))]
+    except OSError:
+        return False
+    return max(times) < time.time() - _QUIET

@@ -11,3 +11,7 @@ class ContractError(PanpriorError):
 
 class SharingError(PanpriorError):
     """A build cannot be pulled, pushed or verified. Its message holds no credentials."""
+
+
+class OutputError(PanpriorError):
+    """What stands where an output is to be written may not be replaced."""

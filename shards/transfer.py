@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from shards.atomic_write import TEMPORARY_PREFIX, sweep_temporaries, whole_file
+from shards.atomic_write import TEMPORARY_PREFIX, check_folder, sweep_temporaries, whole_file
 from shards.bounded_reading import parse_json
 from shards.errors import ContractError, SharingError
 from shards.fetching import (
@@ -71,6 +71,7 @@ def pull(
 
     Raises: SharingError, ContractError. What came whole stays; the same call goes on.
     """
+    check_folder(folder, (WIDS_NAME, NAME))
     store = open_store(url)
     manifest = read_manifest(store)
     if digest is not None and manifest.digest != digest:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fusiontrain.commands.choices import SHIPPED_WEIGHTS
 from fusiontrain.errors import SceneError
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
+from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -126,8 +127,9 @@ def run(args: Namespace) -> int:
     from fusiontrain.evaluation.contenders import load_networks
     from fusiontrain.evaluation.loaded_scenes import mean_softness
     from fusiontrain.evaluation.published_scores import read_published
-    from fusiontrain.evaluation.results import BenchmarkResults
+    from fusiontrain.evaluation.results import FILES, BenchmarkResults
 
+    check_folder(args.out, FILES)
     classical = classical_contenders(args.methods, registered=args.registered)
     networks = list(load_networks(args.weights))
     if args.one_shot and not networks:

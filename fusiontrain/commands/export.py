@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
+from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -19,6 +20,7 @@ def run(args: Namespace) -> int:
     from fusiontrain.data.shard_file import first_sample
     from fusiontrain.scenes.writer import write_placed
 
+    check_folder(args.out, ("pan.tif", "ms.tif", "gt.tif"))
     sample = first_sample(args.shards)
     try:
         args.out.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from fusiontrain.commands.choices import (
     SHIPPED_WEIGHTS,
 )
 from fusiontrain.errors import InterruptedBySignal, SceneError
+from shards.atomic_write import check_replaceable
 from shards.command_line import PlainFlags
 from shards.console import print_result
 from shards.signals import stoppable
@@ -181,6 +182,8 @@ def run(args: Namespace) -> int:
         if not args.quiet:
             print_result(f"fusiontrain: {line}")
 
+    for path in filter(None, (args.out, args.json)):
+        check_replaceable(path)
     with stoppable(InterruptedBySignal):
         inputs, options, threads = read_arguments(args)
         output = read_output(args, threads)

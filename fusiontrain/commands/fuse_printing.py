@@ -15,7 +15,7 @@ from fusiontrain.fusion.fuse_scene import FusionJob
 from fusiontrain.fusion.fusion_report import fusion_report
 from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.scenes.writer import Output
-from shards.atomic_write import whole_file
+from shards.atomic_write import remove_leftovers, whole_file
 from shards.console import print_result
 
 
@@ -69,6 +69,7 @@ def write_report(
 ) -> None:
     """The JSON of --json."""
     report = fusion_report(job, output, sampler, seconds)
+    remove_leftovers(path)
     with whole_file(path) as file:
         file.write(json.dumps(report, indent=2).encode() + b"\n")
 

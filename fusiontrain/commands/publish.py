@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from fusiontrain.errors import CheckpointError
+from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -41,6 +42,7 @@ def run(args: Namespace) -> int:
 
     if not re.fullmatch(r"[a-z0-9.+-]*", args.license):
         raise CheckpointError(f"`license` is a word like mit or cc-by-4.0; got {args.license!r}")
+    check_folder(args.out)
     source = args.run_folder / ("best.safetensors" if args.best else WEIGHTS)
     if args.best and not source.is_file():
         raise CheckpointError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fusiontrain.commands.choices import SHIPPED_WEIGHTS
 from fusiontrain.errors import SceneError
+from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -54,13 +55,14 @@ def run(args: Namespace) -> int:
     from fusiontrain.data.shard_file import first_sample
     from fusiontrain.evaluation.contenders import classical, load_networks, score
     from fusiontrain.evaluation.protocols import reduced, simulated
-    from fusiontrain.evaluation.results import BenchmarkResults
+    from fusiontrain.evaluation.results import FILES, BenchmarkResults
     from fusiontrain.evaluation.score_image import BETTER_HIGH
     from fusiontrain.evaluation.tables import print_grid, scene_tables, score_grid
     from fusiontrain.scenes.geotiff import read_scene
     from shards.manifest import Manifest
     from shards.sensors import find_sensor
 
+    check_folder(args.out, FILES)
     networks = list(load_networks(args.weights))
     args.out.mkdir(parents=True, exist_ok=True)  # early, so that a bad path fails fast
     cases = []

@@ -29,6 +29,7 @@ from fusiontrain.evaluation.tables import (
 from shards.atomic_write import whole_file
 from shards.bounded_reading import read_json
 
+FILES = ("results.json", "results.csv", "tables.md", "tables.tex", "index.html")
 MEASURED = "measured here"
 _LARGEST = 1 << 28  # bytes of a results.json
 MS_QUALITY = 95  # an MS pixel is shown as many

@@ -20,7 +20,7 @@ from fusiontrain.scenes.gdal_writing import check_whole, copy_interruptibly, cre
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster_metadata import read_metadata, rpcs
-from shards.atomic_write import publish, temporary_path
+from shards.atomic_write import check_replaceable, publish, remove_leftovers, temporary_path
 
 BLOCK = 512
 FORMATS = ("COG", "GTiff")
@@ -69,15 +69,14 @@ class FusedFile:
 
 
 def check_output(path: Path, pair: GeoPair) -> None:
-    """Raises: SceneError if the output is an input, or its folder is not there."""
+    """Raises: SceneError if the output is an input, or its folder is not there; OutputError."""
     for source in (*pair.pan_file.paths, *pair.ms_file.paths):
         comparable = is_local(source) and path.exists() and Path(source).exists()
         if comparable and path.samefile(Path(source)):
             raise SceneError(f"the output {path} is one of the inputs; give another name")
     if not path.absolute().parent.is_dir():
         raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise SceneError(f"cannot write {path}: it is a folder; give the name of a file")
+    check_replaceable(path)
 
 
 @contextmanager
@@ -85,13 +84,14 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
     """The output appears under its path only when the block ends without an error.
 
     It is made in a folder beside it, which is gone afterwards, whatever happens.
-    Raises: SceneError if it cannot be written.
+    Raises: SceneError if it cannot be written; OutputError if no file may stand there.
     """
     path = output.path
     check_output(path, pair)
     dtype = output.dtype or pair.dtype
     nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
     masked = nodata is None and pair.masked
+    remove_leftovers(path)
     folder = temporary_path(path)
     try:
         try:

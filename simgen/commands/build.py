@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonargparse
 
+from shards.atomic_write import check_folder
 from shards.command_line import ConfigFlags, add_fields, field_values, with_flags
 from shards.console import print_error, print_result
 from shards.errors import PanpriorError
@@ -108,6 +109,7 @@ def run(args: Namespace) -> int:
         return 0
     if args.dataset is None or args.out is None:
         raise ConfigError("build needs `dataset` and `out`; see simgen build --help")
+    check_folder(args.out)
     if args.workers < 1:
         raise ConfigError(f"`workers` must be at least 1; got {args.workers}")
     build = _build_of(args, recipe)

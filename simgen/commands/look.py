@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from shards.atomic_write import check_folder, check_replaceable
 from shards.command_line import PlainFlags
 from shards.console import print_result
 from simgen.errors import ConfigError
@@ -27,11 +28,13 @@ def run(args: Namespace) -> int:
     from simgen.preview.contact_sheet import contact_sheet, draw_gallery
 
     if args.gallery is not None:
+        check_folder(args.gallery)
         print_result(f"simgen: drew {len(draw_gallery(args.gallery))} panels into {args.gallery}")
         return 0
     if args.folder is None:
         raise ConfigError("look needs the FOLDER of a build, or `gallery`")
     out = args.out or args.folder / "look.png"
+    check_replaceable(out)
     contact_sheet(args.folder, out, count=args.samples)
     print_result(f"simgen: drew {out}")
     return 0

@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -35,6 +36,8 @@ def run(args: Namespace) -> int:
 
     from simgen.realism import rich_table, run_realism, write_report
 
+    if args.out is not None:
+        check_folder(args.out, ("realism.md", "realism.json", "realism.png"))
     comparison, left_out, first = run_realism(args.shards, args.against, limit=args.limit)
     out = args.out or first / "realism"
     files = write_report(comparison, left_out, out)

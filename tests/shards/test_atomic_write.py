@@ -1,6 +1,10 @@
+import os
+import subprocess
+
 import pytest
 
-from shards.atomic_write import sweep_temporaries, temporary_path, whole_file
+from shards.atomic_write import remove_leftovers, sweep_temporaries, temporary_path, whole_file
+from shards.errors import OutputError
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -38,3 +42,54 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path):
 
     assert sweep_temporaries(tmp_path) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda p: p.symlink_to("/dev/null"), os.mkdir])
+def test_only_regular_files_are_replaced(tmp_path, make):
+    """A rename over /dev/null, as root, would break the machine."""
+    path = tmp_path / "a.json"
+    make(path)
+    before = path.lstat()
+
+    with pytest.raises(OutputError, match=r"a\.json: it is a "), whole_file(path) as file:
+        file.write(b"x")
+
+    assert path.lstat() == before
+
+
+def test_names_are_new_each_time(tmp_path):
+    """A leftover of the same process number and host is in nobody's way."""
+    assert len({temporary_path(tmp_path / "a.tif") for _ in range(100)}) == 100
+
+
+def of_process(path, process):
+    mark = temporary_path(path).name.split("-")[1]
+    return path.with_name(f".part-{mark}-{process}-01234567-{path.name}")
+
+
+def test_ones_own_leftovers_are_taken_over(tmp_path):
+    """Of a process killed under the number that this one has, or that none has any more."""
+    out = tmp_path / "a.tif"
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    gone, own = of_process(out, ended.pid), of_process(out, os.getpid())
+    old = tmp_path / own.name.replace("01234567-", "")  # as 0.1.0 named it
+    kept = [
+        of_process(tmp_path / "b.tif", ended.pid),  # becomes another file
+        of_process(out, os.getppid()),  # of one that is alive
+        temporary_path(out),  # of a thread of this process
+        tmp_path / ".part-00000000-1-a.tif",  # of another host
+    ]
+    for path in (gone, own, old, *kept):
+        path.mkdir()
+        (path / "fused.tif").write_bytes(b"x")
+        os.utime(path / "fused.tif", (1, 1))
+        os.utime(path, (1, 1))
+    fresh = tmp_path / gone.name.replace(
+        "01234567", "76543210"
+    )  # of a process elsewhere under this host's name
+    fresh.write_bytes(b"x")
+
+    remove_leftovers(out)
+
+    assert set(tmp_path.iterdir()) == {*kept, fresh}
