@@ -136,7 +136,7 @@ def test_a_cache_that_cannot_be_is_one_line(web, tmp_path):
         ("http://host:8080/a:2", "http://host:8080/a", 2.0),
     ],
 )
-def test_a_share_is_told_from_a_port(text, place, share):
+def test_a_share_is_distinguished_from_a_port(text, place, share):
     assert (place, share) == split_share(text)
 
 

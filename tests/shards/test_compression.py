@@ -63,7 +63,7 @@ def test_both_builds_hold_the_same_samples(both_forms):
             np.testing.assert_array_equal(array, again)
 
 
-def test_the_manifest_says_so_and_old_readers_are_told(both_forms):
+def test_the_manifest_says_so_and_old_readers_are_refused(both_forms):
     """Version 2 and the word; a plain build's manifest is as version 1 always was."""
     plain, packed = (json.loads((folder / NAME).read_text()) for folder in both_forms)
 

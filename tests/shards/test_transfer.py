@@ -137,7 +137,7 @@ def test_an_overloaded_server_is_asked_again(small_build, web, tmp_path):
     assert Manifest.load(small_build) == verify(url)
 
 
-def test_credentials_are_never_told(small_build, web, tmp_path, capsys):
+def test_credentials_are_never_printed(small_build, web, tmp_path, capsys):
     """User, password and token reach the server, and nothing else."""
     url, faults = web
     faults.login = "Basic " + base64.b64encode(b"anna:s3cr3t").decode()

@@ -1,4 +1,4 @@
-"""Whole scenes through the doors: `fusiontrain fuse`, `benchmark`, `export`, `report`."""
+"""Whole scenes through the commands: `fusiontrain fuse`, `benchmark`, `export`, `report`."""
 
 import json
 from pathlib import Path
@@ -84,14 +84,14 @@ def test_windows_leave_no_seam(ratio, core):
     """Tiled and whole differ by less than float noise: a thousandth of a DN."""
     ms, pan = arrays(72, 80, ratio)
     scene = Scene(name="x", ms=ms, pan=pan)
-    told = SensorModel(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
+    given = SensorModel(mtf=torch.full((4,), 0.25), softness=torch.full((4,), 0.3))
     net = random_network(width=8, blocks=4)
-    stats = scene_statistics(scene, told)
+    stats = scene_statistics(scene, given)
 
     def fuse(core):
         out = torch.full((4, 72 * ratio, 80 * ratio), torch.nan)
         for part in fuse_windows(
-            scene, net, told, halo=find_model("anyband").halo(ratio), statistics=stats, core=core
+            scene, net, given, halo=find_model("anyband").halo(ratio), statistics=stats, core=core
         ):
             box = part.core.scaled(ratio)
             out[:, box.top : box.bottom, box.left : box.right] = part.fused
@@ -111,9 +111,9 @@ def test_statistics_by_windows_are_the_scenes(monkeypatch):
     from fusiontrain.imaging.pan_batch import PanBatch
 
     ms, pan = arrays(60, 50)
-    told = SensorModel(mtf=torch.full((4,), 0.2), softness=torch.full((4,), 0.4))
+    given = SensorModel(mtf=torch.full((4,), 0.2), softness=torch.full((4,), 0.4))
     batch = PanBatch(
-        ms=ms[None], pan=pan[None], ratio=4, mtf=told.mtf[None], softness=told.softness[None]
+        ms=ms[None], pan=pan[None], ratio=4, mtf=given.mtf[None], softness=given.softness[None]
     )
     expected = statistics_from_moments(injection_moments(injection_images(batch)))
     whole = network_fuser.scene_tiles
@@ -121,7 +121,7 @@ def test_statistics_by_windows_are_the_scenes(monkeypatch):
         network_fuser, "scene_tiles", lambda s, *, halo: whole(s, halo=halo, core=64)
     )
 
-    seen = scene_statistics(Scene(name="x", ms=ms, pan=pan), told)
+    seen = scene_statistics(Scene(name="x", ms=ms, pan=pan), given)
 
     for name in ("ms_mean", "ms_std", "pan_mean", "pan_std", "gain"):
         torch.testing.assert_close(
@@ -206,7 +206,7 @@ def test_a_report_of_nothing_is_refused(weights, tmp_path, capsys):
     assert "give --shards" in capsys.readouterr().err
 
 
-def test_the_network_is_told_what_the_methods_are(small_build):
+def test_the_network_and_the_methods_have_one_sensor_model(small_build):
     """A simulated case carries the facts of its sample."""
     from fusiontrain.commands.report import simulated_note
     from fusiontrain.data.shard_file import first_sample

@@ -98,13 +98,13 @@ def test_the_file_and_the_array_agree_where_nothing_was_written(pair, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["brovey", "gsa", "bt-h", "net"])
-@pytest.mark.parametrize("told", [[], ["--sensor", "IKONOS", "--softness", "0.3"]])
-def test_a_scene_without_data_is_one_line(tmp_path, capsys, method, told):
-    """Whether its blur is to be measured or is told; nothing is left behind."""
+@pytest.mark.parametrize("given", [[], ["--sensor", "IKONOS", "--softness", "0.3"]])
+def test_a_scene_without_data_is_one_line(tmp_path, capsys, method, given):
+    """Whether its blur is to be measured or is given; nothing is left behind."""
     paths = write(tmp_path, *(image[:, :1200, :1200] * 0 for image in images()))
     before = {p.name for p in tmp_path.iterdir()}
 
-    assert 2 == main(["fuse", *paths, str(tmp_path / "f.tif"), "--method", method, *told])
+    assert 2 == main(["fuse", *paths, str(tmp_path / "f.tif"), "--method", method, *given])
 
     assert "has data" in capsys.readouterr().err
     assert before == {p.name for p in tmp_path.iterdir()}

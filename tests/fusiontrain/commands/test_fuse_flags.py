@@ -1,4 +1,4 @@
-"""Flags of `fuse` that change what is told to a method: registration, sensor, threads, weights."""
+"""Flags of `fuse` that change the sensor model: registration, sensor, threads, weights."""
 
 import json
 
@@ -53,7 +53,7 @@ def fuse(pan, ms, out, *flags, method="glp-fs-soft"):
         return code, json.loads(report.read_text()), file.read().astype(float), file.tags()
 
 
-def test_pan_is_registered_unless_told_otherwise(tmp_path, capsys):
+def test_pan_is_registered_by_default(tmp_path, capsys):
     """Known to a twentieth of a PAN pixel; said, tagged, reported; nearer to the truth for it."""
     pan, ms, truth = pair(tmp_path, 1.2, -0.8)
     _, on, with_it, tags = fuse(pan, ms, tmp_path / "on.tif")
@@ -154,8 +154,8 @@ def old_pickle(path):
 
 
 def later(path):
-    told = {"format": "panprior-checkpoint", "version": "9", "model": "anyband"}
-    save_file({"a": torch.zeros(1)}, path, told | {"sizes": "{}", "training": "{}"})
+    given = {"format": "panprior-checkpoint", "version": "9", "model": "anyband"}
+    save_file({"a": torch.zeros(1)}, path, given | {"sizes": "{}", "training": "{}"})
 
 
 def cut(path):

@@ -1,4 +1,4 @@
-"""What fusing leaves: the file's own words, the same pixels by every door, or nothing at all."""
+"""What fusing leaves: its own tags, the same pixels by every entry point, or nothing at all."""
 
 import json
 import os
@@ -215,18 +215,18 @@ def test_the_report_has_quality_without_a_truth(pair, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["net", "gsa", "glp-fs-soft"])
-def test_every_door_gives_the_same_pixels(pair, weights, tmp_path, method):
+def test_command_rio_and_python_give_the_same_pixels(pair, weights, tmp_path, method):
     """The command, rio, files and datasets and arrays and labelled arrays in Python."""
     # Sums of other threads round otherwise, and rio is a process of its own.
     flags = ["--threads", "1", "--method", method]
     flags += ["--weights", str(weights)] if method == "net" else []
     torch.set_num_threads(1)
-    told = {"method": method, "weights": weights if method == "net" else None}
+    given = {"method": method, "weights": weights if method == "net" else None}
     assert 0 == fuse(pair, tmp_path / "cli.tif", *flags)
     if method == "net":
         rio = [BIN / "rio", "fuse", *pair, tmp_path / "rio.tif", *flags]
         subprocess.run(rio, check=True, capture_output=True)
-    pansharpen(*map(str, pair), tmp_path / "python.tif", **told)
+    pansharpen(*map(str, pair), tmp_path / "python.tif", **given)
 
     with rasterio.open(tmp_path / "cli.tif") as file:
         expected = file.read()
@@ -234,9 +234,9 @@ def test_every_door_gives_the_same_pixels(pair, weights, tmp_path, method):
         with rasterio.open(tmp_path / f"{name}.tif") as file:
             np.testing.assert_array_equal(expected, file.read())
     with rasterio.open(pair[0]) as pan, rasterio.open(pair[1]) as ms:
-        np.testing.assert_array_equal(expected, pansharpen(pan, ms, **told))
+        np.testing.assert_array_equal(expected, pansharpen(pan, ms, **given))
         arrays = pan.read(1), ms.read()
-    np.testing.assert_array_equal(expected, pansharpen(*arrays, **told))
+    np.testing.assert_array_equal(expected, pansharpen(*arrays, **given))
     labelled = [
         xarray.DataArray(
             image,
@@ -245,11 +245,11 @@ def test_every_door_gives_the_same_pixels(pair, weights, tmp_path, method):
         )
         for image, r in zip(arrays, (1, 4), strict=True)
     ]
-    fused = pansharpen(*labelled, **told)
+    fused = pansharpen(*labelled, **given)
     np.testing.assert_array_equal(expected, fused.values)
     np.testing.assert_array_equal(labelled[0].y, fused.y)
     with pytest.raises(SceneError, match="do not cover the same x"):
-        pansharpen(labelled[0], labelled[1].assign_coords(x=labelled[1].x + 2), **told)
+        pansharpen(labelled[0], labelled[1].assign_coords(x=labelled[1].x + 2), **given)
 
 
 def test_arrays_with_holes(weights):

@@ -73,13 +73,13 @@ def test_the_hubs_conventions_on_a_local_folder(run, tmp_path, monkeypatch):
 
     model = hub.Pansharpener.from_pretrained(tmp_path / "out")
     model.save_pretrained(tmp_path / "again")
-    twin = hub.Pansharpener.from_pretrained(str(tmp_path / "again"))
+    reference = hub.Pansharpener.from_pretrained(str(tmp_path / "again"))
 
     with torch.no_grad():
         expected = load_checkpoint(run / "model.safetensors")[0](batch())
         assert torch.equal(expected, model(batch()))
-        assert torch.equal(expected, twin(batch()))
-    assert TRAINING == twin.info.training
+        assert torch.equal(expected, reference(batch()))
+    assert TRAINING == reference.info.training
     for name in ("model.safetensors", "README.md", "config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 

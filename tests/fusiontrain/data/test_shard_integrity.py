@@ -288,7 +288,7 @@ def test_an_index_cannot_lead_out_of_its_tar(build):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_damage_that_comes_while_training_is_told_in_one_line(build, workers):
+def test_damage_that_comes_while_training_is_one_line(build, workers):
     """Also from a worker: our message, without its traceback."""
     data = IndexedShards([ShardSet(folder=build)], batch=4, crop=32, seed=0)
     for path in build.glob("*.tar"):

@@ -93,7 +93,7 @@ def test_real_scenes_blur_as_others_measured(shared, name):
     assert expected["best_gauss_sigma_pan_px"] == pytest.approx(sigma, abs=0.25)
 
 
-def test_what_is_told_of_a_scene():
+def test_the_sensor_model_of_a_scene():
     """A row if one is named; else the MTF that, after the wanted softness, makes the blur."""
     ms, pan = pair(0.3)
     scene = Scene(name="x", ms=ms[:3].float(), pan=pan.float())

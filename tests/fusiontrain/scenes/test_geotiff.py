@@ -47,7 +47,7 @@ def landsat(tmp_path):
 
 
 def test_a_grid_half_a_pixel_off_is_resampled_as_gdal_does(landsat):
-    """GDAL's cubic warp onto the PAN's grid is the slow twin; edges are dealt with otherwise."""
+    """GDAL's cubic warp onto the PAN's grid is the slow reference; edges differ."""
     pan_path, ms_path, pan, _ = landsat
     with (
         rasterio.open(ms_path) as source,
@@ -60,7 +60,7 @@ def test_a_grid_half_a_pixel_off_is_resampled_as_gdal_does(landsat):
             resampling=Resampling.cubic,
         ) as warped,
     ):
-        twin = warped.read()
+        reference = warped.read()
 
     with open_pair(pan_path, ms_path) as pair:
         whole = pair.read(Box(top=0, left=0, bottom=19, right=23))
@@ -69,7 +69,7 @@ def test_a_grid_half_a_pixel_off_is_resampled_as_gdal_does(landsat):
     assert (2, (19, 23), (0, 0)) == (pair.ratio, pair.shape, pair.pan_origin)
     assert "0.50 rows, 0.50 columns" in pair.note
     assert "resampled" in pair.note
-    np.testing.assert_allclose(whole.ms[:, 1:-1, 1:-1], twin[:, 1:-1, 1:-1], rtol=1e-4)
+    np.testing.assert_allclose(whole.ms[:, 1:-1, 1:-1], reference[:, 1:-1, 1:-1], rtol=1e-4)
     np.testing.assert_array_equal(pan[:, :38, :46], whole.pan)
     torch.testing.assert_close(whole.ms[:, 5:11], window.ms)
     assert whole.valid.all()

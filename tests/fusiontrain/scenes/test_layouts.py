@@ -12,6 +12,7 @@ from scipy.io import savemat
 from fusiontrain import cli
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.discovery import find_scenes
+from shards.command_line import PlainFlags
 from shards.errors import ContractError
 from tests.support.geotiffs import GRID, write_geotiff
 from tests.support.paths import ROOT
@@ -281,18 +282,18 @@ def test_folders_need_no_extra(tmp_path):
     ("package", "extra"), [("h5py", "formats"), ("scipy.io", "formats"), ("accelerate", "train")]
 )
 def test_a_missing_package_is_answered_with_its_extra(capsys, monkeypatch, package, extra):
-    """Also when it is only missed while a door runs."""
+    """Also when it is only missed while a command runs."""
 
-    class Door:
+    class Missing:
         @staticmethod
-        def add_arguments(parser):
-            pass
+        def make_parser():
+            return PlainFlags(prog="fusiontrain fuse")
 
         @staticmethod
         def run(args):
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
 
-    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Door)
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Missing)
 
     assert 2 == cli.main(["fuse"])
     said = capsys.readouterr().err

@@ -68,12 +68,12 @@ def test_what_it_does_not_say_is_assumed(tmp_path, write):
     data = {k: v.astype("u2") for k, v in toolbox(top=900).items() if k != "I_GT"}
     scene = find_scenes([write(tmp_path / "scene.mat", data)])[0].load()
     named = find_scenes([write(tmp_path / "GE1_7.mat", data)])[0].load()
-    told = find_scenes([tmp_path / "scene.mat"], sensor="WV2")[0].load()
+    given = find_scenes([tmp_path / "scene.mat"], sensor="WV2")[0].load()
 
     assert scene.gt is None
     assert ("generic", 10, "10 bits") == (scene.sensor.name, scene.bits, scene.note[:7])
     assert ("GeoEye-1", 11) == (named.sensor.name, named.bits)
-    assert "WorldView-2" == told.sensor.name
+    assert "WorldView-2" == given.sensor.name
 
 
 def test_the_toolboxs_none_is_generic(tmp_path):

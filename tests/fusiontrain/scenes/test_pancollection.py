@@ -66,11 +66,11 @@ def test_a_given_sensor_overrules_the_name(tmp_path):
     path = write(tmp_path / "mine.h5", arrays(bands=4, top=1000))
 
     plain = find_scenes([path])[0].load()
-    told = find_scenes([path], sensor="IKONOS")[0].load()
+    given = find_scenes([path], sensor="IKONOS")[0].load()
 
     assert ("generic", 10) == (plain.sensor.name, plain.bits)
     assert "10 bits assumed" in plain.note
-    assert ("IKONOS", 11, "") == (told.sensor.name, told.bits, told.note)
+    assert ("IKONOS", 11, "") == (given.sensor.name, given.bits, given.note)
 
 
 def test_bicubic_overshoot_is_no_error(tmp_path):

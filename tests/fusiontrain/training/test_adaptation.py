@@ -48,7 +48,7 @@ def read(path):
 
 
 def test_what_helps_is_kept_said_tagged_and_reported(pair, weights, tmp_path, capsys):
-    """The three doors give identical pixels, which differ from those without."""
+    """Command, rio and Python give identical pixels, which differ from those without."""
     how = ["--weights", str(weights), "--adapt", "30steps"]
     out, report, other = tmp_path / "a.tif", tmp_path / "a.json", tmp_path / "b.tif"
 
@@ -58,12 +58,12 @@ def test_what_helps_is_kept_said_tagged_and_reported(pair, weights, tmp_path, ca
     python = pansharpen(*pair, weights=weights, adapt="30steps")
     plain = pansharpen(*pair, weights=weights)
 
-    told = json.loads(report.read_text())
-    found = told["adaptation"]
+    given = json.loads(report.read_text())
+    found = given["adaptation"]
     assert (found["kept"], found["steps"]) == (True, 30)
     assert found["ergas"][1] < found["ergas"][0]
     assert found["sam"][1] <= found["sam"][0]
-    assert told["seconds"]["adapting"] > 0
+    assert given["seconds"]["adapting"] > 0
     pixels, tags = read(out)
     assert "adapted to the scene in 30 steps" in tags["PANPRIOR_ADAPTATION"]
     assert tags["PANPRIOR_ADAPTATION"] in said
@@ -74,8 +74,8 @@ def test_what_helps_is_kept_said_tagged_and_reported(pair, weights, tmp_path, ca
 
 def scene():
     pan, ms = (torch.from_numpy(image) for image in arrays())
-    told = torch.full((3,), 0.3)
-    return Scene(name="x", ms=ms, pan=pan), SensorModel(mtf=told, softness=told)
+    given = torch.full((3,), 0.3)
+    return Scene(name="x", ms=ms, pan=pan), SensorModel(mtf=given, softness=given)
 
 
 def test_what_does_not_help_is_left_out(weights, monkeypatch):
@@ -93,27 +93,27 @@ def test_what_does_not_help_is_left_out(weights, monkeypatch):
 
 def test_pixels_that_judge_do_not_teach(weights):
     """Other ground in the last quarter: the same network comes of it."""
-    ground, told = scene()
+    ground, given = scene()
     fuser = make_network_fuser(FusionOptions(weights=weights))
     cut = SIDE * 3 // 4
     other = replace(ground, ms=ground.ms.clone(), pan=ground.pan.clone())
     other.pan[:, cut:] = ground.pan[:, cut:].flip(-1)
     other.ms[:, cut // 4 :] = ground.ms[:, cut // 4 :].flip(-1)
 
-    tuned = [adaptation._split(adaptation._window_case(one, told))[0] for one in (ground, other)]
+    tuned = [adaptation._split(adaptation._window_case(one, given))[0] for one in (ground, other)]
 
     assert torch.equal(tuned[0].truth, tuned[1].truth)
     assert torch.equal(tuned[0].scene.pan, tuned[1].scene.pan)
     assert torch.equal(tuned[0].scene.ms, tuned[1].scene.ms)
     before = {name: value.clone() for name, value in fuser.net.named_parameters()}
-    adapt(fuser, ground, told, AdaptationBudget(steps=5))
+    adapt(fuser, ground, given, AdaptationBudget(steps=5))
     assert all(torch.equal(before[name], value) for name, value in fuser.net.named_parameters())
 
 
 def test_the_lesson_has_the_softness_of_its_own_truth(weights):
     """The MS is that truth; how crisp the picture is wanted says nothing of it."""
-    ground, told = scene()
-    wanted = replace(told, softness=told.softness * 3, ms_softness=0.17)
+    ground, given = scene()
+    wanted = replace(given, softness=given.softness * 3, ms_softness=0.17)
 
     lesson = adaptation._window_case(ground, wanted)
 
@@ -122,11 +122,11 @@ def test_the_lesson_has_the_softness_of_its_own_truth(weights):
 
 def test_a_scene_too_small_is_fused_all_the_same(weights):
     """The reason is said."""
-    ground, told = scene()
+    ground, given = scene()
     small = replace(ground, ms=ground.ms[:, :24, :24], pan=ground.pan[:, :96, :96])
     fuser = make_network_fuser(FusionOptions(weights=weights))
 
-    after, found = adapt(fuser, small, told, AdaptationBudget(seconds=1))
+    after, found = adapt(fuser, small, given, AdaptationBudget(seconds=1))
 
     assert after is fuser
     assert str(found).startswith("not adapted: ")

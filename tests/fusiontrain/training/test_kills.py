@@ -106,7 +106,7 @@ def test_a_shard_that_goes_bad_for_one_rank_ends_all_with_a_line(small_build, st
 
 @pytest.mark.slow
 def test_a_hung_collective_is_ended(small_build, starter, tmp_path):
-    """One rank stands still: the other waits no longer than it was told, and says where."""
+    """One rank stands still: the other waits no longer than its limit, and says where."""
     out = tmp_path / "run"
     long = ["--max-steps", "100000", "--hang-minutes", "0.15"]
     pids = begin(starter, small_build, out, 2, *long)

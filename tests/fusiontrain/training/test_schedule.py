@@ -50,7 +50,7 @@ def test_wsd_is_stable_then_cools_down():
 
 
 def test_a_time_budget_cools_down_as_steps_do():
-    """The rate goes by the share done, whoever told it."""
+    """The rate goes by the share done, whatever ran before."""
     config = TrainConfig(schedule="wsd", max_minutes=5.0)
 
     assert learning_rate(config, 500, 0.9) == learning_rate(config, 90_000, 0.9)

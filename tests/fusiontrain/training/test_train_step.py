@@ -144,9 +144,9 @@ def test_a_run_that_explodes_leaves_what_to_look_at(small_build, tmp_path, capsy
 
 
 def test_ranges_leave_out_what_is_not_finite():
-    told = ranges(torch.tensor([1.0, torch.nan, 3.0, torch.inf]))
+    given = ranges(torch.tensor([1.0, torch.nan, 3.0, torch.inf]))
 
-    assert {"shape": [4], "not_finite": 2, "min": 1.0, "max": 3.0, "mean": 2.0} == told
+    assert {"shape": [4], "not_finite": 2, "min": 1.0, "max": 3.0, "mean": 2.0} == given
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_weights_left_without_their_end_are_a_finished_run(small_build, tmp_path
 
 
 def test_a_full_or_barred_disk_is_one_line(small_build, tmp_path, capsys):
-    """By both doors: `fusiontrain pretrain`, and the file that launchers start."""
+    """By both entry points: `fusiontrain pretrain`, and the file that launchers start."""
     (tmp_path / "run" / "log.csv").mkdir(parents=True)
     given = ["--shards", str(small_build), "--out", str(tmp_path / "run"), "--crop", "16"]
     given += ["--batch-size", "4", "--max-steps", "2", "--tracker", "none"]

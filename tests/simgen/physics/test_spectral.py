@@ -165,7 +165,7 @@ def test_haze_is_koschmieders_law():
     assert 0.4 == pytest.approx(haze_loss(0.4, np.array([450.0]))[0])
 
 
-def test_bands_are_shuffled_unless_told_not_to():
+def test_bands_are_shuffled_by_default():
     """With all of RGB kept and no gain, unshuffled rows are blue, green, red."""
     recipe = find_recipe("paper").with_fields(shuffle=0.0)
     rows = [

@@ -249,7 +249,7 @@ def test_a_pair_of_known_making_is_measured_whole():
     assert 0.3 == pytest.approx(found["ms_mean"], abs=0.01)
 
 
-def test_the_door_ranks_builds_and_draws_them(small_build, tmp_path, capsys):
+def test_the_command_ranks_builds_and_draws_them(small_build, tmp_path, capsys):
     """A table, JSON, Markdown and a picture a statistic; what did not fit is named."""
     write_scene(tmp_path / "scenes", "one", side=32)
     write_scene(tmp_path / "scenes", "two", side=40, seed=9)
@@ -325,7 +325,7 @@ def real_tiles():
     return {name: measured(tiles[:4]) for name, tiles in firsts.items()}
 
 
-def test_blur_and_shift_of_real_scenes_are_those_told_with_them(real_tiles):
+def test_blur_and_shift_of_real_scenes_are_those_of_their_metadata(real_tiles):
     """Each scene's json has a sigma found over whole scenes, in steps of .4, and a whole shift."""
     blurs, shifts = [], []
     for name, tiles in real_tiles.items():
@@ -344,7 +344,7 @@ def test_blur_and_shift_of_real_scenes_are_those_told_with_them(real_tiles):
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="real scenes lie in ../shared/data/real")
-def test_the_regression_is_the_one_told_with_ikonos():
+def test_the_regression_is_the_one_in_the_metadata_of_ikonos():
     """R2 and weights of PAN's 4x4 means on the bands, of the whole scene: its json, DOMAIN 6.2."""
     pairs, _ = read_scenes(REAL, tile=320, ratio=4, bands=(4,))
     (scene,) = (pair for pair in pairs if pair.name.startswith("IKONOS_grip_1"))

@@ -132,7 +132,7 @@ def test_a_switch_leaves_other_topics_alone(switch, topic):
     assert on.corner == off.corner
 
 
-def test_dice_for_bands_that_are_bands():
+def test_random_streams_of_measured_bands():
     """Thirteen bands in, eight out: kept bands are distinct, no gamma, rows over thirteen."""
     recipe = find_recipe("sensor").with_fields(keep_rgb=1.0, haze_chance=0.0, pan_hidden_chance=0.0)
 
