@@ -21,6 +21,7 @@ from fusiontrain.fusion.window_loop import (
     scene_tiles,
     window_batch,
 )
+from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.imaging.injection import (
     InjectionMoments,
     injection_images,
@@ -167,7 +168,7 @@ def fuse_windows(
             yield empty_window(tile.core, scene.bands, valid)
             continue
         batch = window_batch(scene, window, sensor_model, on_device).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with tf32(allowed=False), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             fused = net(batch)[0]
         yield FusedWindow(core=tile.core, fused=fused[:, rows, columns].float().cpu(), valid=valid)
 

@@ -59,6 +59,10 @@ class TrainConfig:
         "no"
     )
 
+    tf32: Annotated[
+        bool, "on GPUs, ten bits of mantissa in the network's convolutions and matrix products"
+    ] = False
+
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "crop"):
             if getattr(self, name) < 1:

@@ -17,6 +17,7 @@ from fusiontrain.data.crops import TrainingBatch
 from fusiontrain.data.dataset import IndexedShards
 from fusiontrain.data.loader import BatchLoader
 from fusiontrain.data.shard_integrity import ShardSet
+from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.ema import WeightEma
 from fusiontrain.training.losses import LOSSES
@@ -87,10 +88,11 @@ def fit(
         average=average,
     )
     feed, steps, smoothed = iter(batches), 0, math.nan
-    while (done := share_done(steps)) < 1:
-        result = train_step(next(feed), learning_rate(config, steps, done))
-        steps += 1
-        smoothed = result.smoothed(smoothed)
+    with tf32(allowed=config.tf32):
+        while (done := share_done(steps)) < 1:
+            result = train_step(next(feed), learning_rate(config, steps, done))
+            steps += 1
+            smoothed = result.smoothed(smoothed)
     return Fitted(average=average.tensors if average else None, steps=steps, loss=smoothed)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from fusiontrain.imaging.filters import degrade
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.pan_batch import PanBatch
 
 LEAST_SPREAD = 4.0  # DN; flatter bands count as if they had this spread
@@ -33,7 +34,8 @@ def consistent_l1(fused: Tensor, truth: Tensor, batch: PanBatch) -> Tensor:
     gains in accuracy: docs/reference/models.md.
     Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     """
-    again = degrade(fused, batch.mtf, batch.ratio, batch.phase)
+    with full_precision(fused.device):
+        again = degrade(fused, batch.mtf, batch.ratio, batch.phase)
     return relative_l1(fused, truth, batch.ms) + CONSISTENCY * relative_l1(
         again, batch.ms, batch.ms
     )

@@ -14,6 +14,7 @@ from fusiontrain.data.dataset import ShardBatches
 from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.data.shard_location import StreamSet
 from fusiontrain.errors import TrainingError
+from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_model
 from fusiontrain.training.accelerate_setup import Distributed
@@ -127,7 +128,11 @@ class _Run:
                 watchdog=watchdog,
             )
             trainer = self._trainer(train_step, data, identity, progress, log, validator, watchdog)
-            with collected_signals(_STOPPING) as signals, self._compiling():
+            with (
+                collected_signals(_STOPPING) as signals,
+                self._compiling(),
+                tf32(allowed=self.config.tf32),
+            ):
                 facts = trainer.run(signals)
             distributed.on_main(lambda: finish(out, validator.weights(), info(facts)))
         return Outcome(weights=out / WEIGHTS_NAME, steps=facts["steps"], loss=facts["loss"])

@@ -23,6 +23,7 @@ from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import classical, network, score
 from fusiontrain.evaluation.protocols import reduced
 from fusiontrain.evaluation.score_image import BORDER
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.metrics import ergas
 from fusiontrain.models.registry import ModelEntry
@@ -65,7 +66,8 @@ class OnDevice(nn.Module):
         if stats is not None:
             moved = {n: getattr(stats, n).to(self.device) for n in stats.__dataclass_fields__}
             stats = Statistics(**moved)
-        return self.net(replace(batch.to(self.device), statistics=stats)).float().cpu()
+        with full_precision(self.device):
+            return self.net(replace(batch.to(self.device), statistics=stats)).float().cpu()
 
 
 class Validation:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.inputs import (
     ALTERNATIVES,
@@ -54,7 +55,7 @@ class AnyBandBase(nn.Module):
             part = inputs.select(bands)
             features.append(self.enter(self.stem_input(part)).permute(0, 2, 3, 1))
             # Layers may run in bfloat16; the image that they correct keeps full precision.
-            with torch.autocast(trust.device.type, enabled=False):
+            with full_precision(trust.device):
                 alternatives, start = part.alternatives.flatten(3), part.injected
                 added = trust[:, bands, None].to(alternatives) @ alternatives
                 starts.append(start + added.reshape(start.shape))
@@ -62,7 +63,7 @@ class AnyBandBase(nn.Module):
         x = _concatenated([image.reshape(B, -1, *image.shape[1:]) for image in features])
         start = _concatenated(starts)
         x = self.correct(x.flatten(0, 1).permute(0, 3, 1, 2), conditions.flatten(0, 1), inputs)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             fused = inputs.image(start + x.reshape(start.shape))
             mean, std = (s[..., None, None] for s in (inputs.stats.ms_mean, inputs.stats.ms_std))
             return torch.addcmul(mean, fused, std)

@@ -7,11 +7,11 @@ Steps start at the injection; each adds the output of networks whose last layer 
 zero. Images are in polyphase form, SHUFFLE^2 channels.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.imaging.filters import degrade
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.models.anyband.base import AnyBandBase, Film, over_bands, to_bands
 from fusiontrain.models.anyband.inputs import AnyBandInputs
 from fusiontrain.models.layers.polyphase import SHUFFLE, upsample_polyphase
@@ -40,7 +40,7 @@ class AnyBandGPPNN(AnyBandBase):
         batch = inputs.batch
         H, W = batch.pan.shape[-2:]
         # Full precision, as in inputs.py.
-        with torch.autocast(fused.device.type, enabled=False):
+        with full_precision(fused.device):
             image = F.pixel_shuffle(fused.to(ms.dtype), SHUFFLE)[..., :H, :W]
             image = image.reshape(*ms.shape[:2], H, W)
             missing = ms - degrade(image, batch.mtf, batch.ratio, batch.phase)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.imaging.filters import blur, blur_to_ms, gain_to_sigma
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.injection import moments_about, statistics_from_moments
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.models.layers.polyphase import (
@@ -84,7 +85,7 @@ class AnyBandInputs:
         output (pan - soft); low PAN; and what each alternative injection model adds.
         """
         images = self.images
-        with torch.autocast(images.up.device.type, enabled=False):
+        with full_precision(images.up.device):
             detail, finest = images.soft - images.low, images.pan - images.soft
             added = _alternatives(images, detail, self.batch)
             up = images.up
@@ -113,7 +114,7 @@ class AnyBandInputs:
 def make_inputs(batch: PanBatch) -> AnyBandInputs:
     """Normalized images and conditions of a batch."""
     # Full precision: bfloat16 would round DN, and variances would cancel.
-    with torch.autocast(batch.pan.device.type, enabled=False):
+    with full_precision(batch.pan.device):
         filtered, stats = _normalized(batch)
         up = filtered["up"]
         gain = stats.gain * stats.pan_std / stats.ms_std

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 from fusiontrain.models.layers.ssd import ssd
 
@@ -58,7 +59,7 @@ class FourDirectionSSD(nn.Module):
         """(S, H, W, inner): each direction's share of the features, scanned in that direction."""
         S, H, W, inner = x.shape
         # Full precision: products of many decays are inaccurate in bfloat16.
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             selected = selected.to(self.skip.dtype)
             coefficients, dt = selected.tensor_split([2 * DIRECTIONS * self.states], -1)
             dt = F.softplus(dt)

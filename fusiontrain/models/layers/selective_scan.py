@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.utils.checkpoint import checkpoint
 
+from fusiontrain.imaging.full_precision import full_precision
+
 logger = logging.getLogger(__name__)
 SEGMENT = 1024  # tokens per segment; their states fit the cache
 _KERNEL = ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
@@ -36,7 +38,7 @@ def selective_scan(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Te
     Memory: the states of one segment, also in training, where segments are recomputed.
     """
     dtype, compute = x.dtype, torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         x, dt, A, B, C, D = (tensor.to(compute) for tensor in (x, dt, A, B, C, D))
         kernel = mamba_ssm_kernel(*_KERNEL) if x.is_cuda and compute == torch.float32 else None
         if kernel is not None:

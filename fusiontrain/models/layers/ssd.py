@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.models.layers.selective_scan import mamba_ssm_kernel
 
 CHUNK = 16  # tokens per matrix product: larger is more work in fewer steps
@@ -30,7 +31,7 @@ def ssd(x: Tensor, log_decay: Tensor, B: Tensor, C: Tensor, *, chunk: int = CHUN
     Cost: linear in L.
     """
     dtype, compute = x.dtype, torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         x, log_decay, B, C = (tensor.to(compute) for tensor in (x, log_decay, B, C))
         kernel = mamba_ssm_kernel(*_KERNEL) if x.is_cuda and compute == torch.float32 else None
         if kernel is not None:

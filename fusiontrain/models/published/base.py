@@ -12,12 +12,12 @@ polynomial of 23 taps.
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.errors import ShapeError
 from fusiontrain.imaging.filters import upsample
+from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.pan_batch import GridPhase, PanBatch
 
 FULL_SCALE = 2047  # DN, 11 bits
@@ -51,7 +51,7 @@ class PublishedNetwork(nn.Module):
         self._check(batch)
         H, W = batch.pan.shape[-2:]
         # Full precision: bfloat16 would round DN.
-        with torch.autocast(batch.pan.device.type, enabled=False):
+        with full_precision(batch.pan.device):
             inputs = self._make_inputs(batch)
         return self.fuse(inputs)[..., :H, :W].to(batch.ms.dtype) * self.full_scale
 
