@@ -1,12 +1,15 @@
 """A network over a whole scene: statistics in a first pass, then window by window, no seams."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.device_windows import DeviceWindows
 from fusiontrain.fusion.fuser import no_progress
 from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
 from fusiontrain.fusion.sensor_model import SensorModel
@@ -21,7 +24,6 @@ from fusiontrain.fusion.window_loop import (
     scene_tiles,
     window_batch,
 )
-from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.imaging.injection import (
     InjectionMoments,
     injection_images,
@@ -29,7 +31,7 @@ from fusiontrain.imaging.injection import (
     statistics_from_moments,
 )
 from fusiontrain.imaging.pan_batch import Statistics
-from fusiontrain.imaging.tiling import WindowExtent, grid_step, window_at
+from fusiontrain.imaging.tiling import Box, WindowExtent, grid_step, window_at
 from fusiontrain.models.model_entry import ModelEntry
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 
@@ -58,6 +60,10 @@ class NetworkFuser:
 
     @property
     def cost(self) -> Cost:
+        if self.device.type == "cuda":
+            # Calculated: tensors alive at once with all bands together, 104 bytes, half more for
+            # cuDNN's workspaces; `python -m bench.gpu` measures both.
+            return Cost(bytes_per_pixel=160, speed=50.0, passes=1.3)
         return Cost(bytes_per_pixel=140, speed=1.0, passes=1.3)
 
     @property
@@ -160,17 +166,25 @@ def fuse_windows(
         statistics,
         **{f.name: getattr(statistics, f.name).to(device) for f in fields(statistics)},
     )
-    tiles = scene_tiles(scene, halo=halo, core=core)
-    for tile, window in read_ahead(scene, tiles):
+    windows = DeviceWindows(net=net, device=device, halo=-(-halo // scene.ratio), bf16=bf16)
+    pending: deque[Callable[[], FusedWindow]] = deque()
+    for tile, window in read_ahead(scene, scene_tiles(scene, halo=halo, core=core)):
         rows, columns = core_slices(tile, scene.ratio)
         valid = window.valid[rows, columns]
-        if not bool(valid.any()):
-            yield empty_window(tile.core, scene.bands, valid)
-            continue
-        batch = window_batch(scene, window, sensor_model, on_device).to(device)
-        with tf32(allowed=False), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            fused = net(batch)[0]
-        yield FusedWindow(core=tile.core, fused=fused[:, rows, columns].float().cpu(), valid=valid)
+        if bool(valid.any()):
+            batch = window_batch(scene, window, sensor_model, on_device)
+            pending.append(partial(_result, tile.core, windows.start(batch, tile), valid))
+        else:
+            pending.append(partial(empty_window, tile.core, scene.bands, valid))
+        del window
+        while len(pending) > windows.in_flight:
+            yield pending.popleft()()
+    while pending:
+        yield pending.popleft()()
+
+
+def _result(core: Box, fused: Callable[[], Tensor], valid: Tensor) -> FusedWindow:
+    return FusedWindow(core=core, fused=fused(), valid=valid)
 
 
 def fuse_network(
