@@ -1,4 +1,4 @@
-"""Files that GDAL would open beside the one that is given: which of them it may.
+"""Files that GDAL would open: whether they are whole, and which beside the given one it may.
 
 A mask, overviews, a VRT or a .TIL make GDAL open other files, by their contents and by names in
 them, on the network too. What is not given by the user must be a raster by its first bytes.
@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from fusiontrain.errors import SceneError
+from fusiontrain.scenes.tiff_structure import check_blocks
 
 _MAGIC = (
     b"II*\0",  # TIFF
@@ -31,8 +32,8 @@ _REFUSED = ("PixelFunctionCode", "GDALWarpOptions/Option[@name='PATH_TO_TRANSFOR
 _TIL_NAME = re.compile(rb'filename\s*=\s*"([^"]*)"', re.IGNORECASE)
 
 
-def check_named_files(path: Path, depth: int = 0) -> None:
-    """Raises: SceneError if opening `path` would open what is no raster, or is not on this machine.
+def check_files(path: Path, depth: int = 0) -> None:
+    """Raises: SceneError if a TIFF's blocks lie beyond it, or opening it opens what it may not.
 
     Masks and overviews beside it must be rasters in its folder; the sources of a VRT local
     rasters or VRTs, raw ones beneath its folder; the tiles of a .TIL rasters in its folder.
@@ -43,6 +44,9 @@ def check_named_files(path: Path, depth: int = 0) -> None:
         case ".til":
             for name in _TIL_NAME.findall(_text_of(path)):
                 _check_beside(path, name.decode("latin-1"), "tile")
+        case _:
+            if path.is_file():
+                check_blocks(path)
     for sidecar in _dataset_sidecars(path):
         _check_beside(
             path, sidecar.name, "mask" if sidecar.suffix.lower() == ".msk" else "overview"
@@ -155,10 +159,10 @@ def _check_source(vrt: Path, name: str, relative: bool, raw: bool, depth: int) -
             f"{vrt} reads {name!r} as raw numbers; expected a file beneath its own folder"
         )
     if source.suffix.lower() in (".vrt", ".til"):
-        check_named_files(source, depth + 1)
+        check_files(source, depth + 1)
     elif raw:
         return
     elif not _is_raster(source):
         raise SceneError(f"{vrt} names {name!r}, which is no TIFF, JP2 or other known raster")
     else:
-        check_named_files(source, depth + 1)
+        check_files(source, depth + 1)

@@ -16,7 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.file_facts import FileFacts, read_facts
 from fusiontrain.scenes.gdal_environment import ReadError, Source, is_dataset, is_local, name_of
-from fusiontrain.scenes.named_files import check_named_files, check_overview_name
+from fusiontrain.scenes.named_files import check_files, check_overview_name
 from fusiontrain.scenes.raster import Raster
 
 # Drivers that read what is given and its sidecars, and nothing that a file names. A VRT and a .TIL
@@ -29,6 +29,7 @@ _BY_SUFFIX = {
     ".til": ("TIL",),
 }
 _DRIVERS = ("GTiff", "JP2OpenJPEG", "NITF", "HFA", "PNG", "JPEG", "ENVI", "EHdr")
+LARGEST_BLOCK = 2**29  # bytes that GDAL unpacks at a time, as in simgen/sources/raster.py
 _UNKNOWN = "not recognized"  # in what GDAL says of a file that is another driver's
 _FORMATS = "GeoTIFF, COG, JP2, NITF, ERDAS .img, ENVI, .TIL, or a file .vrt"
 
@@ -75,7 +76,7 @@ def _open(path: Source) -> Any:
         except (OSError, ValueError) as error:  # a NUL in the name
             raise SceneError(f"cannot read {path}: {error}") from error
         if on_disk:
-            check_named_files(path)
+            check_files(path)
     elif drivers[0] in ("VRT", "TIL") or str(path).lower().startswith("vrt://"):
         raise SceneError(f"cannot read {path}: it names other files; expected one on this machine")
     for driver in drivers:
@@ -128,6 +129,12 @@ def _without_alpha(
 
 
 def _check_contents(name: str, facts: FileFacts) -> None:
+    if facts.block_bytes > LARGEST_BLOCK:
+        raise SceneError(
+            f"{name} is stored in blocks of {facts.block_bytes / 2**20:.0f} MB; expected at most "
+            f"{LARGEST_BLOCK / 2**20:.0f} MB, as one is unpacked at a time: write it in tiles "
+            "(gdal_translate -co TILED=YES)"
+        )
     if ColorInterp.palette in facts.colors:
         raise SceneError(
             f"{name} has a palette: its values are numbers of colours; expected measurements (DN): "

@@ -1,7 +1,8 @@
 """Bands of one or more open files on one grid, read by windows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.file_facts import FileFacts
 from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of
+from fusiontrain.scenes.read_errors import read_errors
 
 _SAMPLES, _SAMPLE_SIDE = 5, 128  # windows an axis, and their pixels a side, that sample a file
 
@@ -102,7 +104,7 @@ class Raster:
     def read(self, box: Box) -> Tensor:
         """(C, h, w) float32 of `box`, in this raster's pixels."""
         window = _window(box)
-        try:
+        with self._reading():
             if len(self.files) == 1:
                 data = self.files[0].read(self.bands, window=window, out_dtype="float32")
             else:
@@ -112,8 +114,6 @@ class Raster:
                         for file, band in self.band_files
                     ]
                 )
-        except ReadError as error:
-            raise self._damaged(error) from error
         return torch.from_numpy(data)
 
     def valid(self, image: Tensor) -> Tensor:
@@ -128,23 +128,32 @@ class Raster:
         image = self.read(box)
         valid = self.valid(image)
         window = _window(box)
-        try:
+        with self._reading():
             if self.alpha is not None:
                 valid &= torch.from_numpy(self.files[0].read(self.alpha, window=window) > 0)
             if self.masked:
                 for file in self.files:
                     valid &= torch.from_numpy(file.read_masks(window=window).min(0) > 0)
-        except ReadError as error:
-            raise self._damaged(error) from error
         return image, valid
 
     def sample(self) -> tuple[Tensor, Tensor]:
         """read_valid of windows spread over all of it, side by side: a bounded cost."""
         return sample_windows(self.height, self.width, self.read_valid)
 
-    def _damaged(self, error: Exception) -> SceneError:
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raises: SceneError for every error of GDAL's, also one that it gives pixels with."""
+        with read_errors() as errors:
+            try:
+                yield
+            except ReadError as error:
+                raise self._damaged(str(error.__cause__ or error)) from error
+        if errors:
+            raise self._damaged(errors[0])
+
+    def _damaged(self, why: str) -> SceneError:
         return SceneError(
-            f"{self.name} broke off while being read: {error.__cause__ or error}: "
+            f"{self.name} broke off while being read: {why}: "
             "the file is damaged or cut short; copy it again"
         )
 
