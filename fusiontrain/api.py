@@ -5,6 +5,7 @@ fused = pansharpen(pan, ms, weights="model.safetensors")        # numpy in, nump
 pansharpen(rasterio.open("pan.tif"), rasterio.open("ms.tif"), "out.tif", method="glp-fs-soft")
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,9 +35,11 @@ from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.gdal_environment import is_dataset
 from fusiontrain.scenes.grids import GRID_TOLERANCE
 from fusiontrain.scenes.output_values import check_nodata
-from fusiontrain.scenes.raster import band_means, sample_windows
+from fusiontrain.scenes.raster import EVERY_VALUE, Nodata, band_means, sample_windows
 from fusiontrain.scenes.scene import Scene
 from fusiontrain.scenes.writer import Output
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def pansharpen(
@@ -51,7 +54,7 @@ def pansharpen(
     bands: Sequence[int] = (),
     bbox: tuple[float, float, float, float] | None = None,
     dtype: Any = None,
-    nodata: float | None = None,
+    nodata: Nodata = None,
     assume_aligned: bool = False,
     match: bool = False,
     register: bool = True,
@@ -69,9 +72,10 @@ def pansharpen(
     Arrays (numpy, masked or not, or tensors) give an array. Labelled arrays (xarray) give one
     with the PAN's coordinates. Paths, URLs and open datasets of rasterio (a WarpedVRT too, used as
     it is) give an array, or with `out` a file, whose path is returned. `nodata`: the value that
-    marks missing pixels in arrays, and in the output. `bbox`, `assume_aligned` and `match` are for
-    files. `register`: PAN is moved to where the MS is estimated to lie. `adapt`: seconds (or
-    "40steps") for which the network is tuned on the scene itself; kept only if it is better.
+    marks missing pixels in PAN, MS and output ("none": no value does). `bbox`, `assume_aligned`
+    and `match` are for files. `register`: PAN is moved to where the MS is estimated to lie.
+    `adapt`: seconds (or "40steps") for which the network is tuned on the scene itself; kept only
+    if it is better.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -85,9 +89,18 @@ def pansharpen(
         memory=memory,
         window=window,
     )
-    call = _Call(options, tuple(bands), dtype, nodata, use_threads(threads))
+    value = None if nodata == EVERY_VALUE else nodata
+    call = _Call(options, tuple(bands), dtype, value, use_threads(threads))
     if _are_files(pan, ms):
-        inputs = _input_files(pan, ms, call.bands, bbox, assume_aligned, match)
+        inputs = InputFiles(
+            pan=pan,
+            ms=tuple(_listed(ms)),
+            bands=call.bands,
+            bbox=bbox,
+            assume_aligned=assume_aligned,
+            match=match,
+            nodata=nodata,
+        )
         return _fuse_files(inputs, call, out, format, creation_options or {})
     if out is not None or bbox is not None or match:
         raise SceneError(
@@ -118,6 +131,8 @@ def _fuse_files(
     dtype = None if call.dtype is None else np.dtype(call.dtype)
     fuser = make_fuser(call.options)
     with open_job(inputs, fuser, call.options, threads=call.threads) as opened:
+        for warning in opened.warnings:
+            _LOGGER.warning("%s", warning)
         job = _adapted(opened)
         if out is None:
             return fuse_job_to_array(job, dtype=dtype, nodata=call.nodata)
@@ -185,11 +200,11 @@ def _scene_of_arrays(pan: Any, ms: Any, nodata: float | None) -> Scene:
 def _filled(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
     """(C, h, w) float32, missing pixels at their band's typical value; (h, w) bool."""
     data = torch.from_numpy(np.ascontiguousarray(np.ma.getdata(image), dtype=np.float32))
-    valid = torch.isfinite(data)
+    hidden = torch.from_numpy(np.ma.getmaskarray(image).copy())
     if nodata is not None and not math.isnan(nodata):
-        valid &= data != torch.tensor(nodata, dtype=data.dtype)
-    valid &= torch.from_numpy(~np.ma.getmaskarray(image))
-    valid = valid.all(0)
+        hidden |= data == torch.tensor(nodata, dtype=data.dtype)
+    # 0 is a reading too, of shade or water: as in a file it hides a pixel where all bands have it.
+    valid = torch.isfinite(data).all(0) & ~hidden.all(0) & ~(hidden & (data != 0)).any(0)
 
     def read(box: Box) -> tuple[Tensor, Tensor]:
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
@@ -241,24 +256,6 @@ def _are_files(pan: Any, ms: Any) -> bool:
 def _is_file(source: Any) -> bool:
     """A path, a URL or an open dataset of rasterio."""
     return isinstance(source, (str, Path)) or is_dataset(source)
-
-
-def _input_files(
-    pan: Any,
-    ms: Any,
-    bands: tuple[int, ...],
-    bbox: tuple[float, float, float, float] | None,
-    assume_aligned: bool,
-    match: bool,
-) -> InputFiles:
-    return InputFiles(
-        pan=pan,
-        ms=tuple(_listed(ms)),
-        bands=bands,
-        bbox=bbox,
-        assume_aligned=assume_aligned,
-        match=match,
-    )
 
 
 def _listed(ms: Any) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusiontrain.commands.choices import SHIPPED_WEIGHTS
+from fusiontrain.commands.choices import SHIPPED_WEIGHTS, nodata_value
 from fusiontrain.errors import SceneError
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.atomic_write import check_folder
@@ -45,6 +45,12 @@ def _add_inputs(parser: PlainFlags) -> None:
         default=[],
         metavar="FILE",
         help="MS of the pair: one file, or one a band",
+    )
+    parser.add_argument(
+        "--nodata",
+        type=nodata_value,
+        metavar="X",
+        help="value that marks missing pixels of GeoTIFFs (none: no value does)",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for tables and the page"
@@ -137,7 +143,7 @@ def run(args: Namespace) -> int:
     if not (classical or networks):
         raise SceneError("nothing to score: give `weights`, or `methods` other than none")
     published = [] if args.published is None else read_published(args.published)
-    entries = scene_entries(args.scenes, args.pan, args.ms, args.sensor)
+    entries = scene_entries(args.scenes, args.pan, args.ms, args.sensor, args.nodata)
     args.out.mkdir(parents=True, exist_ok=True)  # early, so that a bad path fails fast
     results = BenchmarkResults(folder=args.out, title="panprior: benchmark", side=args.picture_side)
     results.facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"

@@ -1,5 +1,7 @@
 """Names and defaults for --help, without importing torch; a test holds them to the registries."""
 
+from typing import Literal
+
 MODEL_NAMES = (
     "anyband",
     "anyband-small",
@@ -30,3 +32,11 @@ SHIPPED_WEIGHTS = ("default", "small")
 FORMATS = ("COG", "GTiff")
 MATCH_LIMIT = 8.0  # MS pixels
 MEMORY = 2.0  # GiB
+
+
+def nodata_value(text: str) -> float | Literal["none"]:
+    """A number, or none: no value marks missing pixels."""
+    return "none" if text.strip().lower() == "none" else float(text)
+
+
+nodata_value.__name__ = "number, or none"  # argparse: invalid number, or none value: 'x'

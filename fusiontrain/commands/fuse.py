@@ -19,11 +19,12 @@ from fusiontrain.commands.choices import (
     MEMORY,
     NETWORK,
     SHIPPED_WEIGHTS,
+    nodata_value,
 )
 from fusiontrain.errors import InterruptedBySignal, SceneError
 from shards.atomic_write import check_replaceable
-from shards.command_line import PlainFlags
-from shards.console import print_result
+from shards.command_line import PlainFlags, with_flags
+from shards.console import print_error, print_result
 from shards.signals import stoppable
 
 if TYPE_CHECKING:
@@ -133,7 +134,11 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         help=f"{', '.join(_DTYPES)} (default: the MS's)",
     )
     group.add_argument(
-        *("--nodata", "-nodata"), type=float, metavar="X", help="nodata value (default: the MS's)"
+        *("--nodata", "-nodata"),
+        type=nodata_value,
+        metavar="X",
+        help="value that marks missing pixels in PAN, MS and output (none: no value does; default: "
+        "the files' own)",
     )
     group.add_argument(
         *("--creation-option", "-co"),
@@ -192,6 +197,8 @@ def run(args: Namespace) -> int:
             _, changed = output_nodata(job.pair.nodata, dtype, output.nodata)
             for line in filter(None, (*job.notes, changed)):
                 say(line)
+            for line in job.warnings:
+                print_error("fusiontrain", f"warning: {with_flags(line, make_parser().flags)}")
             if args.dry_run:
                 print_plan(job, output, dtype)
                 return 0
@@ -237,6 +244,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         assume_aligned=args.assume_aligned,
         match=args.match,
         match_limit=args.match_limit,
+        nodata=args.nodata,
     )
     options = FusionOptions(
         method=args.method.lower(),
@@ -290,7 +298,7 @@ def read_output(args: Namespace, threads: int) -> "Output":
         path=args.out,
         format=args.format,
         dtype=None if name is None else np.dtype(name),
-        nodata=args.nodata,
+        nodata=None if args.nodata == "none" else args.nodata,
         options=dict(text.split("=", 1) for text in args.creation_option),
         threads=threads,
     )

@@ -14,6 +14,7 @@ from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.geotiff import read_scene
+from fusiontrain.scenes.raster import Nodata
 from shards.errors import PanpriorError
 from shards.sensors import find_sensor
 
@@ -32,15 +33,19 @@ def classical_contenders(methods: str, *, registered: bool) -> list[Contender]:
 
 
 def scene_entries(
-    scenes: Sequence[Path], pan: Path | None, ms: Sequence[Path], sensor: str | None
+    scenes: Sequence[Path],
+    pan: Path | None,
+    ms: Sequence[Path],
+    sensor: str | None,
+    nodata: Nodata = None,
 ) -> list[SceneEntry]:
     """The scenes of folders and files, and a pair of any names. Raises: SceneError."""
     if (pan is None) != (not ms) or not (scenes or ms):
         raise SceneError("give scenes, or `pan` and `ms` together, or both")
-    entries = find_scenes(scenes, sensor=sensor) if scenes else []
+    entries = find_scenes(scenes, sensor=sensor, nodata=nodata) if scenes else []
     if pan is not None:
         row = None if sensor is None else find_sensor(sensor)
-        load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row)
+        load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row, nodata=nodata)
         if any(entry.name == ms[0].stem for entry in entries):
             raise SceneError(f"two scenes are named {ms[0].stem}; score the pair by itself")
         entries.append(SceneEntry(name=ms[0].stem, load=load, pan=pan, ms=tuple(ms)))

@@ -22,7 +22,9 @@ from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
+from fusiontrain.scenes.missing_values import missing_value_warnings
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
+from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 from fusiontrain.scenes.writer import Output, create_fused
@@ -39,6 +41,7 @@ class InputFiles:
     assume_aligned: bool | None = False
     match: bool = False
     match_limit: float = MATCH_LIMIT
+    nodata: Nodata = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +86,7 @@ class FusionJob:
     sensor_model: SensorModel
     plan: Plan
     notes: tuple[str, ...] = ()  # lines for the user
+    warnings: tuple[str, ...] = ()  # lines that name what may spoil the result
     adaptation: AdaptationResult | None = None
 
 
@@ -101,6 +105,7 @@ def open_job(
             assume_aligned=True if inputs.match else inputs.assume_aligned,
             match=inputs.match,
             limit=inputs.match_limit,
+            nodata=inputs.nodata,
         ) as opened,
     ):
         pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
@@ -126,6 +131,7 @@ def open_job(
             sensor_model=sensor_model,
             plan=plan,
             notes=notes,
+            warnings=missing_value_warnings(pair),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.layouts import SceneFiles, list_folder
+from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import Sensor, find_sensor
 
@@ -39,16 +40,19 @@ class _Candidate:
     ms: tuple[Path, ...] = ()
 
 
-def find_scenes(paths: Sequence[Path], *, sensor: str | None = None) -> list[SceneEntry]:
+def find_scenes(
+    paths: Sequence[Path], *, sensor: str | None = None, nodata: Nodata = None
+) -> list[SceneEntry]:
     """All scenes of all paths, in order, under names that differ. No pixel is read yet.
 
-    `sensor` is a known name or a .toml file, and overrules what files name.
+    `sensor` is a known name or a .toml file, and overrules what files name. `nodata`: for
+    GeoTIFFs, as open_pair takes it.
     Raises: SceneError naming the path and what is accepted; ContractError for an unknown sensor.
     """
     row = None if sensor is None else find_sensor(sensor)
     candidates: list[_Candidate] = []
     for path in paths:
-        in_path = list(_in_folder(path, row) if path.is_dir() else _in_file(path, row))
+        in_path = list(_in_folder(path, row, nodata) if path.is_dir() else _in_file(path, row))
         if not in_path:
             raise SceneError(f"{path} has no scene; {ACCEPTED}")
         candidates.extend(in_path)
@@ -78,12 +82,12 @@ def _in_file(path: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
             raise SceneError(f"{path} is no file of scenes; {ACCEPTED}")
 
 
-def _in_folder(root: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
+def _in_folder(root: Path, sensor: Sensor | None, nodata: Nodata) -> Iterator[_Candidate]:
     listing = list_folder(root)
     empty = True
     for files in listing.pairs:
         empty = False
-        yield _pair(files, _prefix(root, files.folder), sensor)
+        yield _pair(files, _prefix(root, files.folder), sensor, nodata)
     for path in listing.loose:
         if _holds_scenes(path):
             empty = False
@@ -104,7 +108,7 @@ def _holds_scenes(path: Path) -> bool:
     return is_pancollection(path)
 
 
-def _pair(files: SceneFiles, prefix: str, sensor: Sensor | None) -> _Candidate:
+def _pair(files: SceneFiles, prefix: str, sensor: Sensor | None, nodata: Nodata) -> _Candidate:
     if files.pan.suffix.lower() == ".mat":
         from fusiontrain.scenes.matlab import read_nbu
 
@@ -119,6 +123,7 @@ def _pair(files: SceneFiles, prefix: str, sensor: Sensor | None) -> _Candidate:
         bands=files.bands,
         gt=files.gt,
         sidecar=files.sidecar,
+        nodata=nodata,
     )
     return _Candidate(name=files.name, prefix=prefix, read=read, pan=files.pan, ms=files.ms)
 

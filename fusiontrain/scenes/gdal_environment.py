@@ -1,6 +1,7 @@
 """GDAL's settings and errors, and what it can open."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,22 @@ def gdal(threads: int | None = None) -> Iterator[None]:
     """GDAL's settings for the length of a block; `threads` of its codecs."""
     with rasterio.Env(**_SETTINGS, **({} if threads is None else {"GDAL_NUM_THREADS": threads})):
         yield
+
+
+@contextmanager
+def undecodable_messages() -> Iterator[None]:
+    """Nothing is printed where GDAL's message holds bytes of a damaged file that are no text."""
+    before = sys.unraisablehook
+
+    def hook(raised: Any) -> None:  # rasterio drops the message with a traceback
+        if not isinstance(raised.exc_value, UnicodeDecodeError):
+            before(raised)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def is_dataset(source: Source) -> bool:

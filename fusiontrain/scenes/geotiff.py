@@ -18,6 +18,7 @@ from fusiontrain.scenes.metadata import (
     read_sidecar,
 )
 from fusiontrain.scenes.open_raster import open_raster
+from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.scene import Geo, Scene
 from shards.sensors import GENERIC, Sensor, match_sensor
 
@@ -32,16 +33,18 @@ def read_scene(
     bands: Sequence[str] = (),
     gt: Path | None = None,
     sidecar: Path | None = None,
+    nodata: Nodata = None,
 ) -> Scene:
     """The common ground of a pair, DN, with all that is known of it.
 
     `sensor` overrules the sidecar, which overrules `guess`. Bits: the sidecar's; the sensor's,
-    where the data fit; else the least that hold the data. `gt` lies on the PAN's grid.
+    where the data fit; else the least that hold the data. `gt` lies on the PAN's grid. `nodata` as
+    open_pair takes it.
     Raises: SceneError as open_pair does; or if the sidecar and the files disagree, the values are
             no DN, or the scene is too large for memory.
     """
     facts = Sidecar() if sidecar is None else read_sidecar(sidecar)
-    with open_pair(pan, ms) as pair:
+    with open_pair(pan, ms, nodata=nodata) as pair:
         _check_facts(name, facts, pair)
         h, w = pair.shape
         H, W = h * pair.ratio, w * pair.ratio

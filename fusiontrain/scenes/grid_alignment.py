@@ -16,7 +16,7 @@ from fusiontrain.scenes.gdal_environment import Source
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grids import EXTENT_TOLERANCE, GRID_TOLERANCE, check_crs
 from fusiontrain.scenes.open_raster import open_raster
-from fusiontrain.scenes.raster import Raster, band_means
+from fusiontrain.scenes.raster import Nodata, Raster, band_means
 from fusiontrain.scenes.raster_metadata import rpcs
 from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel
 from fusiontrain.scenes.scene import LEAST_SIDE, MAX_RATIO, check_side
@@ -34,6 +34,7 @@ def open_pair(
     assume_aligned: bool | None = None,
     match: bool = False,
     limit: float = MATCH_LIMIT,
+    nodata: Nodata = None,
 ) -> Iterator[GeoPair]:
     """Open both and find their common ground. MS may be one file, or one a band, in order.
 
@@ -41,12 +42,12 @@ def open_pair(
     between pixels (Landsat: half a PAN pixel off), GDAL's cubic warp for other CRS, rotations and
     ratios that are no whole number. `assume_aligned` takes files without a geotransform to cover
     the same ground (None: only if both lack one); `match` measures the shift that is left and
-    applies it, up to `limit` MS pixels.
+    applies it, up to `limit` MS pixels. `nodata` as open_raster takes it, for both.
     Raises: SceneError if a file cannot be read, PAN has several bands, MS files do not stack,
             the ratio lies outside LEAST_RATIO..MAX_RATIO, nothing overlaps, or the shift is too
             large.
     """
-    with open_raster(pan_path) as pan, open_raster(ms_path) as ms:
+    with open_raster(pan_path, nodata=nodata) as pan, open_raster(ms_path, nodata=nodata) as ms:
         if pan.count != 1:
             raise SceneError(
                 f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"

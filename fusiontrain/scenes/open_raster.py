@@ -15,9 +15,16 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.file_facts import FileFacts, read_facts
-from fusiontrain.scenes.gdal_environment import ReadError, Source, is_dataset, is_local, name_of
+from fusiontrain.scenes.gdal_environment import (
+    ReadError,
+    Source,
+    is_dataset,
+    is_local,
+    name_of,
+    undecodable_messages,
+)
 from fusiontrain.scenes.named_files import check_files, check_overview_name
-from fusiontrain.scenes.raster import Raster
+from fusiontrain.scenes.raster import Nodata, Raster
 
 # Drivers that read what is given and its sidecars, and nothing that a file names. A VRT and a .TIL
 # name others, so only a file with that suffix may be one, and named_files.py reads it first.
@@ -35,9 +42,10 @@ _FORMATS = "GeoTIFF, COG, JP2, NITF, ERDAS .img, ENVI, .TIL, or a file .vrt"
 
 
 @contextmanager
-def open_raster(paths: Source | Sequence[Source]) -> Iterator[Raster]:
+def open_raster(paths: Source | Sequence[Source], *, nodata: Nodata = None) -> Iterator[Raster]:
     """One file with all its bands, or several single-band files stacked in this order.
 
+    `nodata`: a value that marks missing pixels, beside the file's own; "none": no value does.
     Open datasets of rasterio are used as they are, and stay open.
     Raises: SceneError if a file cannot be read, holds colours instead of measurements, or (naming
             the odd one) if files to be stacked differ in size, CRS, transform, dtype or nodata.
@@ -46,11 +54,12 @@ def open_raster(paths: Source | Sequence[Source]) -> Iterator[Raster]:
     if not paths:
         raise SceneError("no file is given; expected one, or one a band")
     with ExitStack() as stack:
-        files = tuple(_enter(stack, path) for path in paths)
-        facts = tuple(map(_checked_facts, paths, files))
+        with undecodable_messages():
+            files = tuple(_enter(stack, path) for path in paths)
+            facts = tuple(map(_checked_facts, paths, files))
         if len(files) > 1:
             _check_stack(paths, facts)
-        yield _without_alpha(paths, files, facts)
+        yield replace(_without_alpha(paths, files, facts), given=nodata)
 
 
 def _enter(stack: ExitStack, source: Source) -> Any:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from fusiontrain.scenes.file_facts import FileFacts
 from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of
 from fusiontrain.scenes.read_errors import read_errors
 
+Nodata = float | Literal["none"] | None  # None: as the files say
+EVERY_VALUE: Literal["none"] = "none"  # no value marks missing pixels; masks still do
 _SAMPLES, _SAMPLE_SIDE = 5, 128  # windows an axis, and their pixels a side, that sample a file
 
 
@@ -30,6 +32,7 @@ class Raster:
     facts: tuple[FileFacts, ...] = field(repr=False)
     bands: tuple[int, ...]  # that are measurements, in the order read; of several files: of all
     alpha: int | None = None  # the band that is a mask
+    given: Nodata = None  # what marks missing pixels beside the file's own value
 
     @property
     def name(self) -> str:
@@ -59,7 +62,18 @@ class Raster:
 
     @property
     def nodata(self) -> float | None:
-        return self.facts[0].nodata
+        """The value that marks missing pixels: as given, else the file's."""
+        if self.given == EVERY_VALUE:
+            return None
+        return self.facts[0].nodata if self.given is None else float(self.given)
+
+    @property
+    def marks(self) -> tuple[float, ...]:
+        """Every value but NaN that marks missing pixels."""
+        if self.given == EVERY_VALUE:
+            return ()
+        values = {self.nodata, self.facts[0].nodata}
+        return tuple(value for value in values if value is not None and not math.isnan(value))
 
     @property
     def crs(self) -> Any:
@@ -117,11 +131,24 @@ class Raster:
         return torch.from_numpy(data)
 
     def valid(self, image: Tensor) -> Tensor:
-        """(H, W) bool: where all bands of `image` have data, by value."""
-        finite = torch.isfinite(image)
-        if self.nodata is not None and not math.isnan(self.nodata):
-            finite = finite & (image != torch.tensor(self.nodata, dtype=image.dtype))
-        return finite.all(0)
+        """(H, W) bool: where `image` has data, by value.
+
+        NaN, infinities and values that are no reading hide a pixel by one band. 0 is a reading
+        too, of shade or water, so it does where all bands have it.
+        """
+        valid = torch.isfinite(image).all(0)
+        for value in self.marks:
+            marked = image == torch.tensor(value, dtype=image.dtype)
+            valid = valid & ~(marked.all(0) if value == 0 else marked.any(0))
+        return valid
+
+    def partly_marked(self, image: Tensor) -> Tensor:
+        """(H, W) bool: where some bands have a value that marks missing pixels, and some not."""
+        partly = torch.zeros_like(image[0], dtype=torch.bool)
+        for value in self.marks:
+            marked = image == torch.tensor(value, dtype=image.dtype)
+            partly |= marked.any(0) & ~marked.all(0)
+        return partly
 
     def read_valid(self, box: Box) -> tuple[Tensor, Tensor]:
         """`read`, and (h, w) bool: where all bands have data, by value and by masks."""

@@ -105,7 +105,7 @@ def _tags(
         raise ValueError(f"{count} tags in one image")
     step = struct.calcsize(entry_format)
     data = file.read(count * step + struct.calcsize(header.word))
-    tags = {}
+    tags: dict[int, tuple[int, int, bytes]] = {}
     for i in range(count):
         tag, kind, length, value = struct.unpack_from(entry_format, data, i * step)
         tags.setdefault(tag, (kind, length, value))

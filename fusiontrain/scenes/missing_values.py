@@ -1,0 +1,58 @@
+"""How much of a pair its nodata values take, or would: said where it may surprise."""
+
+from torch import Tensor
+
+from fusiontrain.imaging.masks import ms_valid_mask
+from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.raster import EVERY_VALUE, sample_windows
+
+_NOTED_SHARE = 0.02  # of a scene at 0 in PAN and all bands
+
+
+def missing_value_warnings(pair: GeoPair) -> tuple[str, ...]:
+    """Lines on values that may be taken for data, or for nodata, by mistake; of a sample."""
+    return tuple(filter(None, (_partly_missing(pair), _zero_everywhere(pair))))
+
+
+def _partly_missing(pair: GeoPair) -> str:
+    file = pair.ms_file
+    if not file.marks or file.count < 2:
+        return ""
+
+    def read(box: Box) -> tuple[Tensor, Tensor]:
+        image = file.read(box)
+        return image[:1], file.partly_marked(image)
+
+    share = float(sample_windows(file.height, file.width, read)[1].float().mean())
+    if share == 0:
+        return ""
+    value = " or ".join(f"{mark:g}" for mark in file.marks)
+    taken = "data: 0 is missing where all bands have it" if 0 in file.marks else "missing"
+    return (
+        f"{_percent(share)} of the MS's pixels have the nodata value {value} in some bands only, "
+        f"and count as {taken} (`nodata=none`: no value is missing)"
+    )
+
+
+def _zero_everywhere(pair: GeoPair) -> str:
+    """Where nothing says that 0 is missing, and it looks as if it were."""
+    if pair.ms_file.given == EVERY_VALUE or 0 in (*pair.ms_file.marks, *pair.pan_file.marks):
+        return ""
+
+    def read(box: Box) -> tuple[Tensor, Tensor]:
+        window = pair.read(box)
+        zero = ms_valid_mask((window.pan[0] == 0) & window.valid, pair.ratio)
+        return window.ms[:1], zero & (window.ms == 0).all(0)
+
+    share = float(sample_windows(*pair.shape, read)[1].float().mean())
+    if share < _NOTED_SHARE:
+        return ""
+    return (
+        f"{_percent(share)} of the scene is 0 in PAN and in every band, and counts as data; if it "
+        "is a collar or a gap, leave it out by `nodata=0`"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"

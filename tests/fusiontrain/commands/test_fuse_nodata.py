@@ -1,0 +1,182 @@
+"""--nodata says what is missing in the inputs too; what looks like nodata and is not is said."""
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from fusiontrain import pansharpen
+from fusiontrain.cli import main
+from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.benchmark import scene_entries
+from tests.support.geotiffs import GRID, write_geotiff
+
+HOW = ["--method", "gsa", "-of", "GTiff", "-q"]
+
+
+@pytest.fixture
+def images():
+    """PAN and MS with a collar of 8 MS pixels; no data is 0."""
+    rng = np.random.default_rng(8)
+    fine = 300 + np.kron(rng.uniform(0, 900, (3, 40, 40)), np.ones((8, 8)))
+    ms = fine.reshape(3, 80, 4, 80, 4).mean((2, 4)).round()
+    pan = fine.mean(0, keepdims=True).round()
+    for image, wide in ((ms, 8), (pan, 32)):
+        image[:, :wide] = image[:, :, -wide:] = 0
+    return pan, ms
+
+
+def write(folder, images, name="", bands=None, **profile):
+    pan, ms = images
+    ms = ms if bands is None else ms[bands]
+    grid = GRID @ Affine.scale(4)
+    profile = {"dtype": "uint16"} | profile
+    return (
+        str(write_geotiff(folder / f"{name}pan.tif", pan, **profile)),
+        str(write_geotiff(folder / f"{name}ms.tif", ms, grid, **profile)),
+    )
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(), file.nodata
+
+
+@pytest.mark.parametrize("value", [0, 65535, 77])
+def test_given_nodata_is_as_good_as_a_tag(tmp_path, images, value):
+    images = [np.where(image == 0, value, image) for image in images]
+    plain = write(tmp_path, images)
+    tagged = write(tmp_path, images, "tag_", nodata=value)
+
+    assert 0 == main(["fuse", *plain, str(tmp_path / "a.tif"), "--nodata", str(value), *HOW])
+    assert 0 == main(["fuse", *tagged, str(tmp_path / "b.tif"), *HOW])
+
+    (fused, nodata), (expected, _) = read(tmp_path / "a.tif"), read(tmp_path / "b.tif")
+    np.testing.assert_array_equal(expected, fused)
+    assert value == nodata
+    collar = np.full((320, 320), False)
+    collar[:32] = collar[:, -32:] = True
+    np.testing.assert_array_equal(collar, (fused == value).all(0))
+    np.testing.assert_array_equal(collar, (fused == value).any(0))
+    np.testing.assert_array_equal(fused, pansharpen(*plain, method="gsa", nodata=value))
+    pan, ms = (image.astype("uint16") for image in images)
+    arrays = pansharpen(pan, ms, method="gsa", nodata=value)
+    np.testing.assert_array_equal(collar, (arrays == value).all(0))
+
+
+def test_single_band_files_too(tmp_path, images):
+    _, ms = images
+    whole = write(tmp_path, images)
+    grid = GRID @ Affine.scale(4)
+    singles = [
+        str(write_geotiff(tmp_path / f"b{i}.tif", ms[i : i + 1], grid, dtype="uint16"))
+        for i in range(3)
+    ]
+    for paths, out in ((whole, "a.tif"), ([whole[0], *singles], "b.tif")):
+        assert 0 == main(["fuse", *paths, str(tmp_path / out), "--nodata", "0", *HOW])
+
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[0], read(tmp_path / "b.tif")[0])
+
+
+def test_benchmark_takes_it(tmp_path, images):
+    write(tmp_path, images, "x_")
+
+    (entry,) = scene_entries([tmp_path], None, [], None, 0)
+    (plain,) = scene_entries([tmp_path], None, [], None)
+
+    assert plain.load().valid is None
+    assert not entry.load().valid[:32].any()
+
+
+def test_nodata_none_makes_all_of_it_data(tmp_path, images):
+    tagged = write(tmp_path, images, nodata=0)
+
+    assert 0 == main(["fuse", *tagged, str(tmp_path / "o.tif"), "--nodata", "none", *HOW])
+
+    fused, nodata = read(tmp_path / "o.tif")
+    assert nodata is None
+    with rasterio.open(tmp_path / "o.tif") as file:
+        assert (file.dataset_mask() > 0).all()
+    pan, ms = (image.astype("uint16") for image in images)
+    np.testing.assert_array_equal(fused, pansharpen(pan, ms, method="gsa"))
+
+
+@pytest.mark.parametrize("value", ["None", "-1"])
+def test_words_and_numbers(tmp_path, images, value, capsys):
+    code = main(
+        ["fuse", *write(tmp_path, images), str(tmp_path / "o.tif"), "--nodata", value, *HOW]
+    )
+
+    assert code == (2 if value == "-1" else 0)
+    if code:
+        assert "--nodata" in capsys.readouterr().err
+
+
+def test_other_words_are_refused(tmp_path, images, capsys):
+    with pytest.raises(SystemExit):
+        main(["fuse", *write(tmp_path, images), str(tmp_path / "o.tif"), "--nodata", "x"])
+    assert "number, or none" in capsys.readouterr().err
+
+
+def test_zeros_everywhere_are_said(tmp_path, images, capsys):
+    """Untagged; not where 0 is nodata already, or was said to be data."""
+    call = ["fuse", *write(tmp_path, images), str(tmp_path / "o.tif"), *HOW]
+
+    assert 0 == main(call)
+    error = capsys.readouterr().err
+    assert "19 % of the scene is 0 in PAN and in every band" in error
+    assert "--nodata 0" in error
+    for value in ("0", "none"):
+        assert 0 == main([*call, "--nodata", value])
+        assert "of the scene" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("door", ["tag", "flag", "array", "masked array"])
+def test_0_in_some_bands_is_a_reading(tmp_path, images, door, capsys):
+    """Shade and water: only where all bands are 0 is a pixel missing."""
+    pan, ms = images
+    ms[0, 20:30, 20:30] = 0
+    ms[1:, 20:30, 25:30] = 0
+    out = tmp_path / "o.tif"
+    if door.endswith("array"):
+        images = [image.astype("uint16") for image in (pan, ms)]
+        if door == "masked array":
+            images = [np.ma.masked_equal(image, 0) for image in images]
+        fused = pansharpen(*images, method="gsa", nodata=0)
+    else:
+        paths = write(tmp_path, (pan, ms), **({"nodata": 0} if door == "tag" else {}))
+        flag = ["--nodata", "0"] if door == "flag" else []
+        assert 0 == main(["fuse", *paths, str(out), *flag, *HOW])
+        assert (
+            "0.78 % of the MS's pixels have the nodata value 0 in some" in capsys.readouterr().err
+        )
+        fused = read(out)[0]
+
+    missing = (fused == 0).all(0)
+    assert missing[80:120, 100:120].all()
+    assert not missing[80:120, 80:100].any()
+
+
+def test_a_value_that_is_no_reading_hides_by_one_band(tmp_path, images, capsys):
+    """-9999 in one band is not data in any method."""
+    pan, ms = images
+    ms[0, 20:30, 20:30] = -9999
+    paths = write(tmp_path, (pan, ms), dtype="int16", nodata=-9999)
+
+    assert 0 == main(["fuse", *paths, str(tmp_path / "o.tif"), *HOW])
+
+    assert "-9999 in some bands only, and count as missing" in capsys.readouterr().err
+    assert (read(tmp_path / "o.tif")[0][:, 80:120, 80:120] == -9999).all()
+
+
+def test_masked_arrays_hide_what_is_no_0(images):
+    pan, ms = (np.ma.array(image.astype("uint16")) for image in images)
+    ms[0, 20:30, 20:30] = np.ma.masked
+
+    assert (pansharpen(pan, ms, method="gsa", nodata=0)[:, 80:120, 80:120] == 0).all()
+
+
+def test_nodata_of_another_kind_is_refused(images):
+    pan, ms = (image.astype("uint16") for image in images)
+    with pytest.raises(SceneError, match="`nodata`"):
+        pansharpen(pan, ms, method="gsa", nodata=-1)
