@@ -17,6 +17,7 @@ from fusiontrain.scenes.scene import LEAST_SIDE, NO_DATA, Window, WindowedScene
 from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
 BANDS: Literal["bands"] = "bands"  # softness: one number a band
+_COARSE_SIDE = 192  # MS pixels of the middle on which the estimates of a large window start
 _FULL_ENOUGH = 0.9  # part of a window's pixels that have data: no other window is tried
 
 
@@ -112,14 +113,34 @@ def estimate_pair(scene: WindowedScene, *, bands: bool = False) -> PairEstimate:
             "give `sensor` and `softness`, or a fuller scene"
         )
     grids = (scene.ratio, valid, scene.phase)
-    # Any blur will do to find the shift well enough for the blur; the blur then sharpens it.
-    shift = estimate_pair_shift(window.ms, window.pan, NOMINAL_MS, *grids)
-    softness = estimate_softness(window.ms, shift_image(window.pan, shift), *grids)
-    shift = estimate_pair_shift(window.ms, window.pan, softness, *grids)
+    shift, softness = _estimate_shift_and_softness(window.ms, window.pan, grids)
     per_band = None
     if bands:
         per_band = estimate_band_softness(window.ms, shift_image(window.pan, shift), *grids)
     return PairEstimate(softness=softness, shift=shift, band_softness=per_band)
+
+
+def _estimate_shift_and_softness(
+    ms: Tensor, pan: Tensor, grids: tuple[int, Tensor, GridPhase]
+) -> tuple[Shift, float]:
+    """Shift and softness of a window; of a large one first on its middle, then near those."""
+    ratio, valid, phase = grids
+    top, left = ((side - _COARSE_SIDE) // 2 for side in valid.shape)
+    rows, columns = (slice(start, start + _COARSE_SIDE) for start in (top, left))
+    large = min(valid.shape) >= 2 * _COARSE_SIDE
+    if not large or float(valid[rows, columns].float().mean()) < _FULL_ENOUGH:
+        # Any blur will do to find the shift well enough for the blur; the blur then sharpens it.
+        shift = estimate_pair_shift(ms, pan, NOMINAL_MS, *grids)
+        softness = estimate_softness(ms, shift_image(pan, shift), *grids)
+        return estimate_pair_shift(ms, pan, softness, *grids), softness
+    fine_rows, fine_columns = (slice(s.start * ratio, s.stop * ratio) for s in (rows, columns))
+    near, rough = _estimate_shift_and_softness(
+        ms[:, rows, columns],
+        pan[:, fine_rows, fine_columns],
+        (ratio, valid[rows, columns], phase),
+    )
+    shift = estimate_pair_shift(ms, pan, rough, *grids, near=near)
+    return shift, estimate_softness(ms, shift_image(pan, shift), *grids, near=rough)
 
 
 def fullest_window(scene: WindowedScene) -> Window:
@@ -148,10 +169,11 @@ def estimate_pair_shift(
     ratio: int,
     valid: Tensor | None,
     phase: GridPhase,
+    near: Shift = NO_SHIFT,
 ) -> Shift:
     """estimate_shift of a pair whose blur has this gain at the MS's Nyquist."""
     sigma = float(gain_to_sigma(torch.tensor(gain), ratio))
-    return estimate_shift(ms, pan, ratio, sigma, valid, phase)
+    return estimate_shift(ms, pan, ratio, sigma, valid, phase, near)
 
 
 def _windows(h: int, w: int) -> list[Box]:

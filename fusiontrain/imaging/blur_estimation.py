@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.filters import blur_to_ms, sigma_to_gain
+from fusiontrain.imaging.filters import blur_to_ms, gain_to_sigma, sigma_to_gain
 from fusiontrain.imaging.pan_batch import GridPhase
 
 SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
@@ -26,10 +26,12 @@ def estimate_softness(
     ratio: int,
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
+    near: float | None = None,
 ) -> float:
     """Gain at the MS Nyquist of the Gaussian blur for which the MS best explains the decimated PAN.
 
     Shapes: ms (C, h, w) and pan (1, H, W), DN; valid (h, w) bool: the MS pixels to use.
+    near: a gain from which the search goes downhill; None: over all of SIGMAS.
     Returns: a gain in MIN_GAIN..MAX_GAIN.
     For each sigma the blurred PAN is regressed on all bands and a constant; the sigma of the
     largest R2 wins, refined by a parabola. PAN and MS may differ by any gain and offset.
@@ -47,7 +49,7 @@ def estimate_softness(
         residual = low - q @ (q.T @ low)
         return float(residual.pow(2).sum() / low.pow(2).sum().clamp_min(1e-12))
 
-    return _gain_of_min(unexplained, sigmas, ratio)
+    return _gain_of_min(unexplained, sigmas, ratio, near)
 
 
 def estimate_band_softness(
@@ -82,12 +84,19 @@ def estimate_band_softness(
     return torch.tensor([gain_of(band) for band in range(len(bands))], dtype=torch.float64)
 
 
-def _gain_of_min(error: Callable[[int], float], sigmas: Tensor, ratio: int) -> float:
+def _gain_of_min(
+    error: Callable[[int], float], sigmas: Tensor, ratio: int, near: float | None = None
+) -> float:
     """The gain of the sigma with the smallest error, refined by a parabola."""
     error = cache(error)
     last = len(sigmas) - 1
-    rough = min(sorted({*range(0, last, COARSE), last}), key=error)
-    best = min(range(max(0, rough - COARSE + 1), min(last, rough + COARSE - 1) + 1), key=error)
+    if near is None:
+        rough = min(sorted({*range(0, last, COARSE), last}), key=error)
+        around = range(max(0, rough - COARSE + 1), min(last, rough + COARSE - 1) + 1)
+        best = min(around, key=error)
+    else:
+        start = float(gain_to_sigma(torch.tensor(near, dtype=torch.float64), ratio))
+        best = _downhill(error, int((sigmas - start).abs().argmin()), last)
     sigma = float(sigmas[best])
     if 0 < best < last:
         left, middle, right = (error(i) for i in (best - 1, best, best + 1))
@@ -96,3 +105,14 @@ def _gain_of_min(error: Callable[[int], float], sigmas: Tensor, ratio: int) -> f
             sigma += 0.5 * (left - right) / curve * float(sigmas[1] - sigmas[0])
     gain = float(sigma_to_gain(torch.tensor(sigma), ratio))
     return min(max(gain, MIN_GAIN), MAX_GAIN) if math.isfinite(gain) else MAX_GAIN
+
+
+def _downhill(error: Callable[[int], float], start: int, last: int) -> int:
+    """The local minimum of `error` that is reached from `start`, in 0..last."""
+    best = start
+    while True:
+        around = range(max(0, best - 1), min(last, best + 1) + 1)
+        lower = min(around, key=error)
+        if error(lower) >= error(best):
+            return best
+        best = lower

@@ -97,14 +97,19 @@ def filter_rows(image: Tensor, taps: Tensor, step: int) -> Tensor:
     """Correlation along the rows' axis with stride `step`, without padding, taps per channel.
 
     Shapes: image (B, C or 1, H, W), taps (B, C, K) -> (B, C, (H - K) // step + 1, W).
-    Several times faster than F.conv2d in float64, which makes K copies of the image.
+    By matrix products of STRIDE output rows: far faster than F.conv2d in float64.
     """
-    K = taps.shape[-1]
+    B, C, K = taps.shape
     height = (image.shape[2] - K) // step + 1
-    out = image.new_zeros(*taps.shape[:2], height, image.shape[3])
-    for k in range(K):
-        rows = image[:, :, k : k + step * (height - 1) + 1 : step]
-        out.addcmul_(rows, taps[:, :, k, None, None])
+    table = taps.new_zeros(B, C, STRIDE, step * (STRIDE - 1) + K)
+    for i in range(STRIDE):
+        table[..., i, i * step : i * step + K] = taps
+    out = image.new_empty(B, C, height, image.shape[3])
+    for top in range(0, height, STRIDE):
+        rows = min(STRIDE, height - top)
+        length = step * (rows - 1) + K
+        block = image[:, :, top * step : top * step + length]
+        out[:, :, top : top + rows] = table[..., :rows, :length] @ block
     return out
 
 

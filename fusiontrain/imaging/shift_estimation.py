@@ -6,6 +6,7 @@ than the choice of the fusion method. Axes as in pan_batch.py.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ def shift_image(image: Tensor, shift: Shift) -> Tensor:
     return image
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _BlurredPan:
     """PAN, blurred by a Gaussian and sampled at the MS pixels for any shift."""
 
@@ -49,11 +50,26 @@ class _BlurredPan:
     phase: GridPhase
     valid: Tensor  # (h, w) bool
 
+    @property
+    def reach(self) -> int:
+        """Half-width of the filter for any shift, PAN pixels."""
+        return math.ceil(4 * self.sigma + MAX_SHIFT * self.ratio) + 1
+
+    @cached_property
+    def mirrored(self) -> Tensor:
+        """PAN with mirrored rows beyond its border."""
+        return mirror(self.pan, self.reach, 2)
+
+    @cached_property
+    def place(self) -> Tensor:
+        """Indices of the valid MS pixels."""
+        return self.valid.flatten().nonzero()[:, 0]
+
     def at(self, shift: Shift, along: int | None = None) -> Tensor:
         """(valid pixels,) DN, or the derivative with respect to the shift `along` an axis."""
-        reach = math.ceil(4 * self.sigma + MAX_SHIFT * self.ratio) + 1
+        reach = self.reach
         centre = (self.ratio - 1) / 2 if self.phase == "aligned" else self.ratio // 2
-        image = self.pan
+        image = self.mirrored
         for axis in (0, 1):
             t = torch.arange(-reach, self.ratio + reach, dtype=torch.float64)
             t = t - (centre + shift[axis])
@@ -61,10 +77,11 @@ class _BlurredPan:
             taps = taps / taps.sum()
             if along == axis:
                 taps = taps * t / self.sigma**2
-            image = mirror(image, reach, 2)
+            if axis == 1:
+                image = mirror(image, reach, 2)
             # The transposed image needs no second filter for columns.
             image = filter_rows(image, taps[None, None], self.ratio).mT
-        return image[0, 0][self.valid]
+        return image.flatten()[self.place]
 
 
 def estimate_shift(
@@ -74,11 +91,13 @@ def estimate_shift(
     sigma: float,
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
+    near: Shift = NO_SHIFT,
 ) -> Shift:
     """Shift for which all bands together best explain PAN, blurred and decimated.
 
     Shapes: ms (C, h, w), pan (1, H, W), DN; valid (h, w) bool: the MS pixels to use.
     Units:  PAN pixels, also `sigma` of the blur from PAN to MS. (0, 0) without an estimate.
+    near:   where the search starts, if the residual there is smaller than without a shift.
     PAN is regressed on the bands and a constant, so that gains and offsets have no effect. The
     smallest residual is found by Gauss-Newton steps, halved where they overshoot. A single band
     would bias the shift by the detail that it does not share with PAN.
@@ -99,6 +118,10 @@ def estimate_shift(
     scale = float(blurred.at(NO_SHIFT).abs().max())
     shift = NO_SHIFT
     residual = residual_of(blurred.at(shift))
+    if near != NO_SHIFT:
+        there = residual_of(blurred.at(near))
+        if float(there.square().sum()) < float(residual.square().sum()):
+            shift, residual = near, there
     for _ in range(_MAX_STEPS):
         slopes = torch.stack([residual_of(blurred.at(shift, along=axis)) for axis in (0, 1)], 1)
         if float(slopes.square().mean(0).min()) <= (_MIN_SLOPE * scale) ** 2:

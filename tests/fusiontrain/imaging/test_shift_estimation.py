@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.fusion import sensor_model
 from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.fusion.sensor_model import estimate_pair, estimate_sensor_model
 from fusiontrain.imaging.filters import degrade, gain_to_sigma
@@ -123,10 +124,8 @@ def test_a_network_gets_the_registered_pan():
         ms, pan = pair(shift)
         scene = Scene(name="made", ms=ms, pan=pan, bits=11, sensor=find_sensor("generic"))
         for register in (True, False):
-            sensor_model = estimate_sensor_model(
-                scene, sensor=None, softness=0.3, register=register
-            )
-            whole = fuse_network(scene, net, sensor_model, halo=entry.halo(4))
+            model = estimate_sensor_model(scene, sensor=None, softness=0.3, register=register)
+            whole = fuse_network(scene, net, model, halo=entry.halo(4))
             fused[shift, register] = whole[:, 16:-16, 16:-16]
     straight, crooked = fused[(0.0, 0.0), True], fused[(1.0, -0.5), True]
     left = (fused[(1.0, -0.5), False] - straight).square().mean()
@@ -147,6 +146,21 @@ def test_real_pairs_say_the_same_one_level_down(shared, name):
 
     assert tuple(part / scene.ratio for part in here) == pytest.approx(below, abs=0.1)
     assert max(map(abs, below)) > 0.08
+
+
+@pytest.mark.parametrize("name", ["L8_mmsm_1", "IKONOS_grip_1"])
+def test_a_start_on_the_middle_finds_the_same(shared, monkeypatch, name):
+    """Large windows: within .02 pixel and .01 of softness of the search over the whole window."""
+    entry = next(e for e in find_scenes([shared("data/real")]) if e.name == name)
+    scene = entry.load()
+    whole = estimate_pair(scene)
+
+    monkeypatch.setattr(sensor_model, "_COARSE_SIDE", 128)
+    started = estimate_pair(scene)
+
+    assert whole.shift == pytest.approx(started.shift, abs=0.02)
+    assert whole.softness == pytest.approx(started.softness, abs=0.01)
+    assert whole.shift != started.shift  # another way indeed
 
 
 def test_landsat_is_half_a_pan_pixel_off(shared):
