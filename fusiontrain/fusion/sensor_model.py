@@ -18,6 +18,7 @@ from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
 BANDS: Literal["bands"] = "bands"  # softness: one number a band
 _COARSE_SIDE = 192  # MS pixels of the middle on which the estimates of a large window start
+MTF_LIMITS = (0.05, 0.9)  # of an estimated gain
 _FULL_ENOUGH = 0.9  # part of a window's pixels that have data: no other window is tried
 
 
@@ -87,7 +88,7 @@ def estimate_sensor_model(
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.
         remaining = ms_softness / target ** (1 / ratio**2)
-        mtf = remaining.clamp(0.05, 0.9).float()
+        mtf = remaining.clamp(*MTF_LIMITS).float()
     else:
         mtf = torch.tensor(sensor.gains(C))
     return SensorModel(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fusiontrain.errors import TrainingError
+from fusiontrain.models.target import Target
 
 Schedule = Literal["cosine", "wsd", "steps", "linear", "constant"]
 Trained = Literal["all", "freeze"]
@@ -35,7 +36,9 @@ class TrainConfig:
     ] = None
     batch_size: Annotated[int, "crops a step, over all processes and micro-batches"] = 16
     crop: Annotated[int, "side of a crop, PAN pixels"] = 128
-    loss: Annotated[Literal["relative_l1", "consistent_l1", "l1"], "training loss"] = "relative_l1"
+    loss: Annotated[Literal["relative_l1", "consistent_l1", "l1", "scene_l1"], "training loss"] = (
+        "relative_l1"
+    )
     optimizer: Annotated[Literal["adamw", "adam"], "optimizer"] = "adamw"
     learning_rate: Annotated[float, "highest learning rate"] = 2e-3
     schedule: Annotated[Schedule, "schedule of the learning rate"] = "cosine"
@@ -53,6 +56,10 @@ class TrainConfig:
     trained: Annotated[
         Trained, "which weights: all, or those that the model names for freeze-tuning"
     ] = "all"
+    target: Annotated[Target, "what the truth of the shards is"] = "sensor"
+    mtf_error: Annotated[
+        float, "spread of the logarithm of the MTF that the network is given over the true one"
+    ] = 0.0
     initial: Annotated[str, "sha256 of the weights it starts from; none: drawn from the seed"] = ""
     seed: Annotated[int, "seed of weights, order of samples and crops"] = 0
     precision: Annotated[Literal["no", "bf16", "fp16"], "precision of the network's arithmetic"] = (
@@ -73,7 +80,7 @@ class TrainConfig:
             raise TrainingError(f"`max_minutes` must be positive; got {self.max_minutes}")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise TrainingError(f"`learning_rate` must be positive; got {self.learning_rate}")
-        for name in ("warmup_steps", "clip_norm", "weight_decay"):
+        for name in ("warmup_steps", "clip_norm", "weight_decay", "mtf_error"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"`{name}` must not be negative; got {getattr(self, name)}")
         for name in ("ema_decay", "final_rate", "decay_share", "blend"):

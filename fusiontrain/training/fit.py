@@ -86,6 +86,7 @@ def fit(
         loss=loss or LOSSES[config.loss],
         clip_norm=config.clip_norm,
         average=average,
+        mtf_error=config.mtf_error,
     )
     feed, steps, smoothed = iter(batches), 0, math.nan
     with tf32(allowed=config.tf32):

@@ -236,6 +236,7 @@ class _Run:
             clip_norm=config.clip_norm,
             accumulate=options.accumulate,
             average=WeightEma(unwrapped, config.ema_decay) if config.ema_decay else None,
+            mtf_error=config.mtf_error,
         )
 
     def _restore(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fusiontrain.data.crops import TrainingBatch
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.training.ema import WeightEma
+from fusiontrain.training.given_mtf import with_mtf_error
 
 _MEMORY = 0.98  # of the smoothed loss
 Loss = Callable[[Tensor, Tensor, PanBatch], Tensor]  # fused, truth, inputs -> ()
@@ -70,6 +71,7 @@ class TrainStep:
     clip_norm: float  # 0: gradients are left as they are
     accumulate: int = 1  # micro-batches
     average: WeightEma | None = None
+    mtf_error: float = 0.0  # of the MTF that the network is given; the loss uses the true one
 
     def __call__(self, batch: TrainingBatch, rate: float) -> StepResult:
         """Train on this rank's part of a batch at that learning rate."""
@@ -96,8 +98,9 @@ class TrainStep:
     def _backward(self, part: TrainingBatch) -> Tensor:
         device = self.processes.device
         inputs, truth = part.inputs.to(device), part.truth.to(device, non_blocking=True)
+        given = with_mtf_error(inputs, self.mtf_error) if self.mtf_error else inputs
         with self.processes.autocast():
-            fused = self.net(inputs)
+            fused = self.net(given)
         loss = self.loss(fused.float(), truth, inputs) / self.accumulate
         self.processes.backward(loss)
         return loss.detach()

@@ -7,7 +7,12 @@ from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.recipes.finetune import finetune_freeze, finetune_full
 from fusiontrain.training.recipes.one_shot import one_shot, one_shot_freeze
 from fusiontrain.training.recipes.pretrain import pretrain, pretrain_paper
-from fusiontrain.training.recipes.release import release, release_more, release_small
+from fusiontrain.training.recipes.release import (
+    release,
+    release_more,
+    release_scene,
+    release_small,
+)
 
 PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
     "pretrain": pretrain,
@@ -19,6 +24,7 @@ FINETUNE: dict[str, Callable[[], TrainConfig]] = {
     "finetune_full": finetune_full,
     "finetune_freeze": finetune_freeze,
     "release_more": release_more,
+    "release_scene": release_scene,
     "one_shot": one_shot,
     "one_shot_freeze": one_shot_freeze,
 }

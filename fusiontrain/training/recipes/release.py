@@ -26,6 +26,24 @@ def release_small() -> TrainConfig:
 def release_more() -> TrainConfig:
     """The default's second leg: on from its weights at half the rate, on other draws.
 
-    Cost: an hour on one core (AVX-512), others busy. Score: fusiontrain/weights/default.md.
+    Cost: an hour on one core (AVX-512), others busy. Score: fusiontrain/weights/default-sensor.md.
     """
     return replace(release(), learning_rate=1e-3, max_steps=8_000)
+
+
+def release_scene() -> TrainConfig:
+    """The default of the target `scene`: on from the weights of the target `sensor`.
+
+    On shards of simgen's recipes `scene`, `scene-soft` and `scene-x2`; the MTFs that the network is
+    given are as far off as estimates are.
+    """
+    return replace(
+        release(),
+        target="scene",
+        loss="scene_l1",
+        learning_rate=1e-3,
+        max_steps=12_000,
+        batch_size=6,
+        mtf_error=0.15,
+        ema_decay=0.999,
+    )

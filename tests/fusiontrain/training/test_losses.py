@@ -1,0 +1,47 @@
+"""The loss of the target `scene`."""
+
+import pytest
+import torch
+
+from fusiontrain.imaging.pan_batch import PanBatch
+from fusiontrain.training.losses import scene_l1, tone_curve
+from fusiontrain.training.recipes.release import release, release_scene
+
+
+def test_scene_l1_is_0_at_the_truth_and_high_for_lost_detail():
+    """Of errors of one size, one that alternates costs more, and more still on dark ground."""
+    torch.manual_seed(1)
+    mtf = torch.tensor([[0.2, 0.3, 0.4, 0.5]])
+    batch = PanBatch(
+        ms=900 + 80 * torch.randn(1, 4, 16, 16),
+        pan=900 + 80 * torch.randn(1, 1, 64, 64),
+        ratio=4,
+        mtf=mtf,
+        softness=mtf,
+    )
+    dark, spread = batch.ms.amin((-2, -1), True), batch.ms.std((-2, -1), keepdim=True)
+    stripes = torch.full((64,), 0.2)
+    stripes[::2] *= -1
+
+    def loss(level, error):
+        truth = (dark + level * spread).expand(-1, -1, 64, 64)
+        return float(scene_l1(truth + error * spread, truth, batch))
+
+    assert 0 == loss(4, 0)
+    assert loss(4, stripes) > 1.1 * loss(4, 0.2)  # though the MS's pixels hold the even one
+    assert loss(0.3, stripes) > 1.3 * loss(4, stripes)
+
+
+def test_the_tone_curve_is_a_root_joined_to_a_line():
+    """Slope 1 / sqrt(v + 1/4) above the darkest ground; constant below it."""
+    v = torch.tensor([-2.0, -1e-3, 1e-3, 0.75, 3.75], dtype=torch.float64, requires_grad=True)
+    tone_curve(v).sum().backward()
+
+    assert [2, 2, 2, 1, 0.5] == pytest.approx(v.grad.tolist(), rel=3e-3)
+    assert 0 == float(tone_curve(torch.zeros(())))
+
+
+def test_runs_state_their_target_where_it_is_not_the_sensor():
+    """Digests of older recipes are without it."""
+    assert "scene" == release_scene().as_data()["target"]
+    assert {"target", "mtf_error"}.isdisjoint(release().as_data())
