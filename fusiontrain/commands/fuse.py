@@ -6,11 +6,10 @@ full disk, with one line that says what to do; 128 + N stopped by signal N; noth
 """
 
 import argparse
-import os
 import time
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 from fusiontrain.commands.choices import (
     CLASSICAL_NAMES,
@@ -21,6 +20,7 @@ from fusiontrain.commands.choices import (
     SHIPPED_WEIGHTS,
     nodata_value,
 )
+from fusiontrain.commands.fuse_values import parse_softness, parse_threads
 from fusiontrain.errors import InterruptedBySignal, SceneError
 from shards.atomic_write import check_replaceable
 from shards.command_line import PlainFlags, with_flags
@@ -251,7 +251,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         weights=args.weights,
         model=args.model,
         sensor=args.sensor,
-        softness=_softness(args.softness),
+        softness=parse_softness(args.softness),
         register=args.register == "auto",
         adapt=AdaptationBudget.of(args.adapt),
         device=args.device,
@@ -259,27 +259,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         memory=args.memory,
         window=args.window,
     )
-    return inputs, options, use_threads(_threads(args.threads))
-
-
-def _softness(text: str) -> float | Literal["bands"] | None:
-    """None for auto; FusionOptions refuses what is neither a number nor a word it takes."""
-    if text == "auto":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return cast("Literal['bands']", text)
-
-
-def _threads(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if text.upper() == "ALL_CPUS":
-        return os.cpu_count() or 1
-    if not text.isdigit() or not 1 <= int(text) <= 1024:
-        raise SceneError(f"`threads` is a number from 1, or ALL_CPUS; got {text!r}")
-    return int(text)
+    return inputs, options, use_threads(parse_threads(args.threads))
 
 
 def read_output(args: Namespace, threads: int) -> "Output":

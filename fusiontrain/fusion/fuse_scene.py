@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuser import Fuser, no_progress
 from fusiontrain.fusion.memory_plan import Plan, make_plan
 from fusiontrain.fusion.options import FusionOptions
+from fusiontrain.fusion.pair_agreement import PairAgreement, check_agreement
 from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
@@ -87,6 +88,7 @@ class FusionJob:
     plan: Plan
     notes: tuple[str, ...] = ()  # lines for the user
     warnings: tuple[str, ...] = ()  # lines that name what may spoil the result
+    agreement: PairAgreement = field(default_factory=PairAgreement)
     adaptation: AdaptationResult | None = None
 
 
@@ -124,6 +126,7 @@ def open_job(
             registration(sensor_model, register=options.register),
         )
         plan = make_plan(pair, fuser, memory=options.memory, core=options.window, threads=threads)
+        agreement = check_agreement(pair)
         yield FusionJob(
             pair=pair,
             fuser=fuser,
@@ -131,7 +134,8 @@ def open_job(
             sensor_model=sensor_model,
             plan=plan,
             notes=notes,
-            warnings=missing_value_warnings(pair),
+            warnings=(*missing_value_warnings(pair), *filter(None, [agreement.warning])),
+            agreement=agreement,
         )
 
 
@@ -242,6 +246,8 @@ def _tags(job: FusionJob) -> dict[str, str]:
     }
     if job.pair.note:
         tags["PANPRIOR_ALIGNMENT"] = job.pair.note
+    if job.warnings:
+        tags["PANPRIOR_WARNINGS"] = "; ".join(job.warnings)
     if job.adaptation is not None:
         tags["PANPRIOR_ADAPTATION"] = str(job.adaptation)
     return tags

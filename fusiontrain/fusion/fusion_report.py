@@ -30,12 +30,15 @@ def fusion_report(
             "ms_shift": list(pair.ms_shift),
             "register": "auto" if job.options.register else "off",
             "pan_shift": list(job.sensor_model.shift),
+            "seem_apart": bool(job.agreement.warning),
+            "explained_detail": job.agreement.explained,
             "match": (
                 None
                 if pair.match is None
                 else {"rows": pair.match.rows, "columns": pair.match.columns}
             ),
         },
+        "warnings": list(job.warnings),
         "sensor_model": sensor_model,
         "knowledge": sensor_model,  # the key's old name, for one version
         "adaptation": None if job.adaptation is None else job.adaptation.as_data(),

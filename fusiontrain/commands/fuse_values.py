@@ -1,0 +1,27 @@
+"""Values of flags of `fuse` that are words or numbers."""
+
+import os
+from typing import Literal, cast
+
+from fusiontrain.errors import SceneError
+
+
+def parse_softness(text: str) -> float | Literal["bands"] | None:
+    """None for auto; FusionOptions refuses what is neither a number nor a word it takes."""
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return cast("Literal['bands']", text)
+
+
+def parse_threads(text: str | None) -> int | None:
+    """None: as torch has them. Raises: SceneError naming the parameter."""
+    if text is None:
+        return None
+    if text.upper() == "ALL_CPUS":
+        return os.cpu_count() or 1
+    if not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise SceneError(f"`threads` is a number from 1, or ALL_CPUS; got {text!r}")
+    return int(text)
