@@ -5,6 +5,7 @@ from typing import Any
 from fusiontrain.errors import SceneError
 
 GRID_TOLERANCE = 0.25  # PAN pixels by which two grids may miss each other
+STACK_TOLERANCE = 0.05  # pixels by which files of one band each may miss each other
 EXTENT_TOLERANCE = 0.01  # of its side, by which a file without georeference may miss a whole ratio
 
 

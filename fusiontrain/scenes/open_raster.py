@@ -23,6 +23,7 @@ from fusiontrain.scenes.gdal_environment import (
     name_of,
     undecodable_messages,
 )
+from fusiontrain.scenes.grids import STACK_TOLERANCE
 from fusiontrain.scenes.named_files import check_files, check_overview_name
 from fusiontrain.scenes.raster import Nodata, Raster
 
@@ -167,7 +168,7 @@ def _check_stack(paths: tuple[Source, ...], facts: tuple[FileFacts, ...]) -> Non
     properties: dict[str, list[Any]] = {
         "size": [f"{file.height}x{file.width}" for file in facts],
         "CRS": [str(file.crs) for file in facts],
-        "transform": [tuple(round(v, 9) for v in file.transform[:6]) for file in facts],
+        "transform": [_near(file, facts[0]) for file in facts],
         "dtype": [str(file.dtype) for file in facts],
         "nodata": [str(file.nodata) for file in facts],
     }
@@ -179,3 +180,11 @@ def _check_stack(paths: tuple[Source, ...], facts: tuple[FileFacts, ...]) -> Non
                     f"files to be stacked must share their {name}; {name_of(path)} has {value}, "
                     f"others have {usual}"
                 )
+
+
+def _near(file: FileFacts, first: FileFacts) -> tuple[float, ...]:
+    """The geotransform: of the first file, where the corners of both lie at the same pixels."""
+    apart = ~first.transform @ file.transform
+    corners = ((0, 0), (file.width, 0), (0, file.height), (file.width, file.height))
+    moved = max(abs(v - w) for at in corners for v, w in zip(apart @ at, at, strict=True))
+    return tuple((first if moved <= STACK_TOLERANCE else file).transform[:6])
