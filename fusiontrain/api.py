@@ -37,7 +37,7 @@ from fusiontrain.scenes.grids import GRID_TOLERANCE
 from fusiontrain.scenes.output_values import check_nodata
 from fusiontrain.scenes.raster import EVERY_VALUE, Nodata, band_means, sample_windows
 from fusiontrain.scenes.scene import Scene
-from fusiontrain.scenes.writer import Output
+from fusiontrain.scenes.writer import Output, check_output
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -133,9 +133,8 @@ def _fuse_files(
     with open_job(inputs, fuser, call.options, threads=call.threads) as opened:
         for warning in opened.warnings:
             _LOGGER.warning("%s", warning)
-        job = _adapted(opened)
         if out is None:
-            return fuse_job_to_array(job, dtype=dtype, nodata=call.nodata)
+            return fuse_job_to_array(_adapted(opened), dtype=dtype, nodata=call.nodata)
         output = Output(
             path=Path(out),
             format=format,
@@ -144,7 +143,8 @@ def _fuse_files(
             options=dict(creation_options),
             threads=call.threads,
         )
-        fuse_to_file(job, output)
+        check_output(output, opened.pair)
+        fuse_to_file(_adapted(opened), output)
         return Path(out)
 
 

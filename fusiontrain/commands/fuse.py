@@ -180,6 +180,7 @@ def run(args: Namespace) -> int:
     from fusiontrain.fusion.make_fuser import make_fuser
     from fusiontrain.fusion.quality_sampler import QualitySampler
     from fusiontrain.scenes.output_values import output_nodata
+    from fusiontrain.scenes.writer import check_output
 
     started = time.monotonic()
 
@@ -194,6 +195,7 @@ def run(args: Namespace) -> int:
         output = read_output(args, threads)
         with open_job(inputs, make_fuser(options), options, threads=threads) as job:
             dtype = output.dtype or job.pair.dtype
+            check_output(output, job.pair)
             _, changed = output_nodata(job.pair.nodata, dtype, output.nodata)
             for line in filter(None, (*job.notes, changed)):
                 say(line)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.creation_options import check_creation_options
 from fusiontrain.scenes.gdal_environment import WriteError, is_local
 from fusiontrain.scenes.gdal_writing import check_whole, copy_interruptibly, create
 from fusiontrain.scenes.geo_pair import GeoPair
@@ -68,8 +69,13 @@ class FusedFile:
             raise _cannot(self.file.name, error) from error
 
 
-def check_output(path: Path, pair: GeoPair) -> None:
-    """Raises: SceneError if the output is an input, or its folder is not there; OutputError."""
+def check_output(output: Output, pair: GeoPair) -> None:
+    """Before work.
+
+    Raises: SceneError if the output is an input, its folder is not there or its driver does not
+        take an option; OutputError if it is there and no regular file.
+    """
+    path = output.path
     for source in (*pair.pan_file.paths, *pair.ms_file.paths):
         comparable = is_local(source) and path.exists() and Path(source).exists()
         if comparable and path.samefile(Path(source)):
@@ -77,6 +83,13 @@ def check_output(path: Path, pair: GeoPair) -> None:
     if not path.absolute().parent.is_dir():
         raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     check_replaceable(path)
+    dtype = output.dtype or pair.dtype
+    nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
+    check_creation_options(
+        output.options,
+        _profile(output, pair, dtype, nodata),
+        _cog(output, dtype) if output.format == "COG" else None,
+    )
 
 
 @contextmanager
@@ -87,7 +100,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
     Raises: SceneError if it cannot be written; OutputError if no file may stand there.
     """
     path = output.path
-    check_output(path, pair)
+    check_output(output, pair)
     dtype = output.dtype or pair.dtype
     nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
     masked = nodata is None and pair.masked
