@@ -52,3 +52,20 @@ METHODS: dict[str, Method] = PLAIN | {
     for method in _PLAIN
     if method is not exp  # it does not use PAN
 }
+
+
+def find_method_name(text: str) -> str | None:
+    """The method's name in METHODS, however it is spelt; None if there is none.
+
+    Case, blanks, hyphens and the prefix MTF are free: gsa, glp-hpm-r, MTF-GLP-HPM-R, gsa-soft.
+    """
+    return _SPELT.get(_letters(text))
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+_SPELT = {_letters(name).removeprefix("mtf"): name for name in METHODS} | {
+    _letters(name): name for name in METHODS
+}

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from fusiontrain.fusion.options import FusionOptions
     from fusiontrain.scenes.writer import Output
 
-_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
+_DTYPES = (*_INTEGERS, "float32", "float64")
 
 
 def make_parser() -> PlainFlags:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from fusiontrain.classical import METHODS, PLAIN
+from fusiontrain.classical import METHODS, PLAIN, find_method_name
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, classical, score
@@ -20,14 +20,14 @@ from shards.sensors import find_sensor
 
 
 def classical_contenders(methods: str, *, registered: bool) -> list[Contender]:
-    """The methods of "all", "plain", "none" or "GSA,SR-D".
+    """The methods of "all", "plain", "none" or "GSA,sr-d"; case and hyphens are free.
 
     registered: also on a PAN registered to the MS. Raises: SceneError for a name given twice.
     """
-    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(methods)
+    names = {"all": list(METHODS), "plain": list(PLAIN), "none": []}.get(methods.strip().casefold())
     if names is None:
         names = [name.strip() for name in methods.split(",") if name.strip()]
-        if len(set(names)) < len(names):
+        if len({find_method_name(name) or name for name in names}) < len(names):
             raise SceneError(f"`methods` names one twice: {methods}")
     return classical(names) + (classical(names, registered=True) if registered else [])
 

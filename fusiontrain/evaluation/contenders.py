@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fusiontrain.classical import METHODS
+from fusiontrain.classical import METHODS, find_method_name
 from fusiontrain.classical.method import Method
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
@@ -59,12 +59,13 @@ def classical(names: Sequence[str], *, registered: bool = False) -> list[Contend
 
     Raises: SceneError naming those there are.
     """
-    if unknown := [name for name in names if name not in METHODS]:
+    found = {name: find_method_name(name) for name in names}
+    if unknown := [name for name in names if found[name] is None]:
         raise SceneError(f"no method {', '.join(unknown)}; have: {', '.join(METHODS)}")
     ending = REGISTERED if registered else ""
     return [
         Contender(name=name + ending, fuse=partial(_fuse_classical, METHODS[name], registered))
-        for name in names
+        for name in filter(None, found.values())
     ]
 
 

@@ -2,12 +2,12 @@
 
 import torch
 
-from fusiontrain.classical import METHODS
+from fusiontrain.classical import METHODS, find_method_name
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.classical_fuser import ClassicalFuser
 from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.network_fuser import NetworkFuser
-from fusiontrain.fusion.options import NETWORK, FusionOptions, method_names
+from fusiontrain.fusion.options import NETWORK, FusionOptions
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.pretrained_weights import find_weights
 from fusiontrain.models.registry import find_model
@@ -19,7 +19,7 @@ def make_fuser(options: FusionOptions) -> Fuser:
     if options.method == NETWORK:
         return make_network_fuser(options)
     find_device(options.device)  # refused if it is not there, though the CPU does the work
-    return ClassicalFuser(method=METHODS[method_names()[options.method]])
+    return ClassicalFuser(method=METHODS[str(find_method_name(options.method))])
 
 
 def make_network_fuser(options: FusionOptions) -> NetworkFuser:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fusiontrain.classical import METHODS
+from fusiontrain.classical import METHODS, find_method_name
 from fusiontrain.classical.method import SOFT
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.sensor_model import BANDS
@@ -71,7 +71,7 @@ class FusionOptions:
     window: int | None = None  # PAN pixels a side that a window writes; None: by memory
 
     def __post_init__(self) -> None:
-        if self.method != NETWORK and self.method not in method_names():
+        if self.method != NETWORK and find_method_name(self.method) is None:
             raise SceneError(
                 f"no method {self.method!r}; have: {NETWORK}, {', '.join(sorted(method_names()))}"
             )

@@ -38,7 +38,9 @@ def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.nda
     info = np.iinfo(dtype)
     exact = np.float32 if info.bits <= 16 else np.float64
     whole = np.rint(image.astype(exact, copy=False))
-    data = np.clip(whole, info.min, info.max, out=whole).astype(dtype)
+    # The end of 64 bits is no float64: the next one below is.
+    top = info.max if info.bits < 64 else np.nextafter(float(info.max), 0)
+    data = np.clip(whole, info.min, top, out=whole).astype(dtype)
     if nodata is not None and info.min <= nodata <= info.max:
         neighbour = nodata + 1 if nodata < info.max else nodata - 1
         data[data == nodata] = neighbour

@@ -58,10 +58,8 @@ def test_before_anything_is_fused(pair, tmp_path, capsys, option):
     before = {p.name for p in tmp_path.iterdir()}
     started = time.process_time()
 
-    code = main(
-        ["fuse", *map(str, pair), str(tmp_path / "o.tif"), "--dry-run", "--method", "exp"]
-        + ["-co", option]  # noqa: RUF005 - in words
-    )
+    argv = ["fuse", *map(str, pair), str(tmp_path / "o.tif"), "--dry-run", "--method", "exp"]
+    code = main([*argv, "-co", option])
 
     said = capsys.readouterr().err
     assert code == 2
