@@ -20,7 +20,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test test-slow lint shards bench ablate study weights clean
+.PHONY: setup demo test test-slow lint shards bench gpu ablate study weights clean
 
 setup: $(READY)
 
@@ -51,6 +51,10 @@ test-slow: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# what only a GPU can prove, in under ten minutes on one (docs/guides/gpu.md)
+gpu: $(READY)
+	$(BIN)/python -m bench.gpu --out gpu.jsonl
 
 bench: $(READY)
 	$(BIN)/python -m bench.speed.indices
