@@ -101,7 +101,7 @@ def _ms_to_pan(pan: Raster, ms: Raster, assume_aligned: bool | None) -> tuple[bo
     unplaced = [file for file in (pan, ms) if not file.placed]
     if assume_aligned is False:
         first = unplaced[0]
-        only = " (only RPCs)" if rpcs(first) else ""
+        only = " (only RPCs)" if rpcs(first) else " (only GCPs)" if first.facts[0].gcps[0] else ""
         raise SceneError(
             f"{first.name} has no geotransform{only}: if PAN and MS cover the same ground from "
             "corner to corner, give `assume_aligned`; add `match` to have what shift is left "
