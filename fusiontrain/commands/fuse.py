@@ -176,7 +176,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 def run(args: Namespace) -> int:
     # Here, not above: torch and rasterio only after the flags are right.
-    from fusiontrain.commands.fuse_printing import print_plan, progress, write_report
+    from fusiontrain.commands.fuse_printing import check_paths, print_plan, progress, write_report
     from fusiontrain.fusion.fuse_scene import fuse_to_file, open_job
     from fusiontrain.fusion.make_fuser import make_fuser
     from fusiontrain.fusion.quality_sampler import QualitySampler
@@ -195,6 +195,7 @@ def run(args: Namespace) -> int:
         inputs, options, threads = read_arguments(args)
         output = read_output(args, threads)
         with open_job(inputs, make_fuser(options), options, threads=threads) as job:
+            check_paths(args.out, args.json, job.pair)
             dtype = output.dtype or job.pair.dtype
             check_output(output, job.pair)
             _, changed = output_nodata(job.pair.nodata, dtype, output.nodata)

@@ -11,9 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuse_scene import FusionJob
 from fusiontrain.fusion.fusion_report import fusion_report
 from fusiontrain.fusion.quality_sampler import QualitySampler
+from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.writer import Output
 from shards.atomic_write import remove_leftovers, whole_file
 from shards.console import print_result
@@ -62,6 +65,19 @@ def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
         f"{raw:.2f} GB of pixels {dtype}\n"
         "nothing is written (--dry-run)"
     )
+
+
+def check_paths(out: Path, report: Path | None, pair: GeoPair) -> None:
+    """Raises: SceneError if a file to be written is an input, or both are one."""
+    facts = (*pair.pan_file.facts, *pair.ms_file.facts)
+    check_not_read(out, facts)
+    if report is None:
+        return
+    check_not_read(report, facts)
+    if report.absolute() == out.absolute() or (
+        report.exists() and out.exists() and report.samefile(out)
+    ):
+        raise SceneError(f"`json` and the output are one file, {out}; give another name to one")
 
 
 def write_report(

@@ -119,16 +119,37 @@ def _text_of(path: Path) -> bytes:
         raise SceneError(f"cannot read {path}: {error}") from error
 
 
-def _check_vrt(path: Path, depth: int) -> None:
-    if depth > _DEEPEST:
-        raise SceneError(f"{path} is a VRT of VRTs, {depth} deep; expected at most {_DEEPEST}")
+def vrt_sources(path: Path) -> list[Path]:
+    """Every file that a VRT names, and its VRTs name. Raises: SceneError as check_files."""
+    sources = []
+    for element in _vrt(path).iter():
+        if element.tag in _NAMING and element.text:
+            source = _source_path(path, element)
+            sources.append(source)
+            if source.suffix.lower() == ".vrt":
+                sources.extend(vrt_sources(source))
+    return sources
+
+
+def _source_path(vrt: Path, element: ET.Element) -> Path:
+    relative = element.get("relativeToVRT", element.get("relativetoVRT", "0")) == "1"
+    return (vrt.absolute().parent if relative else Path()) / (element.text or "")
+
+
+def _vrt(path: Path) -> ET.Element:
     text = _text_of(path)
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise SceneError(f"{path} declares a document type; expected plain XML, as GDAL writes it")
     try:
-        root = ET.fromstring(text)  # noqa: S314 - entities are refused above
+        return ET.fromstring(text)  # noqa: S314 - entities are refused above
     except (ET.ParseError, ValueError, LookupError) as error:
         raise SceneError(f"cannot read {path}: {error}") from error
+
+
+def _check_vrt(path: Path, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise SceneError(f"{path} is a VRT of VRTs, {depth} deep; expected at most {_DEEPEST}")
+    root = _vrt(path)
     if any(root.find(f".//{element}") is not None for element in _REFUSED):
         raise SceneError(f"{path} holds a program; expected a VRT of files and bands alone")
     raw = {
@@ -139,12 +160,11 @@ def _check_vrt(path: Path, depth: int) -> None:
     }
     for name in _NAMING:
         for element in root.iter(name):
-            relative = element.get("relativeToVRT", element.get("relativetoVRT", "0"))
-            _check_source(path, element.text or "", relative == "1", id(element) in raw, depth)
+            _check_source(path, element, raw=id(element) in raw, depth=depth)
 
 
-def _check_source(vrt: Path, name: str, relative: bool, raw: bool, depth: int) -> None:
-    source = (vrt.absolute().parent if relative else Path()) / name
+def _check_source(vrt: Path, element: ET.Element, *, raw: bool, depth: int) -> None:
+    name, source = element.text or "", _source_path(vrt, element)
     try:
         local = source.is_file()
     except (OSError, ValueError):

@@ -16,11 +16,12 @@ from torch import Tensor
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.creation_options import check_creation_options
-from fusiontrain.scenes.gdal_environment import WriteError, is_local
+from fusiontrain.scenes.gdal_environment import WriteError
 from fusiontrain.scenes.gdal_writing import check_whole, copy_interruptibly, create
 from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
-from fusiontrain.scenes.raster_metadata import read_metadata, rpcs
+from fusiontrain.scenes.raster_metadata import read_metadata
 from shards.atomic_write import check_replaceable, publish, remove_leftovers, temporary_path
 
 BLOCK = 512
@@ -76,10 +77,7 @@ def check_output(output: Output, pair: GeoPair) -> None:
         take an option; OutputError if it is there and no regular file.
     """
     path = output.path
-    for source in (*pair.pan_file.paths, *pair.ms_file.paths):
-        comparable = is_local(source) and path.exists() and Path(source).exists()
-        if comparable and path.samefile(Path(source)):
-            raise SceneError(f"the output {path} is one of the inputs; give another name")
+    check_not_read(path, (*pair.pan_file.facts, *pair.ms_file.facts))
     if not path.absolute().parent.is_dir():
         raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     check_replaceable(path)
@@ -146,7 +144,7 @@ def _profile(
         "width": w,
         "dtype": dtype,
         "crs": pair.pan_file.crs,
-        "transform": pair.transform,
+        **({"transform": pair.transform} if pair.placed else {}),
         "nodata": nodata,
         "tiled": True,
         "blockxsize": BLOCK,
@@ -199,12 +197,25 @@ def _describe(file: Any, output: Output, pair: GeoPair) -> None:
         file.scales, file.offsets = metadata.scales, metadata.offsets
     if any(metadata.units):
         file.units = [unit or "" for unit in metadata.units]
-    coefficients = copy(rpcs(pair.pan_file))
-    if not pair.placed and coefficients is not None:  # those of PAN's pixels, moved
-        row, column = pair.pan_origin
+    if not pair.placed:
+        _place_by_points(file, pair)
+
+
+def _place_by_points(file: Any, pair: GeoPair) -> None:
+    """RPCs and ground control points of PAN's pixels, moved to where the overlap begins."""
+    row, column = pair.pan_origin
+    coefficients = copy(pair.pan_file.facts[0].rpcs)
+    if coefficients is not None:
         coefficients.line_off -= row
         coefficients.samp_off -= column
         file.rpcs = coefficients
+    points, crs = pair.pan_file.facts[0].gcps
+    if points:
+        moved = [copy(point) for point in points]
+        for point in moved:
+            point.row -= row
+            point.col -= column
+        file.gcps = moved, crs
 
 
 def _carried(tags: dict[str, str]) -> dict[str, str]:

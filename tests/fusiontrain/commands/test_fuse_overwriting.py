@@ -1,0 +1,91 @@
+"""No output takes the place of what is read, under whatever name either was given."""
+
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from rasterio.shutil import copy as copy_raster
+
+from fusiontrain.cli import main
+from tests.support.geotiffs import write_pair
+
+
+@pytest.fixture
+def pair(tmp_path):
+    rng = np.random.default_rng(5)
+    return write_pair(tmp_path, rng.uniform(1, 900, (1, 64, 64)), rng.uniform(1, 900, (2, 16, 16)))
+
+
+def as_it_is(folder):
+    return str(folder / "ms.tif"), folder / "ms.tif"
+
+
+def by_url(folder):
+    return f"file://{folder}/ms.tif", folder / "ms.tif"
+
+
+def by_directory(folder):
+    return f"GTIFF_DIR:1:{folder}/ms.tif", folder / "ms.tif"
+
+
+def a_source_of_a_vrt(folder):
+    copy_raster(folder / "ms.tif", folder / "ms.vrt", driver="VRT")
+    return str(folder / "ms.vrt"), folder / "ms.tif"
+
+
+def a_source_of_a_vrt_of_a_vrt(folder):
+    copy_raster(folder / "ms.tif", folder / "ms.vrt", driver="VRT")
+    (folder / "2.vrt").write_text((folder / "ms.vrt").read_text().replace("ms.tif", "ms.vrt"))
+    return str(folder / "2.vrt"), folder / "ms.tif"
+
+
+def a_symbolic_link(folder):
+    (folder / "link.tif").symlink_to(folder / "ms.tif")
+    return str(folder / "ms.tif"), folder / "link.tif"
+
+
+def a_hard_link(folder):
+    os.link(folder / "ms.tif", folder / "link.tif")
+    return str(folder / "link.tif"), folder / "ms.tif"
+
+
+def an_archive(folder):
+    with zipfile.ZipFile(folder / "ms.zip", "w") as archive:
+        archive.write(folder / "ms.tif", "in/ms.tif")
+    return f"/vsizip/{folder}/ms.zip/in/ms.tif", folder / "ms.zip"
+
+
+def a_sidecar(folder):
+    (folder / "ms.tif.aux.xml").write_text("<PAMDataset/>")
+    return str(folder / "ms.tif"), folder / "ms.tif.aux.xml"
+
+
+WAYS = [
+    as_it_is, by_url, by_directory, a_source_of_a_vrt, a_source_of_a_vrt_of_a_vrt,
+    a_symbolic_link, a_hard_link, an_archive, a_sidecar,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("which", ["out", "json"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_input_is_not_overwritten(tmp_path, pair, way, which, capsys):
+    ms, written = way(tmp_path)
+    before = written.read_bytes()
+    out = written if which == "out" else tmp_path / "o.tif"
+    call = ["fuse", pair[0], ms, str(out), "--method", "exp", "-q"]
+
+    code = main(call if which == "out" else [*call, "--json", str(written)])
+
+    assert 2 == code
+    assert "one of the inputs" in capsys.readouterr().err
+    assert before == written.read_bytes()
+
+
+def test_report_and_output_are_two_files(tmp_path, pair, capsys):
+    out = str(tmp_path / "o.tif")
+
+    assert 2 == main(["fuse", *pair, out, "--method", "exp", "--json", out])
+
+    assert "--json and the output are one file" in capsys.readouterr().err
+    assert not (tmp_path / "o.tif").exists()
