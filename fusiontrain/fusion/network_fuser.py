@@ -190,6 +190,10 @@ def _result(core: Box, fused: Callable[[], Tensor], valid: Tensor) -> FusedWindo
 def fuse_network(
     scene: WindowedScene, net: nn.Module, sensor_model: SensorModel, *, halo: int
 ) -> Tensor:
-    """A scene small enough for memory, whole: (C, H, W) DN."""
+    """A scene small enough for memory, whole, where the network lies: (C, H, W) DN on the CPU."""
     stats = scene_statistics(scene, sensor_model)
-    return assemble(scene, fuse_windows(scene, net, sensor_model, halo=halo, statistics=stats))
+    device = next((weight.device for weight in net.parameters()), None)
+    return assemble(
+        scene,
+        fuse_windows(scene, net, sensor_model, halo=halo, statistics=stats, device=device),
+    )

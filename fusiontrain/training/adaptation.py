@@ -47,8 +47,8 @@ def adapt(
     begun = time.monotonic()
     if not isinstance(fuser, NetworkFuser):
         raise SceneError("`adapt` tunes a network; give `weights`, and no classical `method`")
-    # Wald's protocol runs on the CPU; the caller's network stays where it is.
-    net = copy.deepcopy(fuser.net).cpu()
+    # Wald's protocol runs on the CPU; the network is tuned where it lies, and stays as it is.
+    net = copy.deepcopy(fuser.net)
     entry = fuser.entry
     try:
         training, test = _split(_window_case(scene, sensor_model))

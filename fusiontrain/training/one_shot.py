@@ -17,6 +17,7 @@ from fusiontrain.errors import SceneError, TrainingError
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
 from fusiontrain.evaluation.protocols import reduced
+from fusiontrain.fusion.make_fuser import find_device
 from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -62,7 +63,8 @@ def tune_to_file(
     except OSError as error:
         raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
     net, info = load_checkpoint(weights)
-    tuned = tune(net, find_model(info.model), reduced(found[0].load()), config)
+    net = net.to(find_device("auto"))  # as training on shards does
+    tuned = tune(net, find_model(info.model), reduced(found[0].load()), config).cpu()
     training = {
         "recipe": {"name": recipe, "sha256": config.digest},
         "config": config.as_data(),

@@ -3,7 +3,10 @@
 On the CPU images are channels last and padded once; torch's convolution then runs at the speed of
 a matrix product, and with AVX-512 so do its gradients. Without AVX-512 the input's gradient is
 another convolution, and the weight's gradient is nine matrix products of shifted views, without
-copies. On other devices, and for groups, it is `nn.Conv2d(..., padding_mode="replicate")`.
+copies. On CUDA devices too images are channels last, as tensor cores take them, and padded by
+copies: torch's own replicate padding makes them channels first, and its gradient there sums by
+atomic additions, in any order. On other devices, and for groups, it is
+`nn.Conv2d(..., padding_mode="replicate")`.
 """
 
 from typing import Any
@@ -13,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _SIDE = 3
+_DEVICES = ("cpu", "cuda")  # where it is more than torch's layer
 _ROWS = 4096  # pixels per matrix product; their features fit the cache
 _TORCH_GRADIENTS = torch.backends.cpu.get_cpu_capability() == "AVX512"  # faster than ours
 _NATIVE_BF16 = _TORCH_GRADIENTS and torch.cpu._is_avx512_bf16_supported()  # no public API
@@ -25,16 +29,18 @@ class ReplicateConv2d(nn.Conv2d):
         super().__init__(inputs, outputs, _SIDE, padding=1, groups=groups, padding_mode="replicate")
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or self.groups != 1:
+        device = x.device.type
+        if device not in _DEVICES or self.groups != 1:
             return super().forward(x)
         if torch.compiler.is_compiling():  # the compiler fuses padding and convolution
             return super().forward(x)
         weight: Tensor = self.weight
         bias: Tensor = self.bias  # type: ignore[assignment]
-        if torch.is_autocast_enabled("cpu"):  # autocast does not enter autograd functions
-            if not _NATIVE_BF16 or torch.get_autocast_dtype("cpu") != torch.bfloat16:
+        if torch.is_autocast_enabled(device):  # autocast does not enter autograd functions
+            dtype = torch.get_autocast_dtype(device)
+            if device == "cpu" and not (_NATIVE_BF16 and dtype == torch.bfloat16):
                 return super().forward(x)
-            x, weight, bias = x.bfloat16(), weight.bfloat16(), bias.bfloat16()
+            x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
         y: Tensor = _ReplicateConv.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return y
 
@@ -51,7 +57,7 @@ class _ReplicateConv(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         padded, weight = ctx.saved_tensors
         to_x = to_weight = to_bias = None
-        if _TORCH_GRADIENTS:
+        if _TORCH_GRADIENTS or gradient.is_cuda:
             to_x, to_weight, to_bias = torch.ops.aten.convolution_backward(
                 *(gradient, padded, weight, [len(weight)]),
                 *([1, 1], [0, 0], [1, 1], False, [0, 0], 1),  # stride, padding, dilation, groups

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion import device_windows
-from fusiontrain.fusion.network_fuser import NetworkFuser, fuse_windows, scene_statistics
+from fusiontrain.fusion import device_windows, network_fuser
+from fusiontrain.fusion.network_fuser import (
+    NetworkFuser,
+    fuse_network,
+    fuse_windows,
+    scene_statistics,
+)
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import assemble
 from fusiontrain.imaging.filters import upsample
@@ -122,6 +127,23 @@ def test_a_gpu_has_a_figure_of_its_own():
 
     assert costs[0].bytes_per_pixel < costs[1].bytes_per_pixel
     assert costs[0].speed < costs[1].speed
+
+
+def test_a_scene_in_memory_is_fused_where_the_network_lies(scene, monkeypatch):
+    """Adapting, one-shot tuning and validation go by it."""
+    asked = []
+
+    def fuse_windows(*args, device, **kwargs):
+        asked.append(device)
+        return iter(())
+
+    monkeypatch.setattr(network_fuser, "fuse_windows", fuse_windows)
+    gains = torch.full((4,), 0.3)
+    for device in ("cpu", "meta"):
+        net = torch.nn.Linear(2, 2).to(device)
+        fuse_network(scene, net, SensorModel(mtf=gains, softness=gains), halo=8)
+
+    assert [torch.device("cpu"), torch.device("meta")] == asked
 
 
 @pytest.mark.gpu

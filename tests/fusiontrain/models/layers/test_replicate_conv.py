@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fusiontrain.models.layers import replicate_conv
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
@@ -96,3 +97,55 @@ def test_replicate_under_autocast_rounds_as_bfloat16_does():
     for one, other in pairs:
         assert torch.float32 == one.dtype
         assert (one - other).norm() < 2**-7 * other.norm()
+
+
+def test_on_a_device_images_are_channels_last_and_padded_by_copies(monkeypatch):
+    """As tensor cores take them; shapes and operators alone, on torch's device without values."""
+    monkeypatch.setattr(replicate_conv, "_DEVICES", ("meta",))
+    monkeypatch.setattr(replicate_conv, "_TORCH_GRADIENTS", True)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)  # meta has none
+    layer = ReplicateConv2d(8, 16).to("meta")
+    image = torch.empty(2, 8, 20, 24, device="meta", requires_grad=True)
+
+    with OperatorNames() as called:
+        y = layer(image)
+        y.sum().backward()
+
+    padded = replicate_conv.pad_replicate(image.detach())
+    assert padded.is_contiguous(memory_format=torch.channels_last)
+    assert image.shape == image.grad.shape
+    assert any("convolution_backward" in name for name in called.names)
+    assert [name for name in called.names if "replication" in name or "index_put" in name] == []
+
+
+def test_cuda_takes_that_way():
+    assert "cuda" in replicate_conv._DEVICES
+
+
+class OperatorNames(TorchDispatchMode):
+    """Names of the operators that run, of gradients too."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_is_the_cpu():
+    """Values and gradients in float64."""
+    found = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        layer = ReplicateConv2d(4, 6).double().to(device)
+        image = torch.randn(2, 4, 9, 12, dtype=torch.float64).to(device).requires_grad_()
+        y = layer(image)
+        (y * y).sum().backward()
+        found.append([t.cpu() for t in (y.detach(), image.grad, layer.weight.grad)])
+
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
