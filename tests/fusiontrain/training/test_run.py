@@ -161,7 +161,7 @@ def test_two_unrelated_processes_are_refused(small_build, tmp_path):
         (["--shards", "absent"], "no manifest.json in absent"),
         (["--crop", "30"], "--crop must be"),
         (["--crop", "4"], "--crop must be"),
-        (["--max-steps", "0"], "max_steps must be"),
+        (["--max-steps", "0"], "--max-steps must be"),
         (["--seed", "-1"], "seed must lie"),
         (["--workers", "-1"], "--workers must not"),
         (["--out", "/proc/panprior"], "cannot write to"),

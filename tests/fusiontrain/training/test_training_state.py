@@ -289,7 +289,7 @@ def test_resume_never_leaves_an_unfinished_run_alone(small_build, tmp_path, resu
         assert states.exists()
     else:  # a state without files is a damaged one: said, and the run begins anew
         assert 0 == code, said
-        assert "is damaged" in said.out
+        assert "is damaged" in said.err
 
 
 def newest(out) -> int:
