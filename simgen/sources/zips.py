@@ -10,6 +10,7 @@ from simgen.sources.source import is_image
 from simgen.sources.table import Table
 
 _ENCRYPTED = 0x1
+_LONGEST_START = 4  # bytes before the first member: the mark of a zip in parts
 _ABSURD = 1 << 40  # bytes
 # What zipfile raises on directories that lie.
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, MemoryError)
@@ -29,6 +30,13 @@ def list_zip(table: Table, path: Path, keep: Callable[[str], bool]) -> None:
             f"cannot read {path}: {error}\n  do: compare its size with the published one; "
             "a download that broke off has no directory at its end"
         ) from error
+    # A zip that was cut just after a zip inside it ends in that one's directory.
+    if infos and min(info.header_offset for info in infos) > _LONGEST_START:
+        raise SourceError(
+            f"cannot read {path}: its directory lists nothing of its beginning; expected a whole "
+            "zip, got the end of one inside it\n  do: compare its size with the published one; "
+            "the download broke off"
+        )
     table.open_archive(path)
     for info in infos:
         if not is_image(info.filename) or not keep(info.filename):

@@ -1,5 +1,6 @@
 """SkyScript as published: zips of JPEGs named object_source_year, and lists of captions in CSV."""
 
+import io
 import struct
 import tracemalloc
 import zipfile
@@ -160,3 +161,22 @@ def test_bombs_are_refused_before_they_burst(tmp_path, small_build_of, make_jpeg
         open_source("skyscript", root)
     with pytest.raises(SourceError, match=r"download images2\.zip"):
         open_source("skyscript", None)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_zip_cut_after_a_zip_inside_it_is_not_whole(tmp_path, make_jpeg, method):
+    """Its end is the inner one's directory."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("images2/a1_US_18.jpg", make_jpeg(seed=1))
+    root = tmp_path / "images2.zip"
+    with zipfile.ZipFile(root, "w", method) as archive:
+        archive.writestr("images2/a2_US_18.jpg", make_jpeg(seed=2))
+        archive.writestr(zipfile.ZipInfo("images2/more.zip"), inner.getvalue())  # stored
+        archive.writestr("images2/a3_US_18.jpg", make_jpeg(seed=3))
+    assert len(open_source("skyscript", tmp_path).photos) == 2
+    data = root.read_bytes()
+    root.write_bytes(data[: data.index(inner.getvalue()) + len(inner.getvalue())])
+
+    with pytest.raises(SourceError, match="the download broke off"):
+        open_source("skyscript", tmp_path)
