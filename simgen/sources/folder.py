@@ -4,7 +4,15 @@ from pathlib import Path
 
 from simgen.errors import SourceError
 from simgen.sources.byte_ranges import File
-from simgen.sources.source import ENDINGS, Photo, Source, SourceOptions, digest_of, licence_beside
+from simgen.sources.source import (
+    ENDINGS,
+    Photo,
+    Source,
+    SourceOptions,
+    digest_of,
+    licence_beside,
+    name_key,
+)
 
 
 def open_folder(options: SourceOptions) -> Source:
@@ -31,6 +39,6 @@ def list_folder(root: Path) -> tuple[Photo, ...]:
             f"no images below {root.absolute()}; expected files named {' '.join(sorted(ENDINGS))}"
         )
     return tuple(
-        Photo(key=p.relative_to(root).as_posix(), size=p.stat().st_size, place=File(p))
+        Photo(key=name_key(p.relative_to(root).as_posix()), size=p.stat().st_size, place=File(p))
         for p in paths
     )

@@ -17,7 +17,15 @@ from shards.sensors import GENERIC, match_sensor
 from simgen.config import digest
 from simgen.errors import SourceError
 from simgen.sources.raster import Raster, bit_depth, inspect, read_numbers
-from simgen.sources.source import Photo, Source, SourceOptions, digest_of, licence_beside, printable
+from simgen.sources.source import (
+    Photo,
+    Source,
+    SourceOptions,
+    digest_of,
+    licence_beside,
+    name_key,
+    printable,
+)
 
 _PAN, _MS = "_pan", "_ms"
 _ENDINGS = (".tif", ".tiff", ".TIF", ".TIFF")
@@ -118,7 +126,7 @@ def _pairs(root: Path) -> Iterator[tuple[str, Path, Path]]:
     for pan in sorted(pans, key=lambda p: p.relative_to(root).as_posix()):
         stem = pan.stem.removesuffix(_PAN)
         found = [pan.with_name(f"{stem}{_MS}{ending}") for ending in (pan.suffix, *_ENDINGS)]
-        name = pan.relative_to(root).with_name(stem).as_posix()
+        name = name_key(pan.relative_to(root).with_name(stem).as_posix())
         yield name, pan, next((path for path in found if path.is_file()), found[0])
 
 

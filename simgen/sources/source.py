@@ -149,6 +149,20 @@ def safe_key(name: str) -> str:
     return f"{plain}-{mark}".lstrip("-")
 
 
+def name_key(name: str) -> str:
+    """The key of a file's name: the name itself, where it is UTF-8.
+
+    Else its bytes that are none as escapes, and a hash behind two slashes, which no path of a
+    file has: unequal names have unequal keys.
+    """
+    raw = name.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        shown = raw.decode("utf-8", "backslashreplace")
+        return f"{shown}//{hashlib.sha256(raw).hexdigest()[:12]}"
+
+
 def is_image(name: str) -> bool:
     """By its ending; macOS's resource forks and hidden files are not."""
     base = name.rpartition("/")[2]
