@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from rich.progress import Progress as Bar
 
 from shards.atomic_write import whole_file
 
+logger = logging.getLogger(__name__)
 STEPS = ("loss", "learning_rate", "gradient_norm", "crops_per_second", "data_wait")
+_GARBLED = frozenset("\0\ufffd")
+_LONGEST = 1 << 16  # characters of a row
+_DIGITS = 16
 LOG_COLUMNS = ("step", *STEPS, "step_loss", "skipped")
 
 
@@ -53,9 +58,23 @@ class Table:
 def _rows(path: Path, start: int) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
-    return [row for row in rows if int(row["step"]) <= start]
+    text = path.read_bytes().decode(errors="replace")
+    lines = list(io.StringIO(text, newline=""))
+    whole = [line for line in lines if not _GARBLED & set(line) and len(line) < _LONGEST]
+    rows = list(csv.DictReader(whole))
+    kept = [row for row in rows if _is_step(row.get("step"))]
+    # The last line may have been cut by the end of the process.
+    odd = not all(_is_step(row.get("step")) for row in rows[:-1]) or (rows and not kept)
+    if len(whole) < len(lines) or odd:
+        aside = path.with_name(f"{path.name}.damaged")
+        with whole_file(aside) as file:
+            file.write(path.read_bytes())
+        logger.warning("%s is damaged: its whole rows are kept, and it as %s", path, aside.name)
+    return [row for row in kept if int(row["step"]) <= start]
+
+
+def _is_step(text: str | None) -> bool:
+    return text is not None and text.isascii() and text.isdigit() and len(text) < _DIGITS
 
 
 def progress_bar(*, shown: bool) -> Bar:
