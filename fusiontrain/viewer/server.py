@@ -8,6 +8,7 @@ own (DNS rebinding).
 import json
 import math
 import secrets
+import sys
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,6 +46,7 @@ class Server(ThreadingHTTPServer):
     """Serves until shutdown(); `address` is what to open."""
 
     daemon_threads = True
+    request_queue_size = 128  # a page asks for dozens of tiles at once
 
     def __init__(
         self, grid: Grid, layers: Sequence[Layer], notes: Sequence[str] = (), port: int = 0
@@ -58,6 +60,11 @@ class Server(ThreadingHTTPServer):
                 f"cannot listen at 127.0.0.1:{port}: {error.strerror}; leave `port` out, or give "
                 "one that is free"
             ) from error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """No traceback where a browser went away: it drops the tiles that it no longer shows."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

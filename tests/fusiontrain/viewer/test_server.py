@@ -2,8 +2,12 @@
 
 import http.client
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -213,3 +217,33 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
             assert 0 == running.wait(60)
         finally:
             running.kill()
+
+
+def test_fifty_requests_at_once(server):
+    """None is reset: each waits its turn."""
+    path = f"/{server.key}/scene"
+    with ThreadPoolExecutor(50) as pool:
+        statuses = list(pool.map(lambda _: asked(server, path)[0], range(50)))
+
+    assert statuses == [200] * 50
+    assert server.request_queue_size >= 50
+
+
+def test_a_browser_that_goes_away_leaves_no_traceback(server, capfd):
+    """It drops tiles that it no longer shows; by a reset, so that the next write fails."""
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.server_port)) as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link.sendall(
+                f"GET /{server.key}/scene HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 9
+            )
+    assert asked(server, f"/{server.key}/scene")[0] == 200
+    time.sleep(0.3)
+
+    assert "Traceback" not in capfd.readouterr().err
+    for error in (BrokenPipeError(), ConnectionResetError(), TimeoutError()):
+        try:
+            raise error
+        except OSError:
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert capfd.readouterr().err == ""
