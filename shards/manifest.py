@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -12,9 +13,11 @@ from shards.atomic_write import whole_file
 from shards.bounded_reading import parse_json, read_bounded
 from shards.compression import Compression
 from shards.errors import ContractError
-from shards.schema import KEY_GRAMMAR, PACKED_VERSION, VERSION, largest_array
+from shards.schema import KEY_GRAMMAR, MEMBER_NAMES, PACKED_VERSION, VERSION, largest_array
 
 NAME = "manifest.json"
+PLAN_NAME = "build.json"  # of a build that has begun
+_MOST_SHOWN = 8
 MAX_MANIFEST = 1 << 28  # bytes
 
 
@@ -121,10 +124,7 @@ class Manifest:
         """ContractError if absent, unreadable or of a version this code does not know."""
         path = folder / NAME
         if not path.is_file():
-            raise ContractError(
-                f"no {NAME} in {folder}; expected a finished build "
-                "(run `python -m simgen build` on it again: it resumes)"
-            )
+            raise ContractError(_why_none(folder))
         try:
             data = read_bounded(path, MAX_MANIFEST)
         except ValueError as error:
@@ -198,3 +198,36 @@ def _check_types(record: ShardRow | Manifest) -> None:
 def file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _why_none(folder: Path) -> str:
+    """What a folder without a manifest is."""
+    expected = f"no {NAME} in {folder}; expected a finished build"
+    tars = sorted(folder.glob("*.tar")) if folder.is_dir() else []
+    if not tars or (folder / PLAN_NAME).exists():
+        return f"{expected} (run `python -m simgen build` on it again: it resumes)"
+    found = sorted(_first_extensions(tars[0]))
+    lacks = [name for name in MEMBER_NAMES if name not in found]
+    return (
+        f"{expected} of panprior, got {len(tars)} tars without {NAME} and .idx files; a sample of "
+        f"{tars[0].name} holds {', '.join(found) or 'nothing'} and lacks "
+        f"{', '.join(lacks) or 'nothing'}\n  do: make a build of images in tars by "
+        "`simgen build --dataset tar`, or copy the build's other files too"
+    )
+
+
+def _first_extensions(path: Path) -> set[str]:
+    """The endings of the members that share the first one's name, as WebDataset groups them."""
+    found: set[str] = set()
+    first = None
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for info in tar:
+                stem, _, ending = info.name.partition(".")
+                first = first or stem
+                if stem != first or len(found) > _MOST_SHOWN:
+                    break
+                found.add(ending[:20])
+    except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError):
+        pass
+    return found

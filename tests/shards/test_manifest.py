@@ -1,4 +1,5 @@
 import json
+import tarfile
 
 import pytest
 
@@ -103,3 +104,34 @@ def test_rows_hold_what_they_should(changes):
 
     with pytest.raises(ContractError):
         ShardRow(**(row | {"bands": 4} | changes))
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        (["a.jpg", "a.cls", "b.jpg"], "holds cls, jpg and lacks gt.npy, ms.npy, pan.npy, json"),
+        (["a.gt.npy", "a.json"], "holds gt.npy, json and lacks ms.npy, pan.npy"),
+        (["a.gt.npy", "a.ms.npy", "a.pan.npy", "a.json"], "lacks nothing"),
+        (None, "holds nothing and lacks gt.npy"),
+    ],
+)
+def test_tars_of_others_are_told_what_is_missing(tmp_path, members, words):
+    """They are no build that stopped halfway."""
+    path = tmp_path / "000.tar"
+    if members is None:
+        path.write_bytes(b"\xff" * 2000)
+    else:
+        with tarfile.open(path, "w") as tar:
+            for name in members:
+                tar.addfile(tarfile.TarInfo(name))
+
+    with pytest.raises(ContractError) as caught:
+        Manifest.load(tmp_path)
+
+    said = str(caught.value)
+    assert "1 tars without manifest.json and .idx" in said
+    assert words in said
+    assert "it resumes" not in said
+    (tmp_path / "build.json").write_text("{}")
+    with pytest.raises(ContractError, match="it resumes"):
+        Manifest.load(tmp_path)
