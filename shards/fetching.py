@@ -1,17 +1,20 @@
 """One file from a store: read over connections that break, checked before it gets its name."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from shards.atomic_write import TEMPORARY_PREFIX, publish
-from shards.errors import ContractError
+from shards.errors import ContractError, SharingError
 from shards.manifest import Manifest, file_sha256
 from shards.stores import Dropped, Store
 
-TRIES = 5  # in a row without a byte
+TRIES = 5  # in a row without PROGRESS
+PROGRESS = 1 << 16  # bytes: a connection that brings fewer before it breaks has failed
 PAUSE = 0.25  # seconds before the second try; doubles
 
 
@@ -28,7 +31,8 @@ class ListedFile:
 def listed_files(manifest: Manifest) -> Iterator[ListedFile]:
     for row in manifest.shards:
         yield ListedFile(name=row.name, sha256=row.sha256, size=row.bytes, most=row.bytes)
-        most = 64 + 2048 * row.samples
+        # A line of the index takes far less than its sample in the tar, whatever a manifest claims.
+        most = min(64 + 2048 * row.samples, max(row.bytes, 64))
         yield ListedFile(name=row.index_name, sha256=row.index_sha256, size=None, most=most)
 
 
@@ -45,17 +49,18 @@ def read_persistently(
 ) -> Iterator[bytes]:
     """All bytes from `start` on, over connections that break.
 
-    Raises: SharingError; Dropped after `tries` in a row without a byte.
+    Raises: SharingError; Dropped after `tries` in a row that brought less than PROGRESS.
     """
     failures = 0
     while True:
+        before = start
         try:
             for block in store.read(name, start):
-                start, failures = start + len(block), 0
+                start += len(block)
                 yield block
             return
         except Dropped:
-            failures = next_try(failures, tries)
+            failures = next_try(0 if start - before >= PROGRESS else failures, tries)
 
 
 def fetch(store: Store, file: ListedFile, folder: Path) -> None:
@@ -77,7 +82,7 @@ def fetch(store: Store, file: ListedFile, folder: Path) -> None:
 
 def _continue(store: Store, file: ListedFile, partial: Path) -> None:
     """Until the file has its listed size, or the server says twice that there is no more."""
-    with partial.open("ab") as data:
+    with _appended(partial) as data:
         while data.tell() < file.most:
             before = data.tell()
             for block in read_persistently(store, file.name, before):
@@ -89,6 +94,19 @@ def _continue(store: Store, file: ListedFile, partial: Path) -> None:
                 break
         data.flush()
         os.fsync(data.fileno())
+
+
+def _appended(partial: Path) -> BinaryIO:
+    """Open to go on with it; not through a link that somebody put there."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        handle = os.open(partial, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        raise SharingError(f"cannot write {partial}: {error.strerror}; delete it") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise SharingError(f"cannot write {partial}: it is no regular file; delete it")
+    return open(handle, "ab")  # noqa: PTH123 - of a handle; the caller closes it
 
 
 def problem_of(file: ListedFile, size: int, sha256: str) -> str:

@@ -6,6 +6,7 @@ Messages name a place without its user, password or query: those may be credenti
 import base64
 import http.client
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from shards.errors import SharingError
 NAME_GRAMMAR = re.compile(r"[a-z0-9_-]+\.(tar|idx|json)")
 PIECE = 8 << 20  # bytes asked of a file system at once
 TIMEOUT = 60  # seconds without a byte
+SLOWEST = 1000  # bytes a second, over TIMEOUT seconds
 # A file is there only when all of it is; others need a temporary name and a rename.
 _WHOLE_PUTS = frozenset({"s3", "s3a", "gs", "gcs", "hf", "abfs", "abfss", "az", "adl"})
 
@@ -89,7 +91,7 @@ class _Http:
         self._parts = parts._replace(netloc=host, fragment="")
         self._url = parts.geturl()
         self._login = base64.b64encode(unquote(user).encode()).decode() if at else ""
-        self._opener = urllib.request.build_opener()
+        self._opener = _http_only()
 
     def size(self, name: str) -> int | None:
         raise SharingError(f"{self.shown} can only be read; push {name} to s3, hf or file")
@@ -113,13 +115,21 @@ class _Http:
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
                 skip = start if answer.status != http.client.PARTIAL_CONTENT else 0
-                while block := answer.read(min(1 << 20, skip) if skip else 1 << 20):
-                    if skip:
-                        skip -= len(block)
-                        continue
-                    yield block
-                if answer.length:
-                    raise Dropped(f"{place}: the connection ended {answer.length} bytes early")
+                left = answer.length  # None: until the connection ends
+                pace = _Pace(place)
+                # read1: what has come, so that a byte a second does not fill a block for days.
+                while left != 0 and (block := answer.read1(1 << 20)):
+                    pace.add(len(block))
+                    left = None if left is None else left - len(block)
+                    rest, skip = block[skip:], max(0, skip - len(block))
+                    if rest:
+                        yield rest
+                if left:
+                    raise Dropped(f"{place}: the connection ended {left} bytes early")
+        except _Elsewhere as error:
+            raise SharingError(
+                f"{place}: the server sends on to {str(error)[:20]}://; expected http or https"
+            ) from None
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -129,6 +139,53 @@ class _Http:
         except (OSError, http.client.HTTPException, ValueError) as error:
             # "from None": the cause's own text may hold the URL as it was given.
             raise Dropped(f"{place}: {_scrub(str(error), self._url)}") from None
+
+
+class _HttpRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if urlsplit(newurl).scheme.lower() not in ("http", "https"):
+            raise _Elsewhere(urlsplit(newurl).scheme)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Elsewhere(Exception):
+    """A server sends on to another protocol."""
+
+
+def _http_only() -> urllib.request.OpenerDirector:
+    """Of urllib's handlers those of http(s): none of ftp:, file: or data:."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _HttpRedirects(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+class _Pace:
+    """SharingError for a server that sends so slowly that no end is in sight."""
+
+    def __init__(self, place: str) -> None:
+        self._place, self._since, self._bytes = place, time.monotonic(), 0
+
+    def add(self, count: int) -> None:
+        self._bytes += count
+        seconds = time.monotonic() - self._since
+        if seconds < TIMEOUT:
+            return
+        if self._bytes < SLOWEST * seconds:
+            raise SharingError(
+                f"{self._place}: sent {self._bytes} bytes in {seconds:.0f} s; expected at least "
+                f"{SLOWEST} a second: try again later, or another place"
+            )
+        self._since, self._bytes = time.monotonic(), 0
 
 
 class _FileSystem:

@@ -32,6 +32,7 @@ from shards.manifest import MAX_MANIFEST, NAME, Manifest
 from shards.stores import Dropped, Store, open_store
 
 CLAIM = "push.json"  # at the remote while a push is unfinished: whose files lie there
+GIVE_UP = 20  # files that fail in a row: the others would too
 MAX_CLAIM = 1 << 16
 
 Report = Callable[[str], None]
@@ -212,6 +213,7 @@ def _each(
     listed = list(files)
     failed: list[str] = []
     kind: type[ContractError | SharingError] = SharingError
+    row = 0  # of failures
 
     def attempt(file: ListedFile) -> tuple[ListedFile, ContractError | SharingError | None]:
         try:
@@ -225,9 +227,14 @@ def _each(
             for done, (file, error) in enumerate(pool.map(attempt, listed), 1):
                 if error is None:
                     report(f"{file.name}: whole ({done} of {len(listed)})")
+                    row = 0
                 else:
                     failed.append(str(error))
+                    row += 1
                     kind = type(error) if isinstance(error, ContractError) else kind
+                if row >= GIVE_UP:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    break
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
