@@ -20,6 +20,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from shards.bounded_reading import read_bounded
+from shards.console import printable
 
 _LARGEST_CONFIG = 1 << 16  # bytes
 _MOST_LISTS = 1000  # of a config file
@@ -54,7 +55,7 @@ class PlainFlags(argparse.ArgumentParser):
         from_file = self.in_file or message.endswith("is not accepted")
         where = f"{self.config_file}: " if from_file else ""
         text = _one_line(message, self.flags, from_file)
-        self.exit(2, f"{self.prog}: {where}{text} (see {self.prog} --help)\n")
+        self.exit(2, printable(f"{self.prog}: {where}{text} (see {self.prog} --help)\n"))
 
     @property
     def flags(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ def set_up_logging(program: str, *, quiet: bool = False) -> None:
     """
     handler = _rich_handler() or logging.StreamHandler(sys.stderr)
     handler.name = _HANDLER
-    handler.setFormatter(logging.Formatter(f"{program}: %(message)s"))
+    handler.setFormatter(_Printable(f"{program}: %(message)s"))
     for package in PACKAGES:
         logger = logging.getLogger(package)
         for old in [h for h in logger.handlers if h.name == _HANDLER]:
@@ -45,14 +45,29 @@ def _rich_handler() -> logging.Handler | None:
     )
 
 
+def printable(text: str) -> str:
+    """The text with control characters as escapes, save line ends and tabs.
+
+    Names of files and answers of servers may hold what steers a terminal, or no character.
+    """
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def print_result(text: str) -> None:
     """Write a command's own result (a table, JSON, a path) to standard output, at once."""
-    print(text, flush=True)
+    print(printable(text), flush=True)
 
 
 def print_error(program: str, text: object) -> None:
     """Write an error to standard error as `program: text`."""
-    print(f"{program}: {text}", file=sys.stderr, flush=True)
+    print(printable(f"{program}: {text}"), file=sys.stderr, flush=True)
 
 
 def run_command(

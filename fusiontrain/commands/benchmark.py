@@ -12,7 +12,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
-from shards.console import print_result
+from shards.console import print_result, printable
 
 if TYPE_CHECKING:
     from fusiontrain.evaluation.contenders import Contender, NetworkContender
@@ -121,6 +121,7 @@ def run(args: Namespace) -> int:
     # Here, not above: torch and rasterio only after the flags are right.
     import torch
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     from fusiontrain.evaluation.benchmark import (
@@ -153,7 +154,7 @@ def run(args: Namespace) -> int:
         scenes = []
         for loaded in load_scenes(entries, results):
             if loaded is not None:
-                bar.console.print(loaded.summary, highlight=False)
+                bar.console.print(printable(loaded.summary), highlight=False, markup=False)
                 scenes.append(loaded)
             bar.advance(task)
         contenders = [*classical, *_with_one_shot(networks, args, scenes, results)]
@@ -161,7 +162,7 @@ def run(args: Namespace) -> int:
         task = bar.add_task("scoring", total=len(scenes) * len(protocols) * len(contenders))
         for loaded in scenes:
             for case in cases_of(loaded, protocols, _phase(args.convention), softness, results):
-                bar.update(task, description=f"{case.name}, {case.protocol}")
+                bar.update(task, description=escape(printable(f"{case.name}, {case.protocol}")))
                 for _ in score_case(case, contenders, results):
                     bar.advance(task)
                 results.write_results()

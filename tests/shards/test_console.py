@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from shards.console import print_result, run_command, set_up_logging
+from shards.command_line import PlainFlags
+from shards.console import print_error, print_result, run_command, set_up_logging
 from shards.errors import PanpriorError
 
 MISSING = (
@@ -105,3 +106,27 @@ def _restored():
     for name, (level, handlers) in before.items():
         logging.getLogger(name).level = level
         logging.getLogger(name).handlers[:] = handlers
+
+
+ESCAPES = ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\b", "\x00", "\x7f", "\u202e", "\udcff"]
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_what_steers_a_terminal_is_escaped(capsys, escape):
+    """In results, errors, log lines and wrong flags; nor does a lone surrogate end them."""
+    name = f"a{escape}b"
+    print_result(name)
+    print_error("program", name)
+    set_up_logging("program")
+    logging.getLogger("shards").warning("%s", name)
+    with pytest.raises(SystemExit):
+        PlainFlags(prog="program").parse_args([f"--{name}"])
+
+    for said in capsys.readouterr():
+        assert escape not in said
+        assert said.replace("\n", "").isprintable()
+
+
+def test_lines_and_tabs_stay(capsys):
+    print_result("a\n\tb é 雪")
+    assert capsys.readouterr().out == "a\n\tb é 雪\n"

@@ -6,6 +6,7 @@ from rich.text import Text
 from tabulate import tabulate
 
 from fusiontrain.evaluation.tables.grid import ARROWS, Column, Grid, GridRow
+from shards.console import printable
 
 _MARKS = (" ", "*", "+")  # neither, best, second
 _STYLES = ("", "bold", "underline")
@@ -20,7 +21,7 @@ def as_rich(grid: Grid) -> RenderableType:
     for row in grid.rows:
         cells = (Text.assemble((cell.text, _STYLES[cell.rank])) for cell in row.cells)
         table.add_row(Text(_label(grid, row)), *cells)
-    return Group(Text(grid.title, style="bold"), table, *map(Text, _notes(grid)))
+    return Group(Text(printable(grid.title), style="bold"), table, *map(Text, _notes(grid)))
 
 
 def as_text(grid: Grid) -> str:
@@ -46,7 +47,7 @@ def as_text(grid: Grid) -> str:
         preserve_whitespace=True,
     )
     lines = (line.rstrip() for line in table.splitlines())
-    return "\n".join([grid.title, *lines, *_notes(grid)])
+    return "\n".join([printable(grid.title), *lines, *_notes(grid)])
 
 
 def print_grid(grid: Grid, console: Console) -> None:
@@ -63,9 +64,10 @@ def _head(column: Column) -> str:
 
 
 def _label(grid: Grid, row: GridRow) -> str:
-    return f"{row.label} [{grid.mark(row.origin)}]" if row.origin else row.label
+    label = printable(row.label)
+    return f"{label} [{grid.mark(row.origin)}]" if row.origin else label
 
 
 def _notes(grid: Grid) -> list[str]:
     notes = [f"[{grid.mark(source)}] published: {source}" for source in grid.sources]
-    return [*notes, grid.note] if grid.note else notes
+    return [printable(note) for note in ([*notes, grid.note] if grid.note else notes)]
