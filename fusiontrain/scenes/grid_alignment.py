@@ -18,7 +18,7 @@ from fusiontrain.scenes.grids import EXTENT_TOLERANCE, GRID_TOLERANCE, check_crs
 from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.raster import Nodata, Raster, band_means
 from fusiontrain.scenes.raster_metadata import rpcs
-from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel
+from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel, turned_to
 from fusiontrain.scenes.scene import LEAST_SIDE, MAX_RATIO, check_side
 
 LEAST_RATIO = 1.5  # PAN pixels per MS pixel
@@ -52,7 +52,8 @@ def open_pair(
             raise SceneError(
                 f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"
             )
-        pair = _align(pan, ms.pick(bands) if bands else ms, assume_aligned=assume_aligned)
+        ms = turned_to(ms.pick(bands) if bands else ms, pan)  # noqa: PLW2901
+        pair = _align(pan, ms, assume_aligned=assume_aligned)
         yield _matched(pair, assume_aligned=assume_aligned, limit=limit) if match else pair
 
 

@@ -1,7 +1,7 @@
 """Images on another grid: GDAL's cubic warp by windows, and a cubic between pixels."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,11 @@ class WarpedRaster:
         x, y = (v.ravel().tolist() for v in np.meshgrid(columns, rows))
         placed = [self.transform @ point for point in zip(x, y, strict=True)]
         moved = transform_points(
-            [p[0] for p in placed], [p[1] for p in placed], self.crs, self.base.crs
+            [p[0] for p in placed],
+            [p[1] for p in placed],
+            self.crs,
+            self.base.crs,
+            around=_middle(self.base),
         )
         inside = ~self.base.transform
         points = np.array([inside @ (px, py) for px, py in moved.T if math.isfinite(px + py)])
@@ -101,7 +105,9 @@ def pan_pixels_per_ms_pixel(pan: Raster, ms: Raster) -> tuple[float, np.ndarray]
     middle = (ms.width / 2, ms.height / 2)
     corner = [middle, (middle[0] + 1, middle[1]), (middle[0], middle[1] + 1)]
     points = [ms.transform @ point for point in (*corner, *edge)]
-    moved = transform_points([p[0] for p in points], [p[1] for p in points], ms.crs, pan.crs)
+    moved = transform_points(
+        [p[0] for p in points], [p[1] for p in points], ms.crs, pan.crs, around=_middle(pan)
+    )
     inside = ~pan.transform
     on_pan = np.array([inside @ (x, y) for x, y in moved.T])
     if not np.isfinite(on_pan[:3]).all():
@@ -110,14 +116,45 @@ def pan_pixels_per_ms_pixel(pan: Raster, ms: Raster) -> tuple[float, np.ndarray]
     return math.sqrt(abs(a * d - b * c)), on_pan[3:][np.isfinite(on_pan[3:]).all(1)]
 
 
-def transform_points(xs: list[float], ys: list[float], source: Any, target: Any) -> np.ndarray:
-    """(2, N) of points in CRS `target`; infinite where they have no place there."""
+def transform_points(
+    xs: list[float], ys: list[float], source: Any, target: Any, *, around: float | None = None
+) -> np.ndarray:
+    """(2, N) of points in CRS `target`; infinite where they have no place there.
+
+    Longitudes are those within half a turn of `around`: 180 degrees may be written as -180.
+    """
     if source == target:
-        return np.array([xs, ys], dtype=float)
-    try:
-        return np.array(warp_points(source, target, xs, ys)[:2], dtype=float)
-    except ReadError as error:
-        raise SceneError(f"no way from {source} to {target}: {error}") from error
+        moved = np.array([xs, ys], dtype=float)
+    else:
+        try:
+            moved = np.array(warp_points(source, target, xs, ys)[:2], dtype=float)
+        except ReadError as error:
+            raise SceneError(f"no way from {source} to {target}: {error}") from error
+    if around is not None and is_geographic(target):
+        with np.errstate(invalid="ignore"):  # infinite points stay so
+            moved[0] -= 360 * np.nan_to_num(np.round((moved[0] - around) / 360), posinf=0, neginf=0)
+    return moved
+
+
+def turned_to(raster: Raster, other: Raster) -> Raster:
+    """`raster` with longitudes as `other` writes them, where both are in degrees."""
+    if not (is_geographic(raster.crs) and is_geographic(other.crs)):
+        return raster
+    turns = round((_middle(other) - _middle(raster)) / 360)
+    if not turns:
+        return raster
+    turn = Affine.translation(360 * turns, 0)
+    facts = tuple(replace(facts, transform=turn @ facts.transform) for facts in raster.facts)
+    return replace(raster, facts=facts)
+
+
+def is_geographic(crs: Any) -> bool:
+    """Whether coordinates are degrees."""
+    return crs is not None and bool(crs.is_geographic)
+
+
+def _middle(raster: Raster) -> float:
+    return float((raster.transform @ (raster.width / 2, raster.height / 2))[0])
 
 
 def warp_array(
