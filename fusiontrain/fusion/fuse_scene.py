@@ -182,6 +182,7 @@ def fuse_to_array(
     *,
     dtype: np.dtype,
     nodata: float | None,
+    bits: int | None = None,
 ) -> np.ndarray:
     """(C, H, W) of `dtype`, with the pixels that a file would have; missing ones `nodata` or 0."""
     h, w = (side * scene.ratio for side in scene.shape)
@@ -190,7 +191,7 @@ def fuse_to_array(
     for window in fuser.fuse(scene, sensor_model, plan):
         has_data = has_data or bool(window.valid.any())
         fine = window.core.scaled(scene.ratio)
-        data = output_pixels(window.fused.numpy(), window.valid.numpy(), dtype, nodata)
+        data = output_pixels(window.fused.numpy(), window.valid.numpy(), dtype, nodata, bits)
         out[:, fine.top : fine.bottom, fine.left : fine.right] = data
     if not has_data:
         raise SceneError(NO_DATA)
@@ -203,8 +204,9 @@ def fuse_job_to_array(
     """fuse_to_array of an open pair, in the dtype and nodata that its file would have."""
     dtype = dtype or job.pair.dtype
     nodata, _ = output_nodata(job.pair.nodata, dtype, nodata)
+    bits = job.pair.bits if dtype == job.pair.dtype else None
     return fuse_to_array(
-        job.pair, job.fuser, job.sensor_model, job.plan, dtype=dtype, nodata=nodata
+        job.pair, job.fuser, job.sensor_model, job.plan, dtype=dtype, nodata=nodata, bits=bits
     )
 
 

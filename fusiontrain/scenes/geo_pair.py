@@ -50,6 +50,12 @@ class GeoPair:
         return self.ms_file.dtype
 
     @property
+    def bits(self) -> int | None:
+        """Of the MS's DN, where its files say that they are fewer than the dtype's (NBITS)."""
+        bits = [facts.bits for facts in self.ms_file.facts]
+        return max(b or 0 for b in bits) if all(bits) else None
+
+    @property
     def nodata(self) -> float | None:
         """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
         ms_nodata, pan_nodata = self.ms_file.nodata, self.pan_file.nodata

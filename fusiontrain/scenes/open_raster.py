@@ -37,6 +37,7 @@ _BY_SUFFIX = {
     ".til": ("TIL",),
 }
 _DRIVERS = ("GTiff", "JP2OpenJPEG", "NITF", "HFA", "PNG", "JPEG", "ENVI", "EHdr")
+_MUCH = 0.3  # share of an alpha's pixels that are full, of those that are not empty
 LARGEST_BLOCK = 2**29  # bytes that GDAL unpacks at a time, as in simgen/sources/raster.py
 _UNKNOWN = "not recognized"  # in what GDAL says of a file that is another driver's
 _FORMATS = "GeoTIFF, COG, JP2, NITF, ERDAS .img, ENVI, .TIL, or a file .vrt"
@@ -130,12 +131,25 @@ def _without_alpha(
     )
     if len(files) > 1 or count == 1 or facts[0].colors[-1] is not ColorInterp.alpha:
         return all_bands
-    # Near infrared is often flagged as alpha; its values are not only 0 and full.
-    values = np.unique(all_bands.pick([count]).sample()[0].numpy())
-    full = 1.0 if facts[0].dtype.kind == "f" else float(np.iinfo(facts[0].dtype).max)
-    if not set(values.tolist()) <= {0.0, 1.0, 255.0, full}:
+    values = all_bands.pick([count]).sample()[0].numpy()
+    if not _is_alpha(values, facts[0].dtype):
         return all_bands
     return replace(all_bands, bands=tuple(range(1, count)), alpha=count)
+
+
+def _is_alpha(values: np.ndarray, dtype: np.dtype) -> bool:
+    """Near infrared is often flagged as alpha; of an alpha that hides not all, much is full.
+
+    Its edges may be soft: values between empty and full.
+    """
+    shown = values[values != 0]
+    if not shown.size:
+        return True
+    top = float(shown.max())
+    near = 1e-3 if dtype.kind == "f" else 0.0  # filters leave rounding errors
+    fulls = (1.0, 255.0) if near else (1.0, 255.0, float(np.iinfo(dtype).max))
+    is_full = any(abs(top - full) <= near for full in fulls)
+    return is_full and float((shown >= top - near).mean()) > _MUCH
 
 
 def _check_contents(name: str, facts: FileFacts) -> None:

@@ -8,10 +8,15 @@ from fusiontrain.errors import SceneError
 
 
 def output_pixels(
-    fused: np.ndarray, valid: np.ndarray, dtype: np.dtype, nodata: float | None
+    fused: np.ndarray,
+    valid: np.ndarray,
+    dtype: np.dtype,
+    nodata: float | None,
+    bits: int | None = None,
 ) -> np.ndarray:
     """(C, H, W) as a file holds it: `nodata`, or 0, where `valid` (H, W) is not.
 
+    bits: of integers, where they are fewer than the dtype's.
     Raises: SceneError where a valid pixel is not finite.
     """
     missing = ~valid
@@ -25,24 +30,27 @@ def output_pixels(
             "finite; nothing is written\n  do: check the inputs and the weights, or take "
             "another `method`"
         )
-    data = to_dtype(fused if finite.all() else np.where(finite, fused, 0), dtype, nodata)
+    data = to_dtype(fused if finite.all() else np.where(finite, fused, 0), dtype, nodata, bits)
     if missing.any():
         data[:, missing] = fill
     return data
 
 
-def to_dtype(image: np.ndarray, dtype: np.dtype, nodata: float | None) -> np.ndarray:
+def to_dtype(
+    image: np.ndarray, dtype: np.dtype, nodata: float | None, bits: int | None = None
+) -> np.ndarray:
     """Rounded and saturated to an integer dtype; data never takes the value of nodata."""
     if dtype.kind not in "ui":
         return image.astype(dtype)
     info = np.iinfo(dtype)
     exact = np.float32 if info.bits <= 16 else np.float64
     whole = np.rint(image.astype(exact, copy=False))
+    full = info.max if bits is None else min(info.max, 2**bits - 1)
     # The end of 64 bits is no float64: the next one below is.
-    top = info.max if info.bits < 64 else np.nextafter(float(info.max), 0)
+    top = full if full < 2**53 else np.nextafter(float(full), 0)
     data = np.clip(whole, info.min, top, out=whole).astype(dtype)
-    if nodata is not None and info.min <= nodata <= info.max:
-        neighbour = nodata + 1 if nodata < info.max else nodata - 1
+    if nodata is not None and info.min <= nodata <= full:
+        neighbour = nodata + 1 if nodata < full else nodata - 1
         data[data == nodata] = neighbour
     return data
 

@@ -52,6 +52,7 @@ class FusedFile:
     dtype: np.dtype
     nodata: float | None
     masked: bool
+    bits: int | None = None  # of its integers, where they are fewer than the dtype's
 
     def write(self, box: Box, fused: Tensor, valid: Tensor) -> None:
         """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata.
@@ -61,7 +62,7 @@ class FusedFile:
         mask = valid.cpu().numpy()
         fine = box.scaled(self.ratio)
         window = ((fine.top, fine.bottom), (fine.left, fine.right))
-        data = output_pixels(fused.cpu().numpy(), mask, self.dtype, self.nodata)
+        data = output_pixels(fused.cpu().numpy(), mask, self.dtype, self.nodata, self.bits)
         try:
             self.file.write(data, window=window)
             if self.masked:
@@ -111,7 +112,12 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
             with create(first, _profile(output, pair, dtype, nodata)) as file:
                 _describe(file, output, pair)
                 yield FusedFile(
-                    file=file, ratio=pair.ratio, dtype=dtype, nodata=nodata, masked=masked
+                    file=file,
+                    ratio=pair.ratio,
+                    dtype=dtype,
+                    nodata=nodata,
+                    masked=masked,
+                    bits=_bits(output, pair),
                 )
             if output.format == "COG":
                 check_whole(first)
@@ -160,9 +166,21 @@ def _profile(
     }
     if chosen["compress"].upper() == "ZSTD":
         chosen.setdefault("zstd_level", ZSTD_LEVEL)
-    if chosen["compress"].upper() not in ("ZSTD", "DEFLATE", "LZW"):
+    if chosen["compress"].upper() not in ("ZSTD", "DEFLATE", "LZW") or _nbits(output):
         chosen.pop("predictor", None)
     return profile | chosen
+
+
+def _nbits(output: Output) -> int | None:
+    """What the creation option asks for: libtiff has no predictor for such integers."""
+    texts = [value for key, value in output.options.items() if key.upper() == "NBITS"]
+    return int(texts[-1]) if texts and texts[-1].isdecimal() else None
+
+
+def _bits(output: Output, pair: GeoPair) -> int | None:
+    """Of the output's integers: as asked, else the MS's in its own dtype."""
+    own = pair.bits if output.dtype in (None, pair.dtype) else None
+    return min(filter(None, (_nbits(output), own)), default=None)
 
 
 def _predictor(dtype: np.dtype) -> int:
@@ -180,7 +198,7 @@ def _cog(output: Output, dtype: np.dtype) -> dict[str, str]:
     } | {key.upper(): value for key, value in output.options.items()}
     if options["COMPRESS"].upper() == "ZSTD":
         options.setdefault("LEVEL", str(ZSTD_LEVEL))
-    if options["COMPRESS"].upper() in ("ZSTD", "DEFLATE", "LZW"):
+    if options["COMPRESS"].upper() in ("ZSTD", "DEFLATE", "LZW") and not _nbits(output):
         options.setdefault("PREDICTOR", "FLOATING_POINT" if dtype.kind == "f" else "STANDARD")
     return options
 
