@@ -1,5 +1,6 @@
 """How large the windows of a scene are, and the memory and time that fusing it takes."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from fusiontrain.fusion.window_loop import scene_tiles
 from fusiontrain.scenes.scene import WindowedScene
 
 CORES = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)  # PAN pixels a side
+_SMALL_CORES = (128, 64)  # for scenes of many bands, which no other window holds
 _FIXED_MEMORY = 0.45  # GiB: torch, GDAL and its cache
 
 
@@ -61,9 +63,9 @@ def make_plan(
     bytes_per_pixel = cost.bytes_per_pixel * scene.bands
     if core is None:
         largest = fuser.largest_core(scene.ratio)
-        core = _core_within(memory, bytes_per_pixel, halo, largest, scene.bands)
+        core = _core_within(memory, bytes_per_pixel, halo, largest, scene)
     h, w = (side * scene.ratio for side in scene.shape)
-    largest_window = min(h, core + 2 * halo) * min(w, core + 2 * halo)
+    largest_window = _window_pixels(scene, core, halo)
     ms_pixels_read = sum(
         tile.padded.shape[0] * tile.padded.shape[1]
         for tile in scene_tiles(scene, halo=halo, core=core)
@@ -79,13 +81,26 @@ def make_plan(
     )
 
 
-def _core_within(memory: float, bytes_per_pixel: int, halo: int, largest: int, bands: int) -> int:
-    pixels = memory * 2**30 / bytes_per_pixel
-    for core in CORES:
-        if core <= largest and (core + 2 * halo) ** 2 <= pixels:
+def _core_within(
+    memory: float, bytes_per_pixel: int, halo: int, largest: int, scene: WindowedScene
+) -> int:
+    for core in (*(core for core in CORES if core <= largest), *_SMALL_CORES):
+        if _window_pixels(scene, core, halo) * bytes_per_pixel <= memory * 2**30:
             return core
-    least = (CORES[-1] + 2 * halo) ** 2 * bytes_per_pixel / 2**30
+    least = _window_pixels(scene, _SMALL_CORES[-1], halo) * bytes_per_pixel / 2**30
     raise SceneError(
-        f"`memory={memory:g}` GiB is too little for a window of {bands} bands; expected at least "
-        f"{least:.2g}"
+        f"`memory={memory:g}` GiB is too little for a window of {scene.bands} bands; expected at "
+        f"least {_rounded_up(least)}"
     )
+
+
+def _window_pixels(scene: WindowedScene, core: int, halo: int) -> int:
+    """PAN pixels of the largest window: the scene itself, where it is smaller."""
+    h, w = (side * scene.ratio for side in scene.shape)
+    return min(h, core + 2 * halo) * min(w, core + 2 * halo)
+
+
+def _rounded_up(value: float) -> str:
+    """Two digits, of which so much memory is enough."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / step) * step:.2g}"

@@ -58,8 +58,38 @@ def test_a_given_window_is_kept():
 
 
 def test_too_little_memory_is_refused_with_what_it_takes():
-    with pytest.raises(SceneError, match=r"`memory=0.001` GiB is too little .* at least 0.0016"):
-        make_plan(scene(), Method(), memory=0.001)
+    with pytest.raises(SceneError, match=r"`memory=0.0001` GiB is too little .* at least 0.00021"):
+        make_plan(scene(), Method(), memory=0.0001)
+    assert make_plan(scene(), Method(), memory=0.00021).core == 64
+
+
+@pytest.mark.parametrize(("side", "ratio", "bands"), [(64, 8, 32), (64, 6, 159), (300, 2, 250)])
+def test_many_bands_fit_by_smaller_windows(side, ratio, bands):
+    """The default memory is enough, and a scene smaller than a window takes what it has."""
+    zero = torch.zeros(1, 1, 1)
+    pan = zero.expand(1, ratio * side, ratio * side)
+    many = Scene(name="x", ms=zero.expand(bands, side, side), pan=pan)
+    for memory in (2.0, 0.5):
+        plan = make_plan(many, Expensive(), memory=memory)
+        assert plan.memory <= memory + 0.5
+        assert plan.windows >= 1
+
+
+@dataclass(frozen=True)
+class Expensive(Method):
+    """As a network: 140 bytes a PAN pixel and band."""
+
+    @property
+    def cost(self):
+        return Cost(bytes_per_pixel=140, speed=1.0)
+
+
+def test_a_scene_smaller_than_a_window_takes_its_own_memory():
+    """The number in the refusal is that of this scene."""
+    small = scene(20)  # 80 PAN pixels a side
+    with pytest.raises(SceneError, match=r"at least 0.00012"):
+        make_plan(small, Method(), memory=0.0001)
+    assert make_plan(small, Method(), memory=0.00012).core == 4096
 
 
 def test_threads_share_the_time():
