@@ -27,6 +27,7 @@ from fusiontrain.fusion.fuse_scene import (
     use_threads,
 )
 from fusiontrain.fusion.make_fuser import make_fuser
+from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import make_plan
 from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions
 from fusiontrain.fusion.sensor_identity import sensor_model_for
@@ -107,7 +108,8 @@ def pansharpen(
             "`out`, `bbox` and `match` are for files; arrays have no place on the ground"
         )
     labelled = hasattr(pan, "dims") and hasattr(ms, "dims")
-    return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
+    with memory_errors():
+        return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What commands have in common: logging, results on standard output, errors as one line."""
 
 import logging
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -94,6 +95,9 @@ def run_command(
         needed = f"{name} needs the package {package}, which" if name else error.name
         print_error(program, f"{needed} is not installed\n  do: pip install 'panprior[{extra}]'")
         return 2
+    except KeyboardInterrupt:  # before the command listens: while its packages are imported
+        print_error(program, "stopped by SIGINT; nothing was written")
+        return 128 + signal.SIGINT
     except PanpriorError as error:
         print_error(program, error)
         return int(getattr(error, "code", 2))

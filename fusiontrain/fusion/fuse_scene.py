@@ -13,6 +13,7 @@ import torch
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuser import Fuser, no_progress
+from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import Plan, make_plan
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.pair_agreement import PairAgreement, check_agreement
@@ -98,6 +99,7 @@ def open_job(
 ) -> Iterator[FusionJob]:
     """Open, align, estimate, plan. Raises: SceneError as open_pair, sensor_model_for, make_plan."""
     with (
+        memory_errors(),
         gdal(threads),
         open_pair(
             inputs.pan,
