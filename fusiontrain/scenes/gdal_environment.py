@@ -36,17 +36,22 @@ def gdal(threads: int | None = None) -> Iterator[None]:
 @contextmanager
 def undecodable_messages() -> Iterator[None]:
     """Nothing is printed where GDAL's message holds bytes of a damaged file that are no text."""
-    before = sys.unraisablehook
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
 
-    def hook(raised: Any) -> None:  # rasterio drops the message with a traceback
+    # rasterio drops the message in a callback of GDAL's: a traceback by one hook, a line by both.
+    def drop(raised: Any) -> None:
         if not isinstance(raised.exc_value, UnicodeDecodeError):
-            before(raised)
+            unraisable(raised)
 
-    sys.unraisablehook = hook
+    def drop_traceback(kind: Any, error: Any, trace: Any) -> None:
+        if not isinstance(error, UnicodeDecodeError):
+            uncaught(kind, error, trace)
+
+    sys.unraisablehook, sys.excepthook = drop, drop_traceback
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
 def is_dataset(source: Source) -> bool:
