@@ -20,9 +20,9 @@ from fusiontrain.commands.choices import (
     SHIPPED_WEIGHTS,
     nodata_value,
 )
+from fusiontrain.commands.fuse_checks import DTYPES, refuse_early
 from fusiontrain.commands.fuse_values import parse_softness, parse_threads
 from fusiontrain.errors import InterruptedBySignal, SceneError
-from shards.atomic_write import check_replaceable
 from shards.command_line import PlainFlags, with_flags
 from shards.console import print_error, print_result
 from shards.signals import stoppable
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from fusiontrain.fusion.fuse_scene import InputFiles
     from fusiontrain.fusion.options import FusionOptions
     from fusiontrain.scenes.writer import Output
-
-_INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
-_DTYPES = (*_INTEGERS, "float32", "float64")
 
 
 def make_parser() -> PlainFlags:
@@ -132,7 +129,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         *("--dtype", "-ot"),
         type=str.lower,
         metavar="TYPE",
-        help=f"{', '.join(_DTYPES)} (default: the MS's)",
+        help=f"{', '.join(DTYPES)} (default: the MS's)",
     )
     group.add_argument(
         *("--nodata", "-nodata"),
@@ -175,6 +172,8 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: Namespace) -> int:
+    with stoppable(InterruptedBySignal):
+        refuse_early(args)
     # Here, not above: torch and rasterio only after the flags are right.
     from fusiontrain.commands.fuse_printing import check_paths, print_plan, progress, write_report
     from fusiontrain.fusion.fuse_scene import fuse_to_file, open_job
@@ -189,8 +188,6 @@ def run(args: Namespace) -> int:
         if not args.quiet:
             print_result(f"fusiontrain: {line}")
 
-    for path in filter(None, (args.out, args.json)):
-        check_replaceable(path)
     with stoppable(InterruptedBySignal):
         inputs, options, threads = read_arguments(args)
         output = read_output(args, threads)
@@ -272,11 +269,6 @@ def read_output(args: Namespace, threads: int) -> "Output":
 
     from fusiontrain.scenes.writer import Output
 
-    wrong = [text for text in args.creation_option if not text.partition("=")[2]]
-    if wrong:
-        raise SceneError(f"-co, `creation_option` is NAME=VALUE; got {wrong[0]!r}")
-    if args.dtype is not None and args.dtype not in (*_DTYPES, "byte"):
-        raise SceneError(f"`dtype` is one of {', '.join(_DTYPES)}; got {args.dtype!r}")
     name = "uint8" if args.dtype == "byte" else args.dtype  # GDAL's name
     return Output(
         path=args.out,

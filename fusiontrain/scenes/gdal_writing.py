@@ -14,8 +14,18 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
+from fusiontrain.errors import SceneError
+from shards.atomic_write import check_replaceable
+
 # Bytes of chunks for overviews: in GDAL's own 10 MB eight bands do not fit, and are held whole.
 _OVERVIEW_CHUNK = 200 * 2**20
+
+
+def check_place(path: Path) -> None:
+    """Raises: SceneError if its folder is not there; OutputError if no file may stand there."""
+    if not path.absolute().parent.is_dir():
+        raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    check_replaceable(path)
 
 
 @contextmanager

@@ -14,14 +14,20 @@ from fusiontrain.imaging.phase_correlation import WINDOW_SIDE, combine_shifts, p
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.gdal_environment import Source
 from fusiontrain.scenes.geo_pair import GeoPair
-from fusiontrain.scenes.grids import EXTENT_TOLERANCE, GRID_TOLERANCE, check_crs
-from fusiontrain.scenes.open_raster import open_raster
+from fusiontrain.scenes.grids import (
+    EXTENT_TOLERANCE,
+    GRID_TOLERANCE,
+    LEAST_RATIO,
+    MAX_RATIO,
+    check_crs,
+    check_ratio,
+)
+from fusiontrain.scenes.open_raster import check_pan, open_raster
 from fusiontrain.scenes.raster import Nodata, Raster, band_means
 from fusiontrain.scenes.raster_metadata import rpcs
 from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel, turned_to
-from fusiontrain.scenes.scene import LEAST_SIDE, MAX_RATIO, check_side
+from fusiontrain.scenes.scene import LEAST_SIDE, check_side
 
-LEAST_RATIO = 1.5  # PAN pixels per MS pixel
 MATCH_LIMIT = 8.0  # MS pixels that `match` moves at most
 
 
@@ -48,10 +54,7 @@ def open_pair(
             large.
     """
     with open_raster(pan_path, nodata=nodata) as pan, open_raster(ms_path, nodata=nodata) as ms:
-        if pan.count != 1:
-            raise SceneError(
-                f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"
-            )
+        check_pan(pan)
         ms = turned_to(ms.pick(bands) if bands else ms, pan)  # noqa: PLW2901
         pair = _align(pan, ms, assume_aligned=assume_aligned)
         yield _matched(pair, assume_aligned=assume_aligned, limit=limit) if match else pair
@@ -64,7 +67,7 @@ def _align(
     same, to_pan, note = _ms_to_pan(pan, ms, assume_aligned)
     if same:
         to_pan = Affine.translation(nudge[1], nudge[0]) @ to_pan
-        _check_ratio(math.sqrt(abs(to_pan.determinant)), ms)
+        check_ratio(math.sqrt(abs(to_pan.determinant)), ms.name)
     ratio = _whole_ratio(to_pan, ms) if same else None
     if ratio is None:
         return _warp(pan, ms, nudge, note)
@@ -128,19 +131,6 @@ def _ms_to_pan(pan: Raster, ms: Raster, assume_aligned: bool | None) -> tuple[bo
     return True, Affine.scale(ratio if min(scales) >= 1 else scales[0]), note
 
 
-def _check_ratio(size: float, ms: Raster) -> None:
-    if 0 < size < 1:
-        raise SceneError(
-            f"MS pixels must be larger than PAN's; those of {ms.name} are {size:.4g} of a PAN "
-            "pixel wide. Were PAN and MS exchanged?"
-        )
-    if not LEAST_RATIO * 0.999 <= size <= MAX_RATIO * 1.001:
-        raise SceneError(
-            f"an MS pixel must be {LEAST_RATIO} to {MAX_RATIO} PAN pixels wide; got {size:.4g}: "
-            "is this the PAN of this MS?"
-        )
-
-
 def _whole_ratio(to_pan: Affine, ms: Raster) -> int | None:
     """The ratio, where MS pixels are a whole number of PAN pixels on the same axes."""
     ratio = round(to_pan.a)
@@ -153,7 +143,7 @@ def _whole_ratio(to_pan: Affine, ms: Raster) -> int | None:
 def _warp(pan: Raster, ms: Raster, nudge: tuple[float, float], note: str) -> GeoPair:
     """MS warped to the PAN's CRS and grid, at the whole ratio nearest its own."""
     size, edge = pan_pixels_per_ms_pixel(pan, ms)
-    _check_ratio(size, ms)
+    check_ratio(size, ms.name)
     ratio = max(2, math.floor(size + 0.5))
     edge = edge + np.array([nudge[1], nudge[0]])
     if not len(edge):

@@ -4,6 +4,7 @@ from typing import Any
 
 from fusiontrain.errors import SceneError
 
+LEAST_RATIO, MAX_RATIO = 1.5, 8  # PAN pixels per MS pixel
 GRID_TOLERANCE = 0.25  # PAN pixels by which two grids may miss each other
 STACK_TOLERANCE = 0.05  # pixels by which files of one band each may miss each other
 EXTENT_TOLERANCE = 0.01  # of its side, by which a file without georeference may miss a whole ratio
@@ -15,4 +16,18 @@ def check_crs(pan_crs: Any, other_crs: Any, other: str) -> None:
         raise SceneError(
             f"PAN is in {pan_crs}, {other} in {other_crs}: give the one without a CRS its own "
             "(gdal_edit -a_srs)"
+        )
+
+
+def check_ratio(size: float, ms: str) -> None:
+    """`size`: of an MS pixel, PAN pixels; `ms`: its name. Raises: SceneError."""
+    if 0 < size < 1:
+        raise SceneError(
+            f"MS pixels must be larger than PAN's; those of {ms} are {size:.4g} of a PAN "
+            "pixel wide. Were PAN and MS exchanged?"
+        )
+    if not LEAST_RATIO * 0.999 <= size <= MAX_RATIO * 1.001:
+        raise SceneError(
+            f"an MS pixel must be {LEAST_RATIO} to {MAX_RATIO} PAN pixels wide; got {size:.4g}: "
+            "is this the PAN of this MS?"
         )

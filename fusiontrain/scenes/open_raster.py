@@ -64,6 +64,14 @@ def open_raster(paths: Source | Sequence[Source], *, nodata: Nodata = None) -> I
         yield replace(_without_alpha(paths, files, facts), given=nodata)
 
 
+def check_pan(pan: Raster) -> None:
+    """Raises: SceneError unless it has one band."""
+    if pan.count != 1:
+        raise SceneError(
+            f"PAN must have one band; {pan.name} has {pan.count}. Were PAN and MS exchanged?"
+        )
+
+
 def _enter(stack: ExitStack, source: Source) -> Any:
     if not is_dataset(source):
         return stack.enter_context(_open(source))

@@ -1,22 +1,28 @@
-"""Bands of one or more open files on one grid, read by windows."""
+"""Bands of one or more open files on one grid, read by windows.
+
+torch is imported where pixels are read: a file that is refused is refused without it.
+"""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from affine import Affine
 from rasterio.windows import Window
-from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.file_facts import FileFacts
 from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of
 from fusiontrain.scenes.read_errors import read_errors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Nodata = float | Literal["none"] | None  # None: as the files say
 EVERY_VALUE: Literal["none"] = "none"  # no value marks missing pixels; masks still do
@@ -108,7 +114,7 @@ class Raster:
             return [(self.files[0], band) for band in self.bands]
         return [(self.files[band - 1], 1) for band in self.bands]
 
-    def pick(self, bands: Sequence[int]) -> "Raster":
+    def pick(self, bands: Sequence[int]) -> Raster:
         """Some bands, from 1, in this order. Raises: SceneError if there is no such band."""
         wrong = [band for band in bands if not 1 <= band <= self.count]
         if wrong or not bands:
@@ -117,6 +123,8 @@ class Raster:
 
     def read(self, box: Box) -> Tensor:
         """(C, h, w) float32 of `box`, in this raster's pixels."""
+        import torch
+
         window = _window(box)
         with self._reading():
             if len(self.files) == 1:
@@ -136,22 +144,24 @@ class Raster:
         NaN, infinities and values that are no reading hide a pixel by one band. 0 is a reading
         too, of shade or water, so it does where all bands have it.
         """
-        valid = torch.isfinite(image).all(0)
+        valid = image.isfinite().all(0)
         for value in self.marks:
-            marked = image == torch.tensor(value, dtype=image.dtype)
+            marked = image == image.new_tensor(value)
             valid = valid & ~(marked.all(0) if value == 0 else marked.any(0))
         return valid
 
     def partly_marked(self, image: Tensor) -> Tensor:
         """(H, W) bool: where some bands have a value that marks missing pixels, and some not."""
-        partly = torch.zeros_like(image[0], dtype=torch.bool)
+        partly = image.new_zeros(image.shape[1:]).bool()
         for value in self.marks:
-            marked = image == torch.tensor(value, dtype=image.dtype)
+            marked = image == image.new_tensor(value)
             partly |= marked.any(0) & ~marked.all(0)
         return partly
 
     def read_valid(self, box: Box) -> tuple[Tensor, Tensor]:
         """`read`, and (h, w) bool: where all bands have data, by value and by masks."""
+        import torch
+
         image = self.read(box)
         valid = self.valid(image)
         window = _window(box)
@@ -194,6 +204,8 @@ def sample_windows(
     height: int, width: int, read: Callable[[Box], tuple[Tensor, Tensor]]
 ) -> tuple[Tensor, Tensor]:
     """(C, h, N) and (h, N): `read` at windows spread over (height, width), side by side."""
+    import torch
+
     h, w = min(height, _SAMPLE_SIDE), min(width, _SAMPLE_SIDE)
     tops, lefts = (
         sorted({round(i * (size - side) / (_SAMPLES - 1)) for i in range(_SAMPLES)})
@@ -210,5 +222,5 @@ def sample_windows(
 
 def band_means(image: Tensor, valid: Tensor) -> Tensor:
     """(C,) means of the valid pixels of (C, h, w); 0 where there are none."""
-    total = torch.where(valid, image, 0.0).double().sum((-2, -1))
+    total = image.where(valid, 0.0).double().sum((-2, -1))
     return total.div(max(1, int(valid.sum()))).float()

@@ -9,10 +9,10 @@ from torch import Tensor
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.grids import MAX_RATIO
 from shards.sensors import GENERIC, Sensor
 
 LEAST_SIDE = 8  # MS pixels; smaller scenes have no statistics
-MAX_RATIO = 8
 NO_DATA = "no pixel has data in both PAN and MS; look at their nodata values"
 _MANY_BANDS = 32  # an axis up to this long may be that of bands
 

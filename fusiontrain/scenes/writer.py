@@ -17,12 +17,12 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.creation_options import check_creation_options
 from fusiontrain.scenes.gdal_environment import WriteError
-from fusiontrain.scenes.gdal_writing import check_whole, copy_interruptibly, create
+from fusiontrain.scenes.gdal_writing import check_place, check_whole, copy_interruptibly, create
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster_metadata import read_metadata
-from shards.atomic_write import check_replaceable, publish, remove_leftovers, temporary_path
+from shards.atomic_write import publish, remove_leftovers, temporary_path
 
 BLOCK = 512
 FORMATS = ("COG", "GTiff")
@@ -79,9 +79,7 @@ def check_output(output: Output, pair: GeoPair) -> None:
     """
     path = output.path
     check_not_read(path, (*pair.pan_file.facts, *pair.ms_file.facts))
-    if not path.absolute().parent.is_dir():
-        raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    check_replaceable(path)
+    check_place(path)
     dtype = output.dtype or pair.dtype
     nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
     check_creation_options(

@@ -1,0 +1,54 @@
+"""What fuse refuses before torch is imported."""
+
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+from rasterio.transform import Affine
+
+from tests.support.geotiffs import GRID, write_geotiff
+
+PROGRAM = """
+import sys
+from fusiontrain.cli import main
+code = main(sys.argv[1:])
+sys.exit(9 if "torch" in sys.modules else code)
+"""
+write = partial(write_geotiff, dtype="uint16")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """pan.tif of 64 x 64, ms.tif of 4 bands at ratio 4, text.tif that is no image."""
+    write(tmp_path / "pan.tif", np.ones((1, 64, 64)))
+    write(tmp_path / "ms.tif", np.ones((4, 16, 16)), GRID @ Affine.scale(4))
+    (tmp_path / "text.tif").write_text("no image")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.tif", "ms.tif", "out.tif"], "No such file"),
+        (["pan.tif", "text.tif", "out.tif"], "cannot read"),
+        (["ms.tif", "pan.tif", "out.tif"], "PAN must have one band"),
+        (["pan.tif", "pan.tif", "out.tif"], "1.5 to 8 PAN pixels"),
+        (["pan.tif", "ms.tif", "none/out.tif"], "there is no folder"),
+        (["pan.tif", "ms.tif", "out.tif", "-ot", "text"], "--dtype"),
+        (["pan.tif", "ms.tif", "out.tif", "-co", "LEVEL"], "NAME=VALUE"),
+    ],
+)
+def test_a_refused_input_imports_no_torch(folder, words, message):
+    """It took two thirds of the time in which a wrong path was refused."""
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "fuse", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
+    assert message in run.stderr
