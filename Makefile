@@ -63,7 +63,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.speed.reader --training --record
 	$(BIN)/python -m bench.speed.simulation
 	$(BIN)/python -m bench.speed.stages
-	$(BIN)/python -m bench.speed.rivals --cog --weights default
+	$(BIN)/python -m bench.speed.rivals --cog --weights default-sensor
 	$(BIN)/python -m bench.speed.whole_scenes --slope 4 16 64 --methods gsa net
 
 # make ablate SHARDS='DIR:0.8 DIR:0.2' SCENES=../shared/data/real [HELD=DIR] [SECONDS=150]
@@ -84,11 +84,13 @@ study: $(READY)
 	$(BIN)/python -m bench.study $(PART) --photos $(PHOTOS) --scenes $(SCENES) $(STUDY)
 
 # make weights [PHOTOS=DIR] [STEPS='--max-steps 20']: the shipped weights, from photographs to
-# runs/weights/{default,small}/model.safetensors; few STEPS try the chain
+# runs/weights/{default,default-sensor,small}/model.safetensors; few STEPS try the chain
 TRAINED := runs/weights
 BUILD := $(BIN)/simgen build --dataset folder --source $(PHOTOS) --workers $(WORKERS) --draws
 ON := $(BIN)/fusiontrain finetune --recipe release_more --shards \
 	$(TRAINED)/clean-1:0.45 $(TRAINED)/sensor-1:0.4 $(TRAINED)/x2-1:0.15 --weights
+ON_SCENE := $(BIN)/fusiontrain finetune --recipe release_scene --shards \
+	$(TRAINED)/scene:0.62 $(TRAINED)/scene-soft:0.28 $(TRAINED)/scene-x2:0.10 --weights
 PRETRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 	fusiontrain/pretrain.py --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
 weights: $(READY)
@@ -99,7 +101,11 @@ weights: $(READY)
 	$(BUILD) 3 --seed 1 --recipe sensor-quiet --bands 4 4 4 8 3 --out $(TRAINED)/sensor-1
 	$(BUILD) 1 --seed 1 --recipe sensor-quiet-x2 --bands 4 7 --out $(TRAINED)/x2-1
 	$(PRETRAIN) --recipe release --out $(TRAINED)/default-first $(STEPS)
-	$(ON) $(TRAINED)/default-first/model.safetensors --out $(TRAINED)/default $(STEPS)
+	$(ON) $(TRAINED)/default-first/model.safetensors --out $(TRAINED)/default-sensor $(STEPS)
+	$(BUILD) 2 --seed 3 --tile 160 --recipe scene --bands 4 4 4 8 3 --out $(TRAINED)/scene
+	$(BUILD) 1 --seed 3 --tile 160 --recipe scene-soft --bands 4 --out $(TRAINED)/scene-soft
+	$(BUILD) 1 --seed 3 --tile 160 --recipe scene-x2 --bands 4 7 --out $(TRAINED)/scene-x2
+	$(ON_SCENE) $(TRAINED)/default-sensor/model.safetensors --out $(TRAINED)/default $(STEPS)
 	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small $(STEPS)
 
 clean:

@@ -31,8 +31,10 @@ from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import make_plan
 from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions
 from fusiontrain.fusion.sensor_identity import sensor_model_for
+from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.models.target import Target
 from fusiontrain.scenes.gdal_environment import is_dataset
 from fusiontrain.scenes.grids import GRID_TOLERANCE
 from fusiontrain.scenes.output_values import check_nodata
@@ -50,6 +52,7 @@ def pansharpen(
     *,
     method: str = NETWORK,
     weights: str | Path | None = None,
+    target: Target | None = None,
     sensor: str = "auto",
     softness: float | Literal["bands"] | None = None,
     bands: Sequence[int] = (),
@@ -59,6 +62,7 @@ def pansharpen(
     assume_aligned: bool = False,
     match: bool = False,
     register: bool = True,
+    frame: Frame = "pan",
     adapt: float | str | None = None,
     format: str = "COG",  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
@@ -74,17 +78,21 @@ def pansharpen(
     with the PAN's coordinates. Paths, URLs and open datasets of rasterio (a WarpedVRT too, used as
     it is) give an array, or with `out` a file, whose path is returned. `nodata`: the value that
     marks missing pixels in PAN, MS and output ("none": no value does). `bbox`, `assume_aligned`
-    and `match` are for files. `register`: PAN is moved to where the MS is estimated to lie.
-    `adapt`: seconds (or "40steps") for which the network is tuned on the scene itself; kept only
-    if it is better.
+    and `match` are for files. `target`: "scene" (crisp, bands in place) or "sensor" (the MS
+    sensor's view on PAN's grid); None: what `weights` give, without these the scene. `register`:
+    the shift between PAN and MS is estimated and removed; `frame`: whether the result lies on
+    the PAN ("pan") or where the MS lies ("ms"). `adapt`: seconds (or "40steps") for which the
+    network is tuned on the scene itself; kept only if it is better.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
         method=method.lower(),
         weights=None if weights is None else Path(weights),
+        target=target,
         sensor=sensor,
         softness=softness,
         register=register,
+        frame=frame,
         adapt=AdaptationBudget.of(adapt),
         device=device,
         memory=memory,
@@ -92,24 +100,10 @@ def pansharpen(
     )
     value = None if nodata == EVERY_VALUE else nodata
     call = _Call(options, tuple(bands), dtype, value, use_threads(threads))
-    if _are_files(pan, ms):
-        inputs = InputFiles(
-            pan=pan,
-            ms=tuple(_listed(ms)),
-            bands=call.bands,
-            bbox=bbox,
-            assume_aligned=assume_aligned,
-            match=match,
-            nodata=nodata,
-        )
-        return _fuse_files(inputs, call, out, format, creation_options or {})
-    if out is not None or bbox is not None or match:
-        raise SceneError(
-            "`out`, `bbox` and `match` are for files; arrays have no place on the ground"
-        )
-    labelled = hasattr(pan, "dims") and hasattr(ms, "dims")
-    with memory_errors():
-        return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
+    file_options = _FileOptions(
+        out, bbox, assume_aligned, match, nodata, format, creation_options or {}
+    )
+    return _fuse(pan, ms, call, file_options)
 
 
 @dataclass(frozen=True)
@@ -123,31 +117,59 @@ class _Call:
     threads: int
 
 
-def _fuse_files(
-    inputs: InputFiles,
-    call: _Call,
-    out: str | Path | None,
-    format: str,  # noqa: A002 - as in pansharpen
-    creation_options: Mapping[str, str],
-) -> Any:
+@dataclass(frozen=True)
+class _FileOptions:
+    """What one call asks for of files, as in pansharpen."""
+
+    out: str | Path | None
+    bbox: tuple[float, float, float, float] | None
+    assume_aligned: bool
+    match: bool
+    nodata: Nodata
+    format: str
+    creation_options: Mapping[str, str]
+
+
+def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
+    if _are_files(pan, ms):
+        inputs = InputFiles(
+            pan=pan,
+            ms=tuple(_listed(ms)),
+            bands=call.bands,
+            bbox=files.bbox,
+            assume_aligned=files.assume_aligned,
+            match=files.match,
+            nodata=files.nodata,
+        )
+        return _fuse_files(inputs, call, files)
+    if files.out is not None or files.bbox is not None or files.match:
+        raise SceneError(
+            "`out`, `bbox` and `match` are for files; arrays have no place on the ground"
+        )
+    labelled = hasattr(pan, "dims") and hasattr(ms, "dims")
+    with memory_errors():
+        return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
+
+
+def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
     dtype = None if call.dtype is None else np.dtype(call.dtype)
     fuser = make_fuser(call.options)
     with open_job(inputs, fuser, call.options, threads=call.threads) as opened:
         for warning in opened.warnings:
             _LOGGER.warning("%s", warning)
-        if out is None:
+        if files.out is None:
             return fuse_job_to_array(_adapted(opened), dtype=dtype, nodata=call.nodata)
         output = Output(
-            path=Path(out),
-            format=format,
+            path=Path(files.out),
+            format=files.format,
             dtype=dtype,
             nodata=call.nodata,
-            options=dict(creation_options),
+            options=dict(files.creation_options),
             threads=call.threads,
         )
         check_output(output, opened.pair)
         fuse_to_file(_adapted(opened), output)
-        return Path(out)
+        return Path(files.out)
 
 
 def _adapted(job: FusionJob) -> FusionJob:
@@ -177,7 +199,9 @@ def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
         check_nodata(nodata, dtype)
     scene = _scene_of_arrays(pan, ms, nodata)
     fuser = make_fuser(options)
-    sensor_model, _ = sensor_model_for(scene, options, blind=fuser.blind, bands=call.bands)
+    sensor_model, _ = sensor_model_for(
+        scene, options, blind=fuser.blind, target=fuser.target, bands=call.bands
+    )
     if options.adapt is not None:
         from fusiontrain.training.adaptation import adapt
 

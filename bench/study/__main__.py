@@ -37,7 +37,7 @@ from bench.study.one_shot import one_shot
 from bench.study.simulated_sensors import sensors
 from bench.study.softness import softness
 from bench.study.trained import data, families, simulation
-from fusiontrain.models.pretrained_weights import DEFAULT, find_weights
+from fusiontrain.models.pretrained_weights import SENSOR, find_weights
 from shards.errors import PanpriorError
 
 PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tile", type=int, default=256, help="PAN pixels a side of shards")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", default=[], help="rows by name")
-    parser.add_argument("--weights", type=Path, default=Path(DEFAULT), help="of what is tuned")
+    parser.add_argument("--weights", type=Path, default=Path(SENSOR), help="of what is tuned")
     parser.add_argument(
         "--steps", type=int, help="of one-shot and adapt; default: the recipe's, its times"
     )

@@ -28,7 +28,7 @@ CLASSICAL_NAMES = (
     *("awlp", "bdsd", "bdsd-pc", "brovey", "bt-h", "exp", "glp", "glp-cbd", "glp-fs", "glp-hpm"),
     *("glp-hpm-r", "gs", "gsa", "pca", "pracs", "sr-d", "tv"),
 )
-SHIPPED_WEIGHTS = ("default", "small")
+SHIPPED_WEIGHTS = ("default", "default-sensor", "small")
 FORMATS = ("COG", "GTiff")
 MATCH_LIMIT = 8.0  # MS pixels
 MEMORY = 2.0  # GiB

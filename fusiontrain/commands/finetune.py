@@ -26,7 +26,7 @@ def make_parser() -> ConfigParser:
     parser.add_argument(
         "--weights",
         type=Path,
-        default=Path(SHIPPED_WEIGHTS[0]),
+        default=Path("default-sensor"),
         metavar="PATH",
         help=f"weights to start from: {', '.join(SHIPPED_WEIGHTS)} or a .safetensors file",
     )

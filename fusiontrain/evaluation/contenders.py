@@ -16,9 +16,10 @@ from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
 from fusiontrain.fusion.network_fuser import fuse_network
+from fusiontrain.fusion.sensor_model import CRISP
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
-from fusiontrain.models.pretrained_weights import find_weights
+from fusiontrain.models.pretrained_weights import find_weights, weights_for_wald
 from fusiontrain.models.registry import ModelEntry, find_model
 from shards.manifest import file_sha256
 
@@ -36,7 +37,11 @@ class Contender:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkContender(Contender):
-    """A network read from weights."""
+    """A network read from weights.
+
+    Of the shipped default, whose two targets are two files, `net` and `info` are those that Wald's
+    protocol scores.
+    """
 
     net: nn.Module
     entry: ModelEntry
@@ -84,18 +89,28 @@ def load_networks(weights: Sequence[Path]) -> Iterator[NetworkContender]:
     if len(set(names)) < len(names):
         raise SceneError("two weights of one name; give files with different names")
     for name, path in zip(names, paths, strict=True):
-        net, info = load_checkpoint(path)
+        for_wald = weights_for_wald(path)
+        net, info = load_checkpoint(for_wald)
         entry, training = find_model(info.model), info.training
+        full_net, target, note = net, info.target, ""
+        if for_wald != path:
+            full_net, full_info = load_checkpoint(path)
+            target, note = full_info.target, f"; by Wald's protocol {for_wald.stem}"
+        full_fuse = partial(_fuse_network, full_net, entry.halo)
         yield NetworkContender(
             name=name,
-            fuse=partial(_fuse_network, net, entry.halo),
+            fuse=partial(
+                _fuse_by_protocol,
+                partial(_fuse_network, net, entry.halo),
+                partial(_fuse_crisp, full_fuse) if target == "scene" else full_fuse,
+            ),
             net=net,
             entry=entry,
             info=info,
             description=(
                 f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters, trained "
                 f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
-                f"sha256 {file_sha256(path)[:16]}"
+                f"sha256 {file_sha256(path)[:16]}{note}"
             ),
         )
 
@@ -126,6 +141,19 @@ def _fuse_classical(method: Method, registered: bool, case: Case) -> Tensor:
         return fuse_classical(scene, method, sensor_model)
     statistics = case.statistics(soft=method.soft, registered=registered)
     return method.formula(statistics.inputs, statistics)[0].float()
+
+
+def _fuse_by_protocol(
+    reduced: Callable[[Case], Tensor], full: Callable[[Case], Tensor], case: Case
+) -> Tensor:
+    return reduced(case) if case.protocol == "reduced" else full(case)
+
+
+def _fuse_crisp(fuse: Callable[[Case], Tensor], case: Case) -> Tensor:
+    """At the softness of the target `scene`."""
+    model = case.sensor_model
+    crisp = replace(model, softness=torch.full_like(model.mtf, CRISP))
+    return fuse(replace(case, sensor_model=crisp))
 
 
 def _fuse_network(net: nn.Module, halo: Callable[[int], int], case: Case) -> Tensor:

@@ -54,6 +54,10 @@ class ClassicalFuser:
         return self.method.blind
 
     @property
+    def target(self) -> None:
+        return None
+
+    @property
     def cost(self) -> Cost:
         return Cost(bytes_per_pixel=90, speed=8.0, passes=1 + len(self.method.stacks))
 

@@ -16,6 +16,7 @@ from fusiontrain.fusion.fuser import Fuser, no_progress
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import Plan, make_plan
 from fusiontrain.fusion.options import FusionOptions
+from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.pair_agreement import PairAgreement, check_agreement
 from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.sensor_identity import sensor_model_for
@@ -117,6 +118,7 @@ def open_job(
             pair,
             options,
             blind=fuser.blind,
+            target=fuser.target,
             tags=all_tags(pair.pan_file) | all_tags(pair.ms_file),
             name=Path(name_of(inputs.ms[0])).stem,
             bands=inputs.bands,
@@ -158,7 +160,8 @@ def fuse_to_file(
         pending: list[Future[None]] = []
         has_data = False
         try:
-            windows = job.fuser.fuse(job.pair, job.sensor_model, job.plan, advance=statistics)
+            scene, sensor_model = in_output_frame(job.pair, job.sensor_model)
+            windows = job.fuser.fuse(scene, sensor_model, job.plan, advance=statistics)
             for window in windows:
                 if pending:
                     pending.pop().result()  # one window may wait, not more: memory is bounded
@@ -190,6 +193,7 @@ def fuse_to_array(
     h, w = (side * scene.ratio for side in scene.shape)
     out = np.empty((scene.bands, h, w), dtype)
     has_data = False
+    scene, sensor_model = in_output_frame(scene, sensor_model)
     for window in fuser.fuse(scene, sensor_model, plan):
         has_data = has_data or bool(window.valid.any())
         fine = window.core.scaled(scene.ratio)
@@ -220,17 +224,25 @@ def use_threads(threads: int | None) -> int:
 
 
 def registration(sensor_model: SensorModel, *, register: bool) -> str:
-    """Where PAN was moved, in one line."""
+    """What was moved where, in one line."""
     if not register:
-        return "register=off: PAN used where it lies"
+        return "register=off: both used as they lie"
+    bands = ""
+    if sensor_model.band_shifts is not None:
+        most = float(sensor_model.band_shifts.abs().max())
+        bands = f"; bands, up to {most:.2f} PAN pixels off that, are moved to one place"
     if sensor_model.shift == NO_SHIFT:
         return (
-            "register=auto: no shift between PAN and MS could be estimated; PAN used where it lies"
+            "register=auto: no shift between PAN and MS could be estimated; both used as they lie"
+            + bands
         )
     rows, columns = sensor_model.shift
+    moved = "PAN is moved there"
+    if sensor_model.frame == "pan":
+        moved = "the MS is moved back, and the result lies on the PAN"
     return (
         f"register=auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
-        "the PAN; PAN is moved there"
+        f"the PAN; {moved}{bands}"
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from fusiontrain.fusion.memory_plan import Plan, Plannable
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import FusedWindow
+from fusiontrain.models.target import Target
 from fusiontrain.scenes.scene import WindowedScene
 
 
@@ -27,6 +28,10 @@ class Fuser(Plannable, Protocol):
     @property
     def blind(self) -> bool:
         """Whether it uses neither MTF nor softness."""
+
+    @property
+    def target(self) -> Target | None:
+        """What a network was trained to give; None of a classical method."""
 
     @property
     def tags(self) -> dict[str, str]:

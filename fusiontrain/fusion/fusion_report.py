@@ -12,6 +12,7 @@ def fusion_report(
 ) -> dict[str, Any]:
     """Plain values; `seconds` of each stage, "fusing" among them."""
     pair, plan = job.pair, job.plan
+    band_shifts = job.sensor_model.band_shifts
     sensor_model = {
         "mtf": job.sensor_model.mtf.tolist(),
         "softness": job.sensor_model.softness.tolist(),
@@ -22,6 +23,7 @@ def fusion_report(
         "out": str(out),
         "method": job.fuser.name,
         "weights_sha256": job.fuser.tags.get("PANPRIOR_WEIGHTS_SHA256"),
+        "target": job.fuser.target,
         "shape": [pair.bands, *(side * pair.ratio for side in pair.shape)],
         "ratio": pair.ratio,
         "alignment": {
@@ -29,7 +31,9 @@ def fusion_report(
             "warped": pair.ms_warped is not None,
             "ms_shift": list(pair.ms_shift),
             "register": "auto" if job.options.register else "off",
+            "frame": job.sensor_model.frame,
             "pan_shift": list(job.sensor_model.shift),
+            "band_shifts": None if band_shifts is None else band_shifts.tolist(),
             "seem_apart": bool(job.agreement.warning),
             "explained_detail": job.agreement.explained,
             "match": (

@@ -25,14 +25,22 @@ def make_fuser(options: FusionOptions) -> Fuser:
 def make_network_fuser(options: FusionOptions) -> NetworkFuser:
     """Raises: as make_fuser."""
     device = find_device(options.device)
-    weights = find_weights(options.weights)
+    # `adapt` tunes by Wald's protocol: without `target` it starts from weights for that.
+    target = options.target or ("sensor" if options.adapt is not None else None)
+    weights = find_weights(options.weights, target)
     net, info = load_checkpoint(weights, expect=options.model)
+    if target not in (None, info.target):
+        raise SceneError(
+            f"{weights.name} gives the target {info.target}, not {target}: leave out `target` or "
+            "`adapt`, or give other weights"
+        )
     return NetworkFuser(
         net=net.to(device),
         entry=find_model(info.model),
         digest=file_sha256(weights),
         device=device,
         bf16=options.bf16,
+        target=info.target,
     )
 
 

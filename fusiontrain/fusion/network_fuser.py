@@ -33,6 +33,7 @@ from fusiontrain.imaging.injection import (
 from fusiontrain.imaging.pan_batch import Statistics
 from fusiontrain.imaging.tiling import Box, WindowExtent, grid_step, window_at
 from fusiontrain.models.model_entry import ModelEntry
+from fusiontrain.models.target import Target
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 
 SAMPLE = 2**24  # PAN pixels; scenes up to this size give their statistics from all of them
@@ -49,6 +50,7 @@ class NetworkFuser:
     digest: str  # sha256 of the weights' file
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     bf16: bool = False
+    target: Target = "sensor"  # what the weights were trained to give
 
     @property
     def name(self) -> str:
@@ -71,6 +73,7 @@ class NetworkFuser:
         return {
             "PANPRIOR_METHOD": self.name,
             "PANPRIOR_MODEL": self.name,
+            "PANPRIOR_TARGET": self.target,
             "PANPRIOR_WEIGHTS_SHA256": self.digest,
         }
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from fusiontrain.classical import METHODS, find_method_name
 from fusiontrain.classical.method import SOFT
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.sensor_model import BANDS
+from fusiontrain.fusion.sensor_model import BANDS, Frame
+from fusiontrain.models.target import TARGETS, Target
 
 NETWORK = "net"
 MEMORY = 2.0  # GiB that windows may take
@@ -60,10 +61,12 @@ class FusionOptions:
 
     method: str = NETWORK
     weights: Path | None = None  # or a shipped name; None: the shipped default
+    target: Target | None = None  # None: what `weights` give; without these the scene
     model: str | None = None  # weights of any other model are refused
     sensor: str = "auto"  # a name or a .toml file
-    softness: float | Literal["bands"] | None = None  # None: as the MS itself, at least nominal
-    register: bool = True  # PAN is moved to where the MS lies
+    softness: float | Literal["bands"] | None = None  # None: by the target
+    register: bool = True  # the shift between PAN and MS is estimated and removed
+    frame: Frame = "pan"  # where the result lies; the other image is moved there
     adapt: AdaptationBudget | None = None
     device: str = "auto"
     bf16: bool = False
@@ -79,10 +82,27 @@ class FusionOptions:
             raise SceneError(
                 f"`adapt` tunes a network; `method={self.method}` is none: leave one of them out"
             )
+        self._check_target()
         _check_softness(self.softness)
         if self.window is not None and self.window < _MIN_WINDOW:
             raise SceneError(
                 f"a window is at least {_MIN_WINDOW} PAN pixels a side; got {self.window}"
+            )
+
+    def _check_target(self) -> None:
+        if self.frame not in get_args(Frame):
+            raise SceneError(f"`frame` is pan or ms; got {self.frame!r}")
+        if self.target is not None and self.target not in TARGETS:
+            raise SceneError(f"`target` is {' or '.join(TARGETS)}; got {self.target!r}")
+        if self.target is not None and self.method != NETWORK:
+            raise SceneError(
+                f"`target` is what a network gives; `method={self.method}` is none: leave one of "
+                "them out"
+            )
+        if self.target == "scene" and self.adapt is not None:
+            raise SceneError(
+                "`adapt` tunes by Wald's protocol, whose truth is the MS sensor's: give "
+                "`target=sensor` with it"
             )
 
 

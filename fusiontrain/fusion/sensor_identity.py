@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fusiontrain.fusion.options import FusionOptions
-from fusiontrain.fusion.sensor_model import SensorModel, estimate_sensor_model
+from fusiontrain.fusion.sensor_model import CRISP, SensorModel, estimate_sensor_model
+from fusiontrain.models.target import Target
 from fusiontrain.scenes.metadata import guess_sensor
 from fusiontrain.scenes.scene import WindowedScene
 from shards.sensors import Sensor, find_sensor, match_sensor
@@ -19,6 +20,7 @@ def sensor_model_for(
     options: FusionOptions,
     *,
     blind: bool,
+    target: Target | None = None,
     tags: Mapping[str, str] | None = None,
     name: str = "",
     bands: Sequence[int] = (),
@@ -26,17 +28,23 @@ def sensor_model_for(
     """The scene's sensor model, and in words where it comes from.
 
     `tags`, `name`: of the scene's files; `bands`: those fused of a product, from 1; `blind`: the
-    method uses neither MTF nor softness.
+    method uses neither MTF nor softness; `target`: of a network. That of the scene is crisp unless
+    a softness is given, and its bands are moved to one place.
     Raises: ContractError for an unknown sensor; SceneError as estimate_sensor_model.
     """
     given = None if options.sensor == "auto" else _some_bands(find_sensor(options.sensor), bands)
+    softness = options.softness
+    if softness is None and target == "scene":
+        softness = CRISP
     sensor_model = estimate_sensor_model(
         scene,
         sensor=given,
-        softness=options.softness,
+        softness=softness,
         register=options.register,
         blind=blind,
+        band_shifts=target == "scene",
     )
+    sensor_model = replace(sensor_model, frame=options.frame)
     if given is not None:
         return sensor_model, f"sensor {given.name} and its published MTF, as asked"
     named, where = named_sensor(tags or {}, name)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
+from fusiontrain.imaging.band_shifts import estimate_band_shifts
 from fusiontrain.imaging.blur_estimation import MAX_SIDE, estimate_band_softness, estimate_softness
 from fusiontrain.imaging.filters import gain_to_sigma
 from fusiontrain.imaging.masks import ms_valid_mask
@@ -16,6 +17,8 @@ from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.scene import LEAST_SIDE, NO_DATA, Window, WindowedScene
 from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
+Frame = Literal["pan", "ms"]
+CRISP = 0.9  # softness of the target `scene`, where none is given
 BANDS: Literal["bands"] = "bands"  # softness: one number a band
 _COARSE_SIDE = 192  # MS pixels of the middle on which the estimates of a large window start
 MTF_LIMITS = (0.05, 0.9)  # of an estimated gain
@@ -29,7 +32,9 @@ class SensorModel:
     mtf: Tensor  # (C,) gain at the MS's Nyquist
     softness: Tensor  # (C,) gain of the fused image at the PAN's Nyquist
     sensor: Sensor = GENERIC  # its other figures, as PAN's own gain, are for classical methods
-    shift: Shift = NO_SHIFT  # where on PAN the MS's pixels lie, PAN pixels; PAN is moved by it
+    shift: Shift = NO_SHIFT  # where on PAN the MS's pixels lie, PAN pixels
+    band_shifts: Tensor | None = None  # (C, 2): where each band's lie beside `shift`
+    frame: Frame = "ms"  # where the result lies: PAN is moved to the MS, or the MS to PAN
     ms_softness: float | None = None  # softness of the MS itself, where it was estimated
 
     def __str__(self) -> str:
@@ -37,6 +42,9 @@ class SensorModel:
         text = "MTF {}, softness {}".format(*gains)
         if self.shift == NO_SHIFT:
             return text
+        if self.frame == "pan":
+            back = (-self.shift[0], -self.shift[1])
+            return "{}, MS registered by {:+.2f}, {:+.2f} PAN pixels".format(text, *back)
         return "{}, PAN registered by {:+.2f}, {:+.2f} pixels".format(text, *self.shift)
 
 
@@ -47,6 +55,7 @@ class PairEstimate:
     softness: float
     shift: Shift
     band_softness: Tensor | None = None  # (C,), where it was asked for
+    band_shifts: Tensor | None = None  # (C, 2), where it was asked for
 
 
 def estimate_sensor_model(
@@ -56,6 +65,7 @@ def estimate_sensor_model(
     softness: float | Literal["bands"] | None,
     register: bool = True,
     blind: bool = False,
+    band_shifts: bool = False,
     pair: PairEstimate | None = None,
 ) -> SensorModel:
     """Sensor model for fusing `scene` at its own resolution; None: estimated on the scene.
@@ -64,8 +74,9 @@ def estimate_sensor_model(
     than its PAN is no aim (docs/guides/fuse.md).
 
     Without a `sensor` the MTF is the MS's blur relative to PAN, less the part that the softness
-    leaves in. The shift is left out unless `register`. Nothing is estimated then if both sensor
-    and softness are given, or the method is `blind` to them.
+    leaves in. With `band_shifts` each band's own shift is estimated too. Shifts are left out
+    unless `register`. Nothing is estimated then if both sensor and softness are given, or the
+    method is `blind` to them.
     `pair`: blur and shift where they were estimated on `scene` before.
     Raises: SceneError if the pair has too little data for what must be estimated.
     """
@@ -75,7 +86,9 @@ def estimate_sensor_model(
     estimate: PairEstimate | None = None
     try:
         if register or not (complete or blind):
-            estimate = pair or estimate_pair(scene, bands=softness == BANDS)
+            estimate = pair or estimate_pair(
+                scene, bands=softness == BANDS, band_shifts=band_shifts and register
+            )
     except SceneError:
         if not complete:
             raise
@@ -96,13 +109,17 @@ def estimate_sensor_model(
         softness=target.float(),
         sensor=sensor or GENERIC,
         shift=estimate.shift if estimate is not None and register else NO_SHIFT,
+        band_shifts=None if estimate is None else estimate.band_shifts,
         ms_softness=None if estimate is None else estimate.softness,
     )
 
 
-def estimate_pair(scene: WindowedScene, *, bands: bool = False) -> PairEstimate:
-    """Blur and shift of the fullest of nine windows; `bands`: the blur of each band too.
+def estimate_pair(
+    scene: WindowedScene, *, bands: bool = False, band_shifts: bool = False
+) -> PairEstimate:
+    """Blur and shift of the fullest of nine windows.
 
+    `bands`: the blur of each band too; `band_shifts`: the shift of each band too.
     The blur is estimated on the registered pair: a shift looks like blur.
     Raises: SceneError if no window has enough data.
     """
@@ -118,7 +135,14 @@ def estimate_pair(scene: WindowedScene, *, bands: bool = False) -> PairEstimate:
     per_band = None
     if bands:
         per_band = estimate_band_softness(window.ms, shift_image(window.pan, shift), *grids)
-    return PairEstimate(softness=softness, shift=shift, band_softness=per_band)
+    own: Tensor | None = None
+    if band_shifts:
+        sigma = float(gain_to_sigma(torch.tensor(softness), scene.ratio))
+        own = estimate_band_shifts(
+            window.ms, window.pan, scene.ratio, sigma, shift, valid, scene.phase
+        )
+        own = own if bool(own.any()) else None
+    return PairEstimate(softness=softness, shift=shift, band_softness=per_band, band_shifts=own)
 
 
 def _estimate_shift_and_softness(

@@ -41,7 +41,7 @@ def shift_image(image: Tensor, shift: Shift) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _BlurredPan:
+class BlurredPan:
     """PAN, blurred by a Gaussian and sampled at the MS pixels for any shift."""
 
     pan: Tensor  # (1, 1, H, W) float64
@@ -108,7 +108,7 @@ def estimate_shift(
         edge.fill_(False)
     if int(used.sum()) < 4 * (ms.shape[0] + 3):
         return NO_SHIFT
-    blurred = _BlurredPan(pan[None].double(), max(sigma, 0.5), ratio, phase, used)
+    blurred = BlurredPan(pan[None].double(), max(sigma, 0.5), ratio, phase, used)
     design = torch.cat([ms, torch.ones_like(ms[:1])])[:, used].T.double()
     basis, _ = torch.linalg.qr(design)
 

@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from fusiontrain.errors import CheckpointError, UnknownModel
 from fusiontrain.models.registry import build_model
+from fusiontrain.models.target import Target
 from shards.atomic_write import whole_file
 from shards.bounded_reading import parse_json
 
@@ -36,6 +37,13 @@ class CheckpointInfo:
     model: str  # name in models/registry.py
     sizes: dict[str, int]  # keyword arguments of `build_model`
     training: dict[str, Any]  # recipe, manifest digest, steps, ...
+
+    @property
+    def target(self) -> Target:
+        """What the weights were trained to give; those of before there were two do not state it."""
+        config = self.training.get("config")
+        stated = config.get("target") if isinstance(config, dict) else None
+        return "scene" if stated == "scene" else "sensor"
 
 
 def save_checkpoint(path: Path, net: nn.Module, info: CheckpointInfo) -> None:

@@ -1,22 +1,32 @@
-"""Weights shipped with the package, `default` and `small`; no network access is needed.
+"""Weights shipped with the package: `default`, `default-sensor` and `small`; no network access.
 
-Trained by `make weights` on photographs alone. Their model cards, fusiontrain/weights/*.md,
-describe the training and the scores on scenes of sensors that were not used in training.
+`default` gives the target `scene`; `default-sensor` and `small` the target `sensor`. Trained by
+`make weights` on photographs alone. Their model cards, fusiontrain/weights/*.md, describe the
+training and the scores on scenes of sensors that were not used in training.
 """
 
 from pathlib import Path
 
 from fusiontrain.models.checkpoints import SUFFIX
+from fusiontrain.models.target import Target
 
 FOLDER = Path(__file__).parents[1] / "weights"
-NAMES = ("default", "small")
-DEFAULT = NAMES[0]
+NAMES = ("default", "default-sensor", "small")
+DEFAULT, SENSOR = NAMES[:2]
+BY_TARGET: dict[Target, str] = {"scene": DEFAULT, "sensor": SENSOR}
 
 
-def find_weights(weights: str | Path | None = None) -> Path:
-    """The file of shipped weights by name, or the given path; None: the default weights.
+def find_weights(weights: str | Path | None = None, target: Target | None = None) -> Path:
+    """The file of shipped weights by name, or the given path; None: the default of the target.
 
     A local file with the name of shipped weights is given as ./default.
     """
-    text = DEFAULT if weights is None else str(weights)
+    text = BY_TARGET[target or "scene"] if weights is None else str(weights)
     return FOLDER / f"{text}{SUFFIX}" if text in NAMES else Path(text)
+
+
+def weights_for_wald(path: Path) -> Path:
+    """What Wald's protocol scores of these weights: of the shipped default the file of the target
+    `sensor`, else the file itself.
+    """
+    return find_weights(SENSOR) if path == find_weights(DEFAULT) else path

@@ -56,7 +56,7 @@ def fuse(pan, ms, out, *flags, method="glp-fs-soft"):
 def test_pan_is_registered_by_default(tmp_path, capsys):
     """Known to a twentieth of a PAN pixel; said, tagged, reported; nearer to the truth for it."""
     pan, ms, truth = pair(tmp_path, 1.2, -0.8)
-    _, on, with_it, tags = fuse(pan, ms, tmp_path / "on.tif")
+    _, on, with_it, tags = fuse(pan, ms, tmp_path / "on.tif", "--frame", "ms")
     said = capsys.readouterr().out
     _, off, without, bare = fuse(pan, ms, tmp_path / "off.tif", "--register", "off")
 
@@ -68,7 +68,7 @@ def test_pan_is_registered_by_default(tmp_path, capsys):
     assert line in tags["PANPRIOR_REGISTRATION"]
     assert (off["alignment"]["register"], off["alignment"]["pan_shift"]) == ("off", [0, 0])
     assert "register=off" in bare["PANPRIOR_REGISTRATION"]
-    assert "PAN used where it lies" in capsys.readouterr().out
+    assert "both used as they lie" in capsys.readouterr().out
     inner = np.s_[:, 32:-32, 32:-32]
     errors = [np.sqrt(((x - truth)[inner] ** 2).mean()) for x in (with_it, without)]
     assert errors[0] < 0.8 * errors[1]

@@ -1,0 +1,168 @@
+"""Flags of `fuse`, in the groups that --help shows."""
+
+import argparse
+from pathlib import Path
+
+from fusiontrain.commands.choices import (
+    CLASSICAL_NAMES,
+    FORMATS,
+    MATCH_LIMIT,
+    MEMORY,
+    NETWORK,
+    SHIPPED_WEIGHTS,
+    nodata_value,
+)
+from fusiontrain.commands.fuse_checks import DTYPES
+from fusiontrain.models.target import TARGETS
+from shards.command_line import PlainFlags
+
+
+def fuse_parser(description: str | None) -> PlainFlags:
+    parser = PlainFlags(prog="fusiontrain fuse", description=description)
+    parser.add_argument("pan", help="PAN file")
+    parser.add_argument("ms", nargs="+", help="MS file, or one file a band in order")
+    parser.add_argument("out", type=Path, help="file to write")
+    _add_method(parser.add_argument_group("fusion"))
+    _add_inputs(parser.add_argument_group("inputs"))
+    _add_output(parser.add_argument_group("output"))
+    _add_running(parser.add_argument_group("running"))
+    return parser
+
+
+def _add_method(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--method",
+        default=NETWORK,
+        metavar="NAME",
+        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; NAME-soft: of a softened PAN",
+    )
+    group.add_argument(
+        "--weights",
+        type=Path,
+        metavar="PATH",
+        help=f"the network: {', '.join(SHIPPED_WEIGHTS)} or a .safetensors file "
+        f"(default: {SHIPPED_WEIGHTS[0]})",
+    )
+    group.add_argument(
+        "--target",
+        choices=TARGETS,
+        help="scene: crisp, bands in place, without the MS sensor's faults; sensor: the MS "
+        "sensor's view on the PAN's grid, which Wald's protocol scores (default: what --weights "
+        "give; without these, scene)",
+    )
+    group.add_argument("--model", metavar="NAME", help="refuse weights of any other model")
+    group.add_argument(
+        "--sensor",
+        default="auto",
+        metavar="NAME|FILE.toml",
+        help="a sensor with a published MTF; auto: estimate the MTF on the scene",
+    )
+    group.add_argument(
+        "--softness",
+        default="auto",
+        metavar="X",
+        help="blur of the fused image, 0.05 (soft) to 0.95 (crisp); auto: 0.9, for the target "
+        "sensor as the MS itself, or 0.3 if that is crisper; bands: the same for each band",
+    )
+    group.add_argument(
+        "--adapt",
+        metavar="SECONDS",
+        help="tune the network on the scene itself, by Wald's protocol, for about so long "
+        "(40steps: exactly so long); kept only if it helps on pixels held out",
+    )
+
+
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        *("-b", "--bands"),
+        action="append",
+        default=[],
+        metavar="N",
+        help="bands of the MS to fuse: 3,2,1, or -b 3 -b 2 -b 1",
+    )
+    group.add_argument(
+        *("--bbox", "-te"),
+        nargs=4,
+        type=float,
+        metavar=("LEFT", "BOTTOM", "RIGHT", "TOP"),
+        help="part of the scene to fuse, in the PAN's CRS, by its own statistics",
+    )
+    group.add_argument(
+        "--assume-aligned",
+        action="store_true",
+        help="files without a geotransform cover the same ground",
+    )
+    group.add_argument(
+        "--match",
+        action="store_true",
+        help="estimate a large shift, of MS pixels, and move the MS by it",
+    )
+    group.add_argument(
+        "--register",
+        choices=("auto", "off"),
+        default="auto",
+        help="auto: estimate the shift between PAN and MS, and remove it",
+    )
+    group.add_argument(
+        "--frame",
+        choices=("pan", "ms"),
+        default="pan",
+        help="where the result lies: on the PAN (the MS is moved), or where the MS lies",
+    )
+    group.add_argument(
+        "--match-limit",
+        type=float,
+        default=MATCH_LIMIT,
+        metavar="X",
+        help="largest shift that --match takes, MS pixels",
+    )
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        *("--format", "-of"), choices=FORMATS, default="COG", help="format of the file"
+    )
+    group.add_argument(
+        *("--dtype", "-ot"),
+        type=str.lower,
+        metavar="TYPE",
+        help=f"{', '.join(DTYPES)} (default: the MS's)",
+    )
+    group.add_argument(
+        *("--nodata", "-nodata"),
+        type=nodata_value,
+        metavar="X",
+        help="value that marks missing pixels in PAN, MS and output (none: no value does; default: "
+        "the files' own)",
+    )
+    group.add_argument(
+        *("--creation-option", "-co"),
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="creation option of GDAL's driver",
+    )
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:1")
+    group.add_argument(
+        *("--threads", "-threads"), metavar="N", help="threads of the CPU: a number, or ALL_CPUS"
+    )
+    group.add_argument(
+        "--memory", type=float, default=MEMORY, metavar="GIB", help="GiB that windows may take"
+    )
+    group.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="side of a window, PAN pixels (default: as --memory allows)",
+    )
+    group.add_argument(
+        "--bf16", action="store_true", help="half precision, where it is exact enough"
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="print plan, memory and time; write nothing"
+    )
+    group.add_argument("--json", type=Path, metavar="FILE", help="write a report")
+    group.add_argument("--quiet", "-q", action="store_true", help="print errors only")

@@ -1,0 +1,85 @@
+"""Band shifts: where each band of the MS lies beside the shift of all bands.
+
+Detectors scan the bands one after another, so that bands lie up to a PAN pixel apart. Axes as in
+pan_batch.py.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fusiontrain.imaging.filters import blur
+from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.imaging.shift_estimation import BlurredPan, Shift, shift_image
+
+_NEIGHBOURHOOD = 4.0  # MS pixels, sigma: within which a band is a multiple of PAN
+_STEPS = 3
+_MIN_EXPLAINED = 0.3  # of a band's variance, by PAN
+_MAX_ERROR = 0.12  # PAN pixels, standard error of an accepted shift
+_CORRELATED = 9  # MS pixels whose residuals are one
+
+
+def estimate_band_shifts(
+    ms: Tensor,
+    pan: Tensor,
+    ratio: int,
+    sigma: float,
+    shift: Shift,
+    valid: Tensor | None = None,
+    phase: GridPhase = "aligned",
+) -> Tensor:
+    """Position of each band's pixels on PAN beside `shift`: (C, 2); 0 where it is not certain.
+
+    Shapes and units: as estimate_shift.
+    In its neighbourhood a band is a multiple of PAN, of either sign; the smallest residual is
+    found by Gauss-Newton steps. A band gets no shift of its own where PAN explains little of it
+    or the standard error is large.
+    """
+    C, h, w = ms.shape
+    none = torch.zeros(C, 2, dtype=torch.float64)
+    every = torch.ones(h, w, dtype=torch.bool)
+    used = every.clone() if valid is None else valid.clone()
+    reach = math.ceil(_NEIGHBOURHOOD)
+    used = -F.max_pool2d(-used[None].double(), 2 * reach + 1, 1, reach)[0]
+    used[:reach], used[-reach:], used[:, :reach], used[:, -reach:] = 0, 0, 0, 0
+    if float(used.sum()) < 4 * _CORRELATED * C:
+        return none
+    blurred = BlurredPan(pan[None].double(), max(sigma, 0.5), ratio, phase, every)
+    images = [blurred.at(shift), blurred.at(shift, along=0), blurred.at(shift, along=1)]
+    pan_and_slopes = torch.stack(images).reshape(3, h, w)
+    shifts = [_band_shift(band.double(), pan_and_slopes, used, ratio) for band in ms]
+    return torch.stack([none[0] if found is None else found for found in shifts])
+
+
+def _band_shift(band: Tensor, pan_and_slopes: Tensor, used: Tensor, ratio: int) -> Tensor | None:
+    """(2,) PAN pixels, or None; `pan_and_slopes`: (3, h, w), PAN at the MS pixels."""
+    band = band - _local_mean(band)
+    power = _local_mean(band.square())
+    # Each neighbourhood counts by its own variance: bright roofs alone must not decide.
+    weight = (used / (power + 0.05 * power.mean() + 1e-12)).flatten()
+    found = torch.zeros(2, dtype=torch.float64)
+    for _ in range(_STEPS):
+        at = (float(found[0]) / ratio, float(found[1]) / ratio)
+        pan, *slopes = (image - _local_mean(image) for image in shift_image(pan_and_slopes, at))
+        square = pan.square()
+        gain = _local_mean(pan * band) / (_local_mean(square) + 1e-3 * square.mean() + 1e-12)
+        residual = (band - gain * pan).flatten()
+        design = torch.stack([(gain * slope).flatten() for slope in slopes], 1)
+        normal = design.T @ (weight[:, None] * design)
+        if not bool(torch.isfinite(normal).all()) or float(torch.linalg.det(normal)) <= 0:
+            return None
+        found = found + torch.linalg.solve(normal, design.T @ (weight * residual))
+        if not bool(torch.isfinite(found).all()) or float(found.abs().max()) > ratio:
+            return None
+    error = float((weight * residual.square()).sum())
+    variance = torch.linalg.inv(normal).diagonal() * _CORRELATED * error / float(used.sum())
+    explained = 1 - error / max(float((weight * band.flatten().square()).sum()), 1e-12)
+    certain = explained >= _MIN_EXPLAINED and float(variance.max()) ** 0.5 <= _MAX_ERROR
+    return found if certain else None
+
+
+def _local_mean(image: Tensor) -> Tensor:
+    sigma = torch.full((1, 1), _NEIGHBOURHOOD, dtype=image.dtype)
+    return blur(image[None, None], sigma)[0, 0]
