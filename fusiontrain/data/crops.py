@@ -132,6 +132,7 @@ def _turn(part: np.ndarray, turns: int, mirrored: bool, out: np.ndarray) -> None
 
 def unpack(layout: BatchLayout, block: Tensor, device: torch.device | None = None) -> TrainingBatch:
     """The batch as float32 on `device` (default: CPU). The block may be used again afterwards."""
+    gains = layout.parts(block)  # they stay on the CPU, as PanBatch.to() has them
     if device is not None and device.type == "cuda":
         block = block.pin_memory().to(device, non_blocking=True)
     parts = layout.parts(block)
@@ -140,7 +141,7 @@ def unpack(layout: BatchLayout, block: Tensor, device: torch.device | None = Non
         ms=pixels["ms"],
         pan=pixels["pan"],
         ratio=layout.ratio,
-        mtf=parts["mtf"].clone(),
-        softness=parts["softness"].clone(),
+        mtf=gains["mtf"].clone(),
+        softness=gains["softness"].clone(),
     )
     return TrainingBatch(inputs=inputs, truth=pixels["truth"])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.imaging.pan_batch import GridPhase, move
 
 LOBES = 4  # of the Lanczos kernel, MS pixels
 STRIDE = 16  # pixels interpolated by one matrix product
@@ -77,7 +77,7 @@ def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:
     Border: mirrored, edge pixel repeated.
     """
     B, C = sigma.shape
-    taps = gaussian_taps(sigma, step).to(image.dtype)
+    taps = move(gaussian_taps(sigma, step).to(image.dtype), image.device)
     K = taps.shape[-1]
     pad = (K - step) // 2
     if image.dtype == torch.float64 and image.device.type == "cpu":
@@ -146,7 +146,7 @@ def upsample(image: Tensor, ratio: int, phase: GridPhase = "aligned") -> Tensor:
     B, C, h, w = image.shape
     if image.dtype == torch.float32 and image.device.type == "cpu":
         return _upsample_by_matmul(image, ratio, phase)
-    taps = interpolation_taps(ratio, phase).to(image)  # (ratio, K)
+    taps = taps_on(ratio, phase, image.dtype, image.device)  # (ratio, K)
     flat = mirror(image.reshape(B * C, 1, h, w), LOBES, 2)
     rows = F.conv2d(flat, taps[:, None, :, None])  # (BC, ratio, h, w)
     rows = rows.transpose(1, 2).reshape(B * C, 1, h * ratio, w)
@@ -226,6 +226,13 @@ def interpolation_taps(ratio: int, phase: GridPhase) -> Tensor:
     normal = torch.einsum("ik,rk,jk->rij", basis, weight, basis)
     missing = torch.stack([1 - taps.sum(1), offset - taps @ t], 1)
     return taps + weight * (torch.linalg.solve(normal, missing) @ basis)
+
+
+@cache
+@torch.inference_mode(False)
+def taps_on(ratio: int, phase: GridPhase, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """interpolation_taps of a type, on a device: copied there once."""
+    return interpolation_taps(ratio, phase).to(device, dtype)
 
 
 def reduce_pan(pan: Tensor, ratio: int) -> Tensor:

@@ -53,12 +53,23 @@ class PanBatch:
                     f"got {tuple(getattr(self, name).shape)}"
                 )
 
+    def gains(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """MTF and softness, on `device`."""
+        return move(self.mtf, device), move(self.softness, device)
+
     def to(self, device: torch.device) -> "PanBatch":
-        """A copy on `device`, asynchronously; `statistics` are not moved."""
+        """Images on `device`, asynchronously. Gains stay on the CPU: the sizes of kernels depend
+        on their values, which a device would have to give back. `statistics` are not moved.
+        """
         return replace(
             self,
             ms=self.ms.to(device, non_blocking=True),
             pan=self.pan.to(device, non_blocking=True),
-            mtf=self.mtf.to(device, non_blocking=True),
-            softness=self.softness.to(device, non_blocking=True),
         )
+
+
+def move(numbers: Tensor, device: torch.device) -> Tensor:
+    """Numbers on `device`; to a GPU pinned, so that no one waits for what it computes."""
+    if device.type == "cuda" and not numbers.is_cuda:
+        numbers = numbers.pin_memory()
+    return numbers.to(device, non_blocking=True)

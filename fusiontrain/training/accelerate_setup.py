@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from fusiontrain.errors import TrainingError
 from fusiontrain.training.launch_checks import refuse_lost_processes, refuse_split_launch
@@ -56,6 +56,9 @@ class Distributed:
         self.first_here = self.accelerator.is_local_main_process  # on this machine
         refuse_lost_processes(os.environ, self.world)
         self._trackers = tuple(trackers)
+        # What ranks agree on at every step goes from host to host: no GPU is waited for.
+        on_gpus = self.world > 1 and self.device.type == "cuda"
+        self._hosts = distributed.new_group(backend="gloo", timeout=_TIMEOUT) if on_gpus else None
         if self.device.type == "cpu":
             # accelerate launch leaves one thread a process; the cores are ours.
             torch.set_num_threads(max(1, _cores() // self.world))
@@ -116,8 +119,9 @@ class Distributed:
         """Of each number, the largest on any rank."""
         if self.world == 1:
             return list(own)
-        values = torch.tensor(own, device=self.device, dtype=torch.float64)
-        return self.accelerator.gather(values[None]).amax(0).tolist()
+        values = torch.tensor(own, dtype=torch.float64)
+        distributed.all_reduce(values, distributed.ReduceOp.MAX, group=self._hosts)
+        return values.tolist()
 
     def mean(self, value: Tensor) -> Tensor:
         """Over ranks."""

@@ -86,8 +86,9 @@ class TrainStep:
             else:  # the last exchanges the gradients of all
                 total += self._backward(part)
         norm = self.processes.clip(self.net, self.clip_norm or math.inf)
-        loss = self.processes.mean(total)
-        result = StepResult(loss=float(loss), norm=float(norm), rate=rate)
+        # One wait for the device a step, not one a number.
+        loss, norm = torch.stack([self.processes.mean(total), norm.to(total)]).tolist()
+        result = StepResult(loss=loss, norm=norm, rate=rate)
         # fp16's scaler leaves out such a step by itself, and must see it to scale less.
         if result.finite or self.processes.scaler is not None:
             self.optimizer.step()

@@ -129,7 +129,7 @@ def make_inputs(batch: PanBatch) -> AnyBandInputs:
             haze=(weights * dark).sum(1, keepdim=True),
         )
     bounded = gain.clamp(-2, 2)
-    conditions = torch.stack((batch.mtf, batch.softness, bounded, bounded.abs()), -1)
+    conditions = torch.stack((*batch.gains(bounded.device), bounded, bounded.abs()), -1)
     return AnyBandInputs(batch=batch, stats=stats, images=images, conditions=conditions)
 
 
@@ -216,7 +216,7 @@ def _local_gains(images: Images, sigma: float) -> Tensor:
     """
     ms, low = images.ms, images.low_ms
     products = torch.cat([ms, low, ms * low, low * low], 1)
-    sigmas = torch.full(products.shape[:2], sigma, dtype=ms.dtype, device=ms.device)
+    sigmas = torch.full(products.shape[:2], sigma, dtype=ms.dtype)
     ms, low, product, square = blur(products, sigmas).chunk(4, 1)
     gain = _wide(images.gain, 2)
     covariance, variance = product - ms * low, (square - low * low).clamp_min(0)

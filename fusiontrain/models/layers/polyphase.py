@@ -13,11 +13,11 @@ from fusiontrain.imaging.filters import (
     LOBES,
     blur,
     gaussian_taps,
-    interpolation_taps,
     mirror,
+    taps_on,
     upsample,
 )
-from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.imaging.pan_batch import GridPhase, move
 
 SHUFFLE = 4  # PAN pixels per feature pixel, a side
 
@@ -57,7 +57,7 @@ def upsample_polyphase(image: Tensor, ratio: int, phase: GridPhase) -> Tensor:
     if ratio != SHUFFLE:
         return to_polyphase(upsample(image, ratio, phase))
     B, C, h, w = image.shape
-    taps = interpolation_taps(ratio, phase).to(image)
+    taps = taps_on(ratio, phase, image.dtype, image.device)
     around = mirror(mirror(image, LOBES, 2), LOBES, 3).reshape(B * C, 1, h + 2 * LOBES, -1)
     rows = F.conv2d(around, taps[:, None, :, None])
     planes = F.conv2d(rows.reshape(B * C * ratio, 1, h, -1), taps[:, None, None, :])
@@ -74,7 +74,7 @@ def blur_polyphase(pan: Tensor, sigma: Tensor) -> Tensor:
     H, W = pan.shape[-2:]
     if C > 1 and bool((sigma == sigma[:, :1]).all()):
         return blur_polyphase(pan, sigma[:, :1])
-    taps = gaussian_taps(sigma, 1).to(pan)
+    taps = move(gaussian_taps(sigma, 1).to(pan.dtype), pan.device)
     beyond = taps.shape[-1] // 2 - SHUFFLE
     if H % SHUFFLE or W % SHUFFLE or 4 * float(sigma.max()) > SHUFFLE:
         return to_polyphase(blur(pan, sigma))
