@@ -271,7 +271,7 @@ def test_bits_come_from_what_is_known(pair, top, dtype, sensor, bits, words):
 def test_nodata_becomes_the_mask(pair):
     """What stands in for it is no data."""
     pan_path, ms_path, _, ms = pair(nodata=0)
-    ms[2, 3, 5] = 0
+    ms[:, 3, 5] = 0
     write(ms_path, ms, Affine(2, 0, 300_000, 0, -2, 4_800_000), "EPSG:32633", nodata=0)
 
     scene = read_scene(pan_path, ms_path, name="x")
