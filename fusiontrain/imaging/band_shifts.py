@@ -18,6 +18,7 @@ _NEIGHBOURHOOD = 4.0  # MS pixels, sigma: within which a band is a multiple of P
 _STEPS = 3
 _MIN_EXPLAINED = 0.3  # of a band's variance, by PAN
 _MAX_ERROR = 0.12  # PAN pixels, standard error of an accepted shift
+_SIMILAR = 0.8  # correlation of details from which a band is given another's shift
 _CORRELATED = 9  # MS pixels whose residuals are one
 
 
@@ -30,12 +31,12 @@ def estimate_band_shifts(
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
 ) -> Tensor:
-    """Position of each band's pixels on PAN beside `shift`: (C, 2); 0 where it is not certain.
+    """Position of each band's pixels on PAN beside `shift`: (C, 2); 0 where it is uncertain.
 
     Shapes and units: as estimate_shift.
     In its neighbourhood a band is a multiple of PAN, of either sign; the smallest residual is
-    found by Gauss-Newton steps. A band gets no shift of its own where PAN explains little of it
-    or the standard error is large.
+    found by Gauss-Newton steps. Where PAN explains little of a band, or the standard error is
+    large, it is given the shift of the most similar band that has one.
     """
     C, h, w = ms.shape
     none = torch.zeros(C, 2, dtype=torch.float64)
@@ -50,7 +51,23 @@ def estimate_band_shifts(
     images = [blurred.at(shift), blurred.at(shift, along=0), blurred.at(shift, along=1)]
     pan_and_slopes = torch.stack(images).reshape(3, h, w)
     shifts = [_band_shift(band.double(), pan_and_slopes, used, ratio) for band in ms]
-    return torch.stack([none[0] if found is None else found for found in shifts])
+    own = _with_similar(shifts, ms.double(), used)
+    return torch.stack([none[0] if found is None else found for found in own])
+
+
+def _with_similar(shifts: list[Tensor | None], ms: Tensor, used: Tensor) -> list[Tensor | None]:
+    """Bands without a shift are given that of the band whose detail is most similar, if any is."""
+    certain = [band for band, found in enumerate(shifts) if found is not None]
+    if len(certain) in (0, len(shifts)):
+        return shifts
+    details = torch.stack([(band - _local_mean(band)).flatten() for band in ms])
+    similarity = torch.corrcoef(details * used.flatten()).nan_to_num()
+    own = list(shifts)
+    for band, found in enumerate(shifts):
+        nearest = max(certain, key=lambda other: float(similarity[band, other]))
+        if found is None and float(similarity[band, nearest]) >= _SIMILAR:
+            own[band] = shifts[nearest]
+    return own
 
 
 def _band_shift(band: Tensor, pan_and_slopes: Tensor, used: Tensor, ratio: int) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Each band's own shift, found on ground that is known exactly."""
 
+import pytest
 import torch
 
 from fusiontrain.imaging.band_shifts import estimate_band_shifts
@@ -21,6 +22,21 @@ def test_each_band_is_found_where_it_lies():
     found = estimate_band_shifts(ms, displaced_pair().pan, 4, SIGMA, (1.0, -0.5))
 
     torch.testing.assert_close(found, expected.double(), atol=0.05, rtol=0)
+
+
+def test_an_uncertain_band_is_given_the_shift_of_the_most_similar():
+    """Noise hides where a band lies, not which other it resembles."""
+    rng = torch.Generator().manual_seed(1)
+    sharp, other = displaced_pair(0.6, -0.4).ms[1], displaced_pair().ms[1]
+    noisy = sharp + 0.5 * sharp.std() * torch.randn(sharp.shape, generator=rng)
+
+    found = estimate_band_shifts(
+        torch.stack([sharp, other, noisy]), displaced_pair().pan, 4, SIGMA, (0.0, 0.0)
+    )
+
+    assert [0.6, -0.4] == pytest.approx(found[0].tolist(), abs=0.05)
+    assert [0.0, 0.0] == pytest.approx(found[1].tolist(), abs=0.05)
+    assert found[2].equal(found[0])
 
 
 def test_too_little_data_gives_no_shift():
