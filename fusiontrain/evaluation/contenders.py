@@ -16,7 +16,7 @@ from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
 from fusiontrain.fusion.network_fuser import fuse_network
-from fusiontrain.fusion.sensor_model import CRISP
+from fusiontrain.fusion.sensor_model import CRISP, estimate_sensor_model
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.pretrained_weights import find_weights, weights_for_wald
@@ -150,10 +150,12 @@ def _fuse_by_protocol(
 
 
 def _fuse_crisp(fuse: Callable[[Case], Tensor], case: Case) -> Tensor:
-    """At the softness of the target `scene`."""
-    model = case.sensor_model
-    crisp = replace(model, softness=torch.full_like(model.mtf, CRISP))
-    return fuse(replace(case, sensor_model=crisp))
+    """With the sensor model of `fuse` for the target `scene`: crisp, the MTF estimated on the pair.
+
+    Published gains are several times those of some MS as delivered (SPOT-6, GaoFen-2).
+    """
+    model = estimate_sensor_model(case.scene, sensor=None, softness=CRISP)
+    return fuse(replace(case, sensor_model=replace(model, sensor=case.sensor_model.sensor)))
 
 
 def _fuse_network(net: nn.Module, halo: Callable[[int], int], case: Case) -> Tensor:
