@@ -25,7 +25,9 @@ def test_walds_protocol_scores_the_target_sensor_and_full_resolution_the_scene()
         fuser = make_fuser(options)
         model, _ = sensor_model_for(scene, options, blind=False, target=fuser.target)
         model = replace(model, band_shifts=None)
-        expected = assemble(scene, fuser.fuse(scene, model, make_plan(scene, fuser)))
+        expected = assemble(
+            scene, fuser.fuse(scene, model, make_plan(scene, fuser, memory=options.memory))
+        )
         found = default.fuse(whole)
 
     assert (found - expected).abs().max() < 1
