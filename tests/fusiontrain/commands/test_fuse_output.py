@@ -131,7 +131,11 @@ def test_the_output_is_as_asked(pair, tmp_path, flags, expected):
         data = file.read()
     assert expected == seen
     if expected[0] == "uint8":
-        assert 254 == data.max()  # saturated, and never the value of nodata
+        pan, ms = (rasterio.open(path).read() for path in pair)
+        coarse = (ms == 255).any(0).repeat(4, 0).repeat(4, 1)
+        missing = (pan[0] == 255) | coarse  # --nodata says what is missing in the inputs too
+        assert 254 == data[:, ~missing].max()  # saturated, and never the value of nodata
+        assert (data[:, missing] == 255).all()
 
 
 @pytest.mark.parametrize(("kind", "option"), [("COG", "LEVEL"), ("GTiff", "ZSTD_LEVEL")])
@@ -299,22 +303,31 @@ def test_a_folder_that_is_not_there(pair, tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
 
 
-def test_damaged_inputs_midway_leave_nothing(tmp_path, capsys):
-    """PAN is cut short after its first tiles: what was there before stays."""
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [("cut", "is damaged or cut short"), ("overwritten", "broke off while being read")],
+)
+def test_damaged_inputs_midway_leave_nothing(tmp_path, capsys, damage, said):
+    """PAN is damaged after its first tiles: what was there before stays."""
     ms, pan = scene(300, 300)
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}
     paths = (
-        write(tmp_path / "p.tif", pan, tiled=True, blockxsize=256, blockysize=256),
+        write(tmp_path / "p.tif", pan, **tiles),
         write(tmp_path / "m.tif", ms, GRID @ Affine.scale(4)),
     )
     out = tmp_path / "f.tif"
     out.write_bytes(b"before")
     size = paths[0].stat().st_size
     with paths[0].open("r+b") as file:
-        file.truncate(size * 3 // 4)
+        if damage == "cut":
+            file.truncate(size * 3 // 4)
+        else:
+            file.seek(size * 3 // 4)
+            file.write(bytes(size // 5))
 
     call = ["--method", "glp", "--window", "256", "--sensor", "IKONOS", "--softness", ".3"]
     assert 2 == fuse(paths, out, *call)
-    assert "broke off while being read" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
     assert b"before" == out.read_bytes()
     assert {"p.tif", "m.tif", "f.tif"} == left(tmp_path)
 

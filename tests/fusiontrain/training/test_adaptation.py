@@ -134,15 +134,15 @@ def test_a_scene_too_small_is_fused_all_the_same(weights):
 
 
 @pytest.mark.parametrize("asked", ["0", "-3", "nan", "soon", "0steps", "1.5steps", "9999steps"])
-def test_impossible_times_are_refused(tmp_path, capsys, asked):
-    arguments = ["p.tif", "m.tif", f"{tmp_path}/f.tif", f"--adapt={asked}"]
+def test_impossible_times_are_refused(pair, tmp_path, capsys, asked):
+    arguments = [*map(str, pair), f"{tmp_path}/f.tif", f"--adapt={asked}"]
 
     assert 2 == main(["fuse", *arguments])
     assert "--adapt is seconds" in capsys.readouterr().err
 
 
-def test_methods_without_weights_adapt_nothing(tmp_path, capsys):
-    arguments = ["p.tif", "m.tif", f"{tmp_path}/f.tif", "--method", "gsa", "--adapt", "5"]
+def test_methods_without_weights_adapt_nothing(pair, tmp_path, capsys):
+    arguments = [*map(str, pair), f"{tmp_path}/f.tif", "--method", "gsa", "--adapt", "5"]
 
     assert 2 == main(["fuse", *arguments])
     assert "--adapt tunes a network" in capsys.readouterr().err
