@@ -15,7 +15,7 @@ from fusiontrain.imaging.pan_batch import GridPhase, move
 LOBES = 4  # of the Lanczos kernel, MS pixels
 STRIDE = 16  # pixels interpolated by one matrix product
 NARROW_SIGMA = 0.8  # PAN pixels; a sampled Gaussian of a smaller sigma has another MTF
-MIN_TAP = 1e-12  # smaller taps are 0: denormal products would slow filters several times
+MIN_TAP = 1e-14  # smaller taps are 0: denormal products would slow filters several times
 MIN_GAIN = 0.02  # smaller MTF gains are clamped: kernels would grow without bound
 
 

@@ -78,7 +78,14 @@ def test_a_signal_amid_imports_is_one_line(tmp_path, pair):
     )
     code = "import sys; sys.path[:0] = sys.argv[1:3]; from fusiontrain.cli import main; sys.exit(main(sys.argv[3:]))"  # noqa: E501
     call = [sys.executable, "-c", code, str(tmp_path), str(ROOT), "fuse", *pair, str(tmp_path / "o.tif")]  # noqa: E501 # fmt: skip
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        call,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what it runs in the background with SIGINT ignored, and so its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert "importing" in process.stdout.readline()
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)

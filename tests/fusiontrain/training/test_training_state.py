@@ -198,7 +198,7 @@ def test_a_full_or_barred_disk_is_one_line(small_build, tmp_path, capsys):
         assert 2 == command(argv)
         said = capsys.readouterr().err
         assert "log.csv" in said
-        assert "Is a directory" in said
+        assert "it is a folder" in said
 
 
 def test_states_of_the_first_version_are_read(tmp_path):
