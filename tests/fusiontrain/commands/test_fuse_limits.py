@@ -84,7 +84,7 @@ def test_a_signal_amid_imports_is_one_line(tmp_path, pair):
         stderr=subprocess.PIPE,
         text=True,
         # A shell starts what it runs in the background with SIGINT ignored, and so its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert "importing" in process.stdout.readline()
     time.sleep(0.1)
