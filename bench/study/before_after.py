@@ -1,9 +1,8 @@
-"""The pictures of docs/scenes.md: MS, PAN and the fused result, side by side.
+"""The pictures of docs/scenes.md: MS, PAN, the fused result and GSA's, side by side.
 
-python -m bench.study.before_after [--scenes DIR] [--weights default | --method glp-fs-soft]
+python -m bench.study.before_after [--scenes DIR] [--weights default] [--rival gsa]
 
 Only scenes whose licence lets their pixels be shown; docs/scenes.md gives it beside each picture.
-Without --weights a classical method stands in, and the page says which.
 """
 
 import argparse
@@ -28,8 +27,10 @@ CORNERS = {  # PAN pixels: row, column of what is shown
 FOLDER = Path(__file__).parents[2] / "docs" / "scenes"
 
 
-def panels(pan: np.ndarray, ms: np.ndarray, fused: np.ndarray, corner: tuple[int, int]) -> Image:
-    """MS in its own pixels, PAN, fused; one stretch for both in colour."""
+def panels(
+    pan: np.ndarray, ms: np.ndarray, fused: list[np.ndarray], corner: tuple[int, int]
+) -> Image:
+    """MS in its own pixels, PAN, each of the fused; one stretch for all in colour."""
     ratio = pan.shape[-1] // ms.shape[-1]
     rows, columns = (slice(start, start + SIDE) for start in corner)
     blocks = ms.repeat(ratio, 1).repeat(ratio, 2)
@@ -40,10 +41,13 @@ def panels(pan: np.ndarray, ms: np.ndarray, fused: np.ndarray, corner: tuple[int
         colour_picture(
             torch.from_numpy(grey), tuple(limit.repeat(3) for limit in _limits(grey[:1]))
         ),
-        colour_picture(torch.from_numpy(np.ascontiguousarray(fused[:, rows, columns])), stretch),
+        *(
+            colour_picture(torch.from_numpy(np.ascontiguousarray(one[:, rows, columns])), stretch)
+            for one in fused
+        ),
     ]
     side = SIDE * SCALE
-    whole = new("RGB", (3 * side + 2 * GAP, side), "white")
+    whole = new("RGB", (len(images) * (side + GAP) - GAP, side), "white")
     for place, image in enumerate(images):
         whole.paste(image.resize((side, side), Resampling.NEAREST), (place * (side + GAP), 0))
     return whole
@@ -57,24 +61,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--scenes", type=Path, default=Path("../shared/data/real"))
-    parser.add_argument("--weights", help="default, small, or a .safetensors")
-    parser.add_argument("--method", default="glp-fs-soft", help="where no weights are given")
+    parser.add_argument("--weights", default="default", help="default, small, or a .safetensors")
+    parser.add_argument("--rival", default="gsa", help="classical method beside it")
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args()
-    how = {"weights": args.weights} if args.weights else {"method": args.method}
     args.out.mkdir(parents=True, exist_ok=True)
     for entry in find_scenes([args.scenes]):
         if entry.name not in CORNERS or entry.pan is None:
             continue
         scene = entry.load()
-        fused = pansharpen(entry.pan, entry.ms, dtype="float32", assume_aligned=True, **how)
+        pair = (entry.pan, entry.ms)
+        fused = [
+            pansharpen(*pair, dtype="float32", assume_aligned=True, **how)
+            for how in ({"weights": args.weights}, {"method": args.rival})
+        ]
         picture = panels(scene.pan.numpy(), scene.ms.numpy(), fused, CORNERS[entry.name])
         path = args.out / f"{entry.name}.webp"
         for quality in (85, 70, 50):
             picture.save(path, quality=quality, method=6)
             if path.stat().st_size < MOST:
                 break
-        print(f"{path}: {path.stat().st_size} bytes, {args.weights or args.method}")
+        print(f"{path}: {path.stat().st_size} bytes, {args.weights}, {args.rival}")
 
 
 if __name__ == "__main__":
