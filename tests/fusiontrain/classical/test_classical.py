@@ -260,6 +260,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_an_independent_harness_had_the_same_numbers(shared, name):
     """ERGAS by Wald's protocol on real scenes."""

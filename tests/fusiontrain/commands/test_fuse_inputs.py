@@ -325,6 +325,7 @@ def test_jp2_vrt_and_places_that_are_no_files(tmp_path, pan):
         server.communicate()
 
 
+@pytest.mark.slow
 def test_every_real_pair_is_fused(shared, tmp_path):
     """26 scenes: PAN's grid, MS's bands and dtype; without detail, MS comes back."""
     folder = shared("data/real")

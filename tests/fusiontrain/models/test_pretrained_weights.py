@@ -81,6 +81,7 @@ def test_without_a_flag_fuse_takes_the_default(tmp_path, capsys):
         assert file_sha256(find_weights()) == file.tags()["PANPRIOR_WEIGHTS_SHA256"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", ["IKONOS_grip_1", "SPOT6_liqilei_cropland"])
 def test_fuse_gives_the_cards_figures(shared, tmp_path, scene):
     """HQNR of what `fuse` writes for the target sensor, by the metric alone, is the card's."""

@@ -103,6 +103,7 @@ with Watchdog(0.05, Path(sys.argv[1])) as dog:  # three seconds
 """
 
 
+@pytest.mark.slow
 def test_a_hang_ends_with_where_it_stood(tmp_path):
     """A stuck reader: every thread's stack in a file, one line, exit code 75."""
     report = tmp_path / "hang.txt"

@@ -136,6 +136,7 @@ def test_other_ground_and_flat_ground_are_no_leak():
     refuse_shared_pixels(scene(pan=flat), scene(pan=flat.clone()))
 
 
+@pytest.mark.slow
 def test_real_scenes_that_overlap_are_found(shared):
     """Their own description says which: the mosaic holds the ground of two QuickBird scenes."""
     entries = find_scenes([shared("data/real")])

@@ -116,6 +116,7 @@ def test_another_runs_folder_is_left_alone(run):
     assert before == (run[0] / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_runs_are_equal(run, small_build, tmp_path):
     """Bit for bit, on the CPU; also as `python -m`."""
     command = [sys.executable, "-m", "fusiontrain", "pretrain", "--shards", small_build]

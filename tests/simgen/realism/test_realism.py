@@ -356,6 +356,7 @@ def test_the_regression_is_the_one_in_the_metadata_of_ikonos():
     assert 14.256 == pytest.approx(mix.offset * 2047, abs=0.1)
 
 
+@pytest.mark.slow
 def test_sensor_is_nearer_to_real_scenes_than_paper_on_every_statistic(real_tiles, tmp_path):
     """What the recipe is for, on a hundred photographs of all kinds."""
     if not PHOTOS.is_dir():
