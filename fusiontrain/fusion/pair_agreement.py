@@ -16,7 +16,7 @@ _SIDE, _LEAST_SIDE = 128, 24  # MS pixels of a window
 _FULL = 0.9  # share of its pixels that have data
 _AGREE = 0.5  # MS pixels by which windows may miss a common, or a steadily varying, shift
 _VARIES = 1.0  # MS pixels from one side of the scene to the other
-_LEAST_WINDOWS = 4  # from which a varying shift can be told from chance
+_LEAST_WINDOWS = 4  # fewer cannot separate a varying shift from chance
 _TEXTURED, _EXPLAINED = 0.5, 0.1  # shares of variance
 _GAIN = 0.3  # at the MS's Nyquist, of the blur that brings PAN to the MS's pixels
 
