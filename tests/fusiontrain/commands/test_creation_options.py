@@ -1,7 +1,6 @@
 """-co against what the driver itself takes, before anything is fused."""
 
 import contextlib
-import time
 
 import numpy as np
 import pytest
@@ -56,14 +55,12 @@ def test_what_the_driver_does_not_take(form, option):
 def test_before_anything_is_fused(pair, tmp_path, capsys, option):
     """Nor is anything written."""
     before = {p.name for p in tmp_path.iterdir()}
-    started = time.process_time()
 
     argv = ["fuse", *map(str, pair), str(tmp_path / "o.tif"), "--dry-run", "--method", "exp"]
     code = main([*argv, "-co", option])
 
     said = capsys.readouterr().err
     assert code == 2
-    assert time.process_time() - started < 20
     assert f"--creation-option {option}" in said
     assert before == {p.name for p in tmp_path.iterdir()}
 
