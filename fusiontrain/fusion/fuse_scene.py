@@ -236,7 +236,7 @@ def registration(sensor_model: SensorModel, *, register: bool) -> str:
             "register=auto: no shift between PAN and MS could be estimated; both used as they lie"
             + bands
         )
-    rows, columns = sensor_model.shift
+    rows, columns = sensor_model.displacement
     moved = "PAN is moved there"
     if sensor_model.frame == "pan":
         moved = "the MS is moved back, and the result lies on the PAN"

@@ -12,7 +12,6 @@ def fusion_report(
 ) -> dict[str, Any]:
     """Plain values; `seconds` of each stage, "fusing" among them."""
     pair, plan = job.pair, job.plan
-    band_shifts = job.sensor_model.band_shifts
     sensor_model = {
         "mtf": job.sensor_model.mtf.tolist(),
         "softness": job.sensor_model.softness.tolist(),
@@ -32,8 +31,8 @@ def fusion_report(
             "ms_shift": list(pair.ms_shift),
             "register": "auto" if job.options.register else "off",
             "frame": job.sensor_model.frame,
-            "pan_shift": list(job.sensor_model.shift),
-            "band_shifts": None if band_shifts is None else band_shifts.tolist(),
+            "pan_shift": list(job.sensor_model.displacement),
+            "band_shifts": job.sensor_model.band_displacements,
             "seem_apart": bool(job.agreement.warning),
             "explained_detail": job.agreement.explained,
             "match": (

@@ -42,10 +42,29 @@ class SensorModel:
         text = "MTF {}, softness {}".format(*gains)
         if self.shift == NO_SHIFT:
             return text
+        rows, columns = self.displacement
         if self.frame == "pan":
-            back = (-self.shift[0], -self.shift[1])
-            return "{}, MS registered by {:+.2f}, {:+.2f} PAN pixels".format(text, *back)
-        return "{}, PAN registered by {:+.2f}, {:+.2f} pixels".format(text, *self.shift)
+            return f"{text}, MS registered by {-rows:+.2f}, {-columns:+.2f} PAN pixels"
+        return f"{text}, PAN registered by {rows:+.2f}, {columns:+.2f} pixels"
+
+    @property
+    def displacement(self) -> Shift:
+        """Rows down and columns right by which the MS lies off the PAN, PAN pixels.
+
+        `shift` is where PAN shows what an MS pixel shows: the opposite.
+        """
+        return _opposite(self.shift)
+
+    @property
+    def band_displacements(self) -> list[Shift] | None:
+        """The same of each band, beside that of all; None where bands lie in one place."""
+        if self.band_shifts is None:
+            return None
+        return [_opposite((rows, columns)) for rows, columns in self.band_shifts.tolist()]
+
+
+def _opposite(shift: Shift) -> Shift:
+    return (0.0 - shift[0], 0.0 - shift[1])  # of 0 is 0, not -0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -60,7 +60,7 @@ def test_pan_is_registered_by_default(tmp_path, capsys):
     said = capsys.readouterr().out
     _, off, without, bare = fuse(pan, ms, tmp_path / "off.tif", "--register", "off")
 
-    assert on["alignment"]["pan_shift"] == pytest.approx([1.2, -0.8], abs=0.05)
+    assert on["alignment"]["pan_shift"] == pytest.approx([-1.2, 0.8], abs=0.05)
     assert "auto" == on["alignment"]["register"]
     rows, columns = on["alignment"]["pan_shift"]
     line = f"{rows:+.2f} rows, {columns:+.2f} columns of PAN pixels"
@@ -90,8 +90,9 @@ def test_match_moves_ms_and_registration_what_is_left(tmp_path):
 
     match, left = found["alignment"]["match"], found["alignment"]["pan_shift"]
     assert max(map(abs, left)) < 1
-    total = [4 * match["rows"] + left[0], 4 * match["columns"] + left[1]]
-    assert [-9.3, 6.7] == pytest.approx(total, abs=0.1)
+    # `match` is what the MS was moved by; the rest is where it lies now.
+    lay = [left[0] - 4 * match["rows"], left[1] - 4 * match["columns"]]
+    assert [9.3, -6.7] == pytest.approx(lay, abs=0.1)
     assert "MS moved by" in tags["PANPRIOR_ALIGNMENT"]
 
 
