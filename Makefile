@@ -20,7 +20,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test test-slow lint shards bench gpu ablate study weights clean
+.PHONY: setup demo test test-slow lint shards bench gpu ablate known study weights clean
 
 setup: $(READY)
 
@@ -76,6 +76,13 @@ shards: $(READY)
 		$(if $(FILTER),--filter '$(FILTER)') $(if $(TILE),--tile $(TILE)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(COMPRESS),--compress $(COMPRESS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
+
+# make known SOURCE=DIR [OUT=runs/known] [WEIGHTS_OF='default default-sensor']: scenes of known truth from sharp images, scored
+known: OUT = runs/known
+known: $(READY)
+	$(BIN)/simgen known '$(SOURCE)' $(OUT)/scenes
+	$(BIN)/fusiontrain benchmark $(OUT)/scenes --protocol known --registered \
+		--weights $(or $(WEIGHTS_OF),default default-sensor) --out $(OUT)
 
 # make study PART=families|simulation|data|one-shot|softness|failures|sensors|hqnr|adapt [STUDY='--seconds 90 --seeds 0 1 2'] (docs/reports/study.md)
 PHOTOS ?= ../shared/data/photos

@@ -10,6 +10,7 @@ from shards.program import Command, run_program
 COMMANDS = {
     "build": "make shards; run again to resume",
     "merge": "write the manifest of what an array's tasks built",
+    "known": "make scenes of known truth of sharp images, for the benchmark",
     "verify": "check every shard against the manifest",
     "look": "draw samples onto one PNG",
     "realism": "compare samples with real scenes",

@@ -23,7 +23,7 @@ from bench.study.scoring import reduced_case, softness_of_sensors
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, classical, score
 from fusiontrain.evaluation.protocols import full
-from fusiontrain.evaluation.score_image import BETTER_HIGH
+from fusiontrain.evaluation.score_image import BETTER
 from fusiontrain.scenes.discovery import find_scenes
 from shards.errors import PanpriorError
 
@@ -115,7 +115,7 @@ def _print_means(
             whole = [rows for rows in cases if all(math.isfinite(rows[n][index]) for n in names)]
             if not whole:
                 continue
-            best = max if index in BETTER_HIGH else min
+            best = max if BETTER.get(index) == "higher" else min
             winners = [best(rows, key=lambda n: rows[n][index]) for rows in whole]
             means = {n: sum(rows[n][index] for rows in whole) / len(whole) for n in names}
             columns.append((f"{index} ({len(whole)} scenes)", means, winners))

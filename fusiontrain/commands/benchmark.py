@@ -78,7 +78,10 @@ def _add_scoring(parser: PlainFlags) -> None:
         help="also run the methods on a PAN registered to the MS, as networks get it",
     )
     parser.add_argument(
-        "--protocol", choices=("reduced", "full", "both"), default="both", help="protocols to run"
+        "--protocol",
+        choices=("reduced", "full", "both", "known"),
+        default="both",
+        help="protocols to run; known: scenes that bring the ground as truth (simgen known)",
     )
     parser.add_argument(
         "--convention",
@@ -182,6 +185,10 @@ def _check_options(args: Namespace) -> None:
         raise SceneError(f"`tune_steps` must be at least 1; got {args.tune_steps}")
     if len(set(args.one_shot)) < len(args.one_shot):
         raise SceneError("`one_shot` names a mode twice")
+    if args.protocol == "known" and args.one_shot:
+        raise SceneError("`one_shot` tunes on other scenes of a sensor; known truth has one each")
+    if args.protocol == "known" and args.convention == "toolbox":
+        raise SceneError("known truth lies on PAN's grid, aligned; got `convention=toolbox`")
 
 
 def _with_one_shot(
@@ -225,11 +232,11 @@ def _print(results: "BenchmarkResults", paths: Sequence[Path]) -> None:
     from rich.console import Console
 
     from fusiontrain.evaluation.best_classical import best_classical_baseline, comparison_grid
-    from fusiontrain.evaluation.score_image import BETTER_HIGH
+    from fusiontrain.evaluation.score_image import BETTER
     from fusiontrain.evaluation.tables import print_grid, score_grid, sensor_tables
 
     console = Console()
-    for table in sensor_tables(results.rows, better_high=BETTER_HIGH):
+    for table in sensor_tables(results.rows, better=BETTER):
         print_grid(score_grid(table), console)
     if baseline := best_classical_baseline(results.rows):
         print_grid(comparison_grid(baseline), console)

@@ -56,7 +56,7 @@ def run(args: Namespace) -> int:
     from fusiontrain.evaluation.contenders import classical, load_networks, score
     from fusiontrain.evaluation.protocols import reduced, simulated
     from fusiontrain.evaluation.results import FILES, BenchmarkResults
-    from fusiontrain.evaluation.score_image import BETTER_HIGH
+    from fusiontrain.evaluation.score_image import BETTER
     from fusiontrain.evaluation.tables import print_grid, scene_tables, score_grid
     from fusiontrain.scenes.geotiff import read_scene
     from shards.manifest import Manifest
@@ -90,7 +90,7 @@ def run(args: Namespace) -> int:
                 recorder.add(result)
                 bar.advance(task)
             recorder.close()
-    for table in scene_tables(results.rows, better_high=BETTER_HIGH):
+    for table in scene_tables(results.rows, better=BETTER):
         print_grid(score_grid(table), Console())
     print_result(f"\nfusiontrain: wrote {results.write()[-1]}")
     return 0

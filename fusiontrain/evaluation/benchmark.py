@@ -9,7 +9,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Contender, classical, score
 from fusiontrain.evaluation.loaded_scenes import LoadedScene, SceneLoader
-from fusiontrain.evaluation.protocols import full, reduced
+from fusiontrain.evaluation.protocols import full, known, reduced
 from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
@@ -82,6 +82,8 @@ def cases_of(
         try:
             if protocol == "full":
                 yield full(scene, convention=convention, pair=loaded.pair)
+            elif protocol == "known":
+                yield known(scene)
             else:
                 # A simulated pair does not show its sensor's softness; the sensor's others do.
                 mean = softness.get(scene.sensor.name) if loaded.simulated else None

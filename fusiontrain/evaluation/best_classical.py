@@ -13,8 +13,13 @@ from dataclasses import dataclass
 from fusiontrain.evaluation.tables import Column, Grid, GridCell, GridRow, Row, kind_of, pipe_table
 
 PLAIN_AND_SOFT, ALL = "plain or soft", "registered too"
-RATIOS = ("ERGAS", "SAM")  # lower is better: network over best, below 1 is better
-DIFFERENCES = ("Q2n", "HQNR", "HQNR_reg")  # higher is better: network less best, above 0 is better
+RATIOS = ("ERGAS", "SAM", "dE")  # lower is better: network over best, below 1 is better
+DIFFERENCES = (
+    "Q2n",
+    "SSIM",
+    "HQNR",
+    "HQNR_reg",
+)  # higher is better: network less best, above 0 is better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,9 +8,11 @@ from torch import Tensor
 from fusiontrain.classical.images import MethodInputs
 from fusiontrain.classical.method import softened
 from fusiontrain.classical.statistics import SceneStatistics
-from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.fusion.output_frame import in_output_frame
+from fusiontrain.fusion.sensor_model import PairEstimate, SensorModel
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.shift_estimation import shift_image
+from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.scene import Scene
 
 
@@ -23,9 +25,13 @@ class Case:
     sensor_model: SensorModel
     truth: Tensor | None  # (C, H, W) DN; None at full resolution
     note: str = ""
+    known: bool = False  # the truth is the ground itself, on PAN
+    pair: PairEstimate | None = None  # where one estimate serves several sensor models
 
     @property
     def protocol(self) -> str:
+        if self.known:
+            return "known"
         return "full" if self.truth is None else "reduced"
 
     @property
@@ -42,10 +48,27 @@ class Case:
 
     @cached_property  # every network uses it
     def registered(self) -> PanBatch:
-        """The pair with PAN moved to where the MS lies, as networks get it."""
+        """The pair as networks get it: PAN moved to where the MS lies, or in frame `pan` the MS."""
+        shift = self.registered_model.shift
         return replace(
-            self.batch, pan=shift_image(self.scene.pan.float(), self.sensor_model.shift)[None]
+            self.batch,
+            ms=self.registered_scene.ms[None].float(),
+            pan=shift_image(self.scene.pan.float(), shift)[None],
         )
+
+    @cached_property
+    def registered_scene(self) -> Scene:
+        """The scene with its MS in place; PAN is still to be moved by registered_model.shift."""
+        moved, _ = in_output_frame(self.scene, self.sensor_model)
+        if moved is self.scene:
+            return self.scene
+        h, w = self.scene.shape
+        return replace(self.scene, ms=moved.read(Box(top=0, left=0, bottom=h, right=w)).ms)
+
+    @property
+    def registered_model(self) -> SensorModel:
+        """The sensor model of registered_scene."""
+        return in_output_frame(self.scene, self.sensor_model)[1]
 
     def statistics(self, *, soft: bool, registered: bool) -> SceneStatistics:
         """Images and moments that classical methods share, computed when first used."""

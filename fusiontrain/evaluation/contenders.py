@@ -1,7 +1,7 @@
 """Contenders of a benchmark: classical methods and networks under the names that tables give."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from fusiontrain.classical import METHODS, find_method_name
 from fusiontrain.classical.method import Method
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
+from fusiontrain.evaluation.protocols import model_of_fuse
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
 from fusiontrain.fusion.network_fuser import fuse_network
@@ -21,6 +22,7 @@ from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.pretrained_weights import find_weights, weights_for_wald
 from fusiontrain.models.registry import ModelEntry, find_model
+from fusiontrain.models.target import Target
 from shards.manifest import file_sha256
 
 NETWORK = "network"
@@ -97,13 +99,15 @@ def load_networks(weights: Sequence[Path]) -> Iterator[NetworkContender]:
             full_net, full_info = load_checkpoint(path)
             target, note = full_info.target, f"; by Wald's protocol {for_wald.stem}"
         full_fuse = partial(_fuse_network, full_net, entry.halo)
+        crisp = partial(_fuse_crisp, full_fuse)
+        ways = {
+            "reduced": partial(_fuse_network, net, entry.halo),
+            "full": crisp if target == "scene" else full_fuse,
+            "known": partial(_fuse_known, full_net, entry.halo, target),
+        }
         yield NetworkContender(
             name=name,
-            fuse=partial(
-                _fuse_by_protocol,
-                partial(_fuse_network, net, entry.halo),
-                partial(_fuse_crisp, full_fuse) if target == "scene" else full_fuse,
-            ),
+            fuse=partial(_fuse_by_protocol, ways),
             net=net,
             entry=entry,
             info=info,
@@ -135,18 +139,15 @@ def score(case: Case, contenders: Sequence[Contender]) -> Iterator[Result]:
 def _fuse_classical(method: Method, registered: bool, case: Case) -> Tensor:
     scene = case.scene
     if method.window and scene.phase == "aligned" and max(scene.shape) > 2 * method.window:
-        sensor_model = case.sensor_model
-        if not registered:
-            sensor_model = replace(sensor_model, shift=NO_SHIFT)
-        return fuse_classical(scene, method, sensor_model)
+        if registered:
+            return fuse_classical(case.registered_scene, method, case.registered_model)
+        return fuse_classical(scene, method, replace(case.sensor_model, shift=NO_SHIFT))
     statistics = case.statistics(soft=method.soft, registered=registered)
     return method.formula(statistics.inputs, statistics)[0].float()
 
 
-def _fuse_by_protocol(
-    reduced: Callable[[Case], Tensor], full: Callable[[Case], Tensor], case: Case
-) -> Tensor:
-    return reduced(case) if case.protocol == "reduced" else full(case)
+def _fuse_by_protocol(ways: Mapping[str, Callable[[Case], Tensor]], case: Case) -> Tensor:
+    return ways[case.protocol](case)
 
 
 def _fuse_crisp(fuse: Callable[[Case], Tensor], case: Case) -> Tensor:
@@ -158,5 +159,12 @@ def _fuse_crisp(fuse: Callable[[Case], Tensor], case: Case) -> Tensor:
     return fuse(replace(case, sensor_model=replace(model, sensor=case.sensor_model.sensor)))
 
 
+def _fuse_known(net: nn.Module, halo: Callable[[int], int], target: Target, case: Case) -> Tensor:
+    """As `fuse` does without flags: sensor model estimated, the result on PAN."""
+    model = model_of_fuse(case.scene, target, case.pair)
+    return _fuse_network(net, halo, replace(case, sensor_model=model))
+
+
 def _fuse_network(net: nn.Module, halo: Callable[[int], int], case: Case) -> Tensor:
-    return fuse_network(case.scene, net, case.sensor_model, halo=halo(case.scene.ratio))
+    scene, model = case.registered_scene, case.registered_model
+    return fuse_network(scene, net, model, halo=halo(case.scene.ratio))

@@ -1,4 +1,4 @@
-"""The two protocols that methods are scored by: Wald's (reduced resolution) and full resolution."""
+"""The protocols that methods are scored by: Wald's, full resolution, and known truth."""
 
 import math
 from dataclasses import replace
@@ -11,6 +11,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.score_image import BLOCK, BORDER
 from fusiontrain.fusion.sensor_model import (
+    CRISP,
     PairEstimate,
     SensorModel,
     estimate_pair,
@@ -21,6 +22,7 @@ from fusiontrain.imaging.filters import degrade, reduce_pan
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.reference_toolbox import decimate, imresize_bicubic, mtf_filter
+from fusiontrain.models.target import Target
 from fusiontrain.scenes.scene import LEAST_SIDE, Scene
 from shards.sensors import GENERIC, match_sensor
 
@@ -134,6 +136,45 @@ def full(
     )
 
 
+def known(scene: Scene) -> Case:
+    """The pair as delivered, with the ground that it shows as the truth, on PAN.
+
+    Nothing is given but what `fuse` estimates on the pair. Classical methods get the MTF and
+    softness of the MS; registered, the MS with each band moved to PAN, as networks get it.
+    Raises: SceneError for a scene without truth, in the toolbox's phase (whose truth lies on the
+        MS), too small or too large.
+    """
+    if scene.gt is None or scene.phase != "aligned":
+        raise SceneError(
+            f"{scene.name}: known truth needs X_gt.tif beside X_pan.tif and X_ms.tif, on PAN's "
+            "grid; `simgen known` makes such scenes"
+        )
+    _check_memory(scene, MAX_SAMPLES)
+    _check_side(scene)
+    pair = estimate_pair(scene, band_shifts=True)
+    return Case(
+        name=scene.name,
+        scene=replace(scene, gt=None),
+        sensor_model=replace(model_of_fuse(scene, None, pair), band_shifts=pair.band_shifts),
+        truth=scene.gt.float(),
+        note=_sentences(scene.note, "Known truth: the ground on PAN, faults on MS and PAN alone"),
+        known=True,
+        pair=pair,
+    )
+
+
+def model_of_fuse(
+    scene: Scene, target: Target | None, pair: PairEstimate | None = None
+) -> SensorModel:
+    """The sensor model that `fuse` estimates where no flag is given; the result lies on PAN."""
+    crisp = target == "scene"
+    model = estimate_sensor_model(
+        scene, sensor=None, softness=CRISP if crisp else None, band_shifts=crisp, pair=pair
+    )
+    # One estimate may serve several targets; bands are moved for one of them.
+    return replace(model, frame="pan", band_shifts=model.band_shifts if crisp else None)
+
+
 def simulated(sample: Sample, name: str) -> Case:
     """A sample of a shard: truth, MTF and softness are those it was simulated with."""
     facts = sample.facts
@@ -163,11 +204,7 @@ def _with_own_truth(
     convention: GridPhase | None,
     pair: PairEstimate | None,
 ) -> Case:
-    if min(scene.pan.shape[1:]) < 2 * BORDER + BLOCK:
-        raise SceneError(
-            f"{scene.name}: the indices need {2 * BORDER + BLOCK} PAN pixels a side; "
-            f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
-        )
+    _check_side(scene)
     if convention not in (None, scene.phase):
         scene, pair = replace(scene, phase=convention), None  # estimated in the other phase
     gains = torch.tensor(scene.sensor.gains(scene.bands))
@@ -192,6 +229,14 @@ def _with_own_truth(
         truth=truth,
         note=_sentences(scene.note, f"The data's own truth, {scene.phase} phase, {mtf_source}"),
     )
+
+
+def _check_side(scene: Scene) -> None:
+    if min(scene.pan.shape[1:]) < 2 * BORDER + BLOCK:
+        raise SceneError(
+            f"{scene.name}: the indices need {2 * BORDER + BLOCK} PAN pixels a side; "
+            f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
+        )
 
 
 def _sentences(*parts: str) -> str:

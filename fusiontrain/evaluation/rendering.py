@@ -36,10 +36,15 @@ def stretch_of(truth: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def colour_picture(image: Tensor, stretch: tuple[np.ndarray, np.ndarray]) -> Image.Image:
+    return Image.fromarray((display_rgb(image, stretch) * 255).astype(np.uint8))
+
+
+def display_rgb(image: Tensor, stretch: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(H, W, 3) in 0..1: red, green and blue as a screen gets them."""
     shown = list(colour_bands(image.shape[0]))
     low, high = (limit[shown] for limit in stretch)
     scaled = (image.numpy()[shown].transpose(1, 2, 0) - low) / (high - low)
-    return Image.fromarray((np.clip(scaled, 0, 1) ** GAMMA * 255).astype(np.uint8))
+    return np.clip(scaled, 0, 1) ** GAMMA
 
 
 def error_picture(

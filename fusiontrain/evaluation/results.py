@@ -14,7 +14,7 @@ from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.contenders import Result
 from fusiontrain.evaluation.page import View, write_page
 from fusiontrain.evaluation.rendering import colour_webp, error_webp, middle, stretch_of
-from fusiontrain.evaluation.score_image import BETTER_HIGH
+from fusiontrain.evaluation.score_image import BETTER
 from fusiontrain.evaluation.tables import (
     Row,
     all_as_html,
@@ -120,8 +120,8 @@ class BenchmarkResults:
 
     def write(self) -> list[Path]:
         """Everything; the page last. Returns the paths."""
-        sensors = [score_grid(t) for t in sensor_tables(self.rows, better_high=BETTER_HIGH)]
-        scenes = [score_grid(t) for t in scene_tables(self.rows, better_high=BETTER_HIGH)]
+        sensors = [score_grid(t) for t in sensor_tables(self.rows, better=BETTER)]
+        scenes = [score_grid(t) for t in scene_tables(self.rows, better=BETTER)]
         baseline = best_classical_baseline(self.rows)
         against = [comparison_grid(baseline)] if baseline else []
         texts = {
@@ -146,7 +146,7 @@ class BenchmarkResults:
             title=self.title,
             facts=self.facts,
             views=self.views,
-            better_high=BETTER_HIGH,
+            better=BETTER,
             tables=tables,
         )
         return [self.write_results(), *(self.folder / name for name in texts), page]

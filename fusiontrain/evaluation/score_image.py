@@ -1,22 +1,28 @@
-"""Indices of one fused image: against the truth at reduced resolution, without one at full."""
+"""Indices of one fused image: against a truth, or without one at full resolution."""
 
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from fusiontrain.errors import MetricError, ShapeError
 from fusiontrain.evaluation.case import Case
+from fusiontrain.evaluation.rendering import display_rgb, stretch_of
+from fusiontrain.evaluation.tables import Directions
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.metrics import (
+    coloured_detail,
     d_lambda_k,
     d_rho,
     d_s,
+    delta_e,
     ergas,
     psnr,
     q2n,
     sam,
     scc,
+    sharpness,
     ssim,
     uqi,
 )
@@ -26,15 +32,20 @@ TOOLBOX_BORDER = (20, 21)  # in its grid phase, as in its demonstration: at the 
 BLOCK = 32  # full-resolution indices are computed on blocks of it
 INDICES = {
     "reduced": ("SAM", "ERGAS", "Q2n", "Q", "SCC", "PSNR", "SSIM"),
-    "full": ("D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"),
+    "full": ("D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho", "S", "C"),
+    "known": ("ERGAS", "SAM", "Q2n", "SSIM", "dE", "S/truth", "C/truth"),
 }
-BETTER_HIGH = frozenset({"Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR", "HQNR_reg"})
+_HIGH: Directions = dict.fromkeys(("Q2n", "Q", "SCC", "PSNR", "SSIM", "HQNR", "HQNR_reg"), "higher")
+# Coloured detail is better where it is the truth's: alone, neither more nor less of it is.
+BETTER: Directions = {**_HIGH, "S": "one", "S/truth": "one", "C/truth": "one", "C": "any"}
 
 
 def score_image(case: Case, fused: Tensor) -> dict[str, float]:
     """Index -> value of `fused` (C, H, W) DN; NaN where nodata leaves an index no pixel."""
     if case.truth is None:
         return _full_resolution(case, fused)
+    if case.known:
+        return _known(case, case.truth, fused)
     return _against_truth(case, case.truth, fused)
 
 
@@ -59,6 +70,37 @@ def _against_truth(case: Case, truth: Tensor, fused: Tensor) -> dict[str, float]
     )
 
 
+def _known(case: Case, truth: Tensor, fused: Tensor) -> dict[str, float]:
+    """As against any truth; the colours of a screen; S and C over the truth's own."""
+    inner = slice(BORDER, -BORDER)
+    stretch = stretch_of(truth)
+    cut = (image[..., inner, inner] for image in (truth, fused, case.scene.pan.float()))
+    truth, fused, pan = cut
+    valid = None if case.scene.valid is None else case.scene.valid[inner, inner]
+    bits, ratio = case.scene.bits, case.scene.ratio
+
+    def shown(image: Tensor) -> Tensor:
+        return torch.from_numpy(display_rgb(image, stretch)).movedim(-1, 0)
+
+    def over_truth(index: Callable[..., Tensor]) -> Tensor:
+        of_fused, of_truth = (
+            index(image, pan, ratio=ratio, valid=valid) for image in (fused, truth)
+        )
+        return of_fused / of_truth
+
+    return _values(
+        {
+            "ERGAS": lambda: ergas(truth, fused, ratio=ratio, valid=valid),
+            "SAM": lambda: sam(truth, fused, valid=valid),
+            "Q2n": lambda: q2n(truth, fused, valid=valid),
+            "SSIM": lambda: ssim(truth, fused, bits=bits, valid=valid),
+            "dE": lambda: delta_e(shown(truth), shown(fused), valid=valid),
+            "S/truth": lambda: over_truth(sharpness),
+            "C/truth": lambda: over_truth(coloured_detail),
+        }
+    )
+
+
 def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
     scene, valid = case.scene, case.scene.valid
     ms, pan, ratio, phase = scene.ms, scene.pan, scene.ratio, scene.phase
@@ -69,6 +111,8 @@ def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
         ),
         "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
         "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
+        "S": lambda: sharpness(fused, pan, ratio=ratio, valid=valid),
+        "C": lambda: coloured_detail(fused, pan, ratio=ratio, valid=valid),
     }
     if case.sensor_model.shift != NO_SHIFT:
         # Where PAN is shifted against the MS, D_s is worse for methods that keep the MS's place.

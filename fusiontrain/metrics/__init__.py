@@ -3,7 +3,14 @@
 Images are tensors or numpy arrays; the answers are tensors.
 """
 
-from fusiontrain.metrics import no_reference, pixelwise, spatial, spectral
+from fusiontrain.metrics import (
+    colour_difference,
+    detail,
+    no_reference,
+    pixelwise,
+    spatial,
+    spectral,
+)
 from fusiontrain.metrics import q2n as _q2n
 from fusiontrain.metrics import uqi as _uqi
 from fusiontrain.metrics import usable_share as _usable
@@ -17,6 +24,9 @@ d_rho = takes_arrays(no_reference.d_rho)
 d_s = takes_arrays(no_reference.d_s)
 hqnr = takes_arrays(no_reference.hqnr)
 qnr = takes_arrays(no_reference.qnr)
+delta_e = takes_arrays(colour_difference.delta_e)
+coloured_detail = takes_arrays(detail.coloured_detail)
+sharpness = takes_arrays(detail.sharpness)
 cc = takes_arrays(pixelwise.cc)
 psnr = takes_arrays(pixelwise.psnr)
 rmse = takes_arrays(pixelwise.rmse)
@@ -32,11 +42,13 @@ usable = takes_arrays(_usable.usable)
 __all__ = [
     "Usable",
     "cc",
+    "coloured_detail",
     "d_lambda",
     "d_lambda_k",
     "d_lambda_repro",
     "d_rho",
     "d_s",
+    "delta_e",
     "ergas",
     "hqnr",
     "psnr",
@@ -46,6 +58,7 @@ __all__ = [
     "sam",
     "scc",
     "scc_laplacian",
+    "sharpness",
     "ssim",
     "uqi",
     "usable",

@@ -24,6 +24,8 @@ def draw_bands(
     else:
         own = min(C, channels) if rng.random() < recipe.spectral.keep_rgb else 0
         kept = [2, 1, 0] if channels == 3 else rng.permutation(channels).tolist()
+        if channels != 3 and recipe.spectral.shuffle == 0:
+            kept = list(range(channels))
         for band in range(own):  # blue, green, red; or the image's own bands
             rows[band, kept[band]] = 1
             wavelength[band] = _RGB_NM[kept[band]] if channels == 3 else wavelength[band]

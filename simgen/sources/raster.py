@@ -1,4 +1,4 @@
-"""GeoTIFFs as measurements: any number of bands, any depth, read by windows.
+"""GeoTIFFs as measurements: any number of bands, any depth, read by windows; and written.
 
 The only rasterio import of simgen.
 """
@@ -15,6 +15,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from shards.schema import MAX_BANDS
@@ -112,6 +113,26 @@ def read_numbers(file: File, raster: Raster, window: tuple[int, int, int, int]) 
     row, column, height, width = window
     with _opened(file) as tiff:
         return _read(tiff, raster, Window(column, row, width, height))
+
+
+def geotiff(image_CHW: np.ndarray, pixel: int) -> bytes:
+    """The file of a uint16 image at a made-up place, `pixel` metres a pixel."""
+    count, height, width = image_CHW.shape
+    profile = {
+        "driver": "GTiff",
+        "count": count,
+        "height": height,
+        "width": width,
+        "dtype": "uint16",
+        "crs": "EPSG:32631",
+        "transform": Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000),
+        "compress": "deflate",
+        "predictor": 2,
+    }
+    with rasterio.Env(), MemoryFile() as memory:
+        with memory.open(**profile) as file:
+            file.write(image_CHW)
+        return bytes(memory.read())
 
 
 def _read(tiff: Any, raster: Raster, window: Any) -> np.ndarray:

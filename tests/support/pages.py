@@ -9,7 +9,7 @@ from PIL import Image
 from fusiontrain.evaluation.page import View, write_page
 from fusiontrain.evaluation.tables import Row, as_html, score_grid, sensor_tables
 
-HIGH = frozenset({"Q2n", "HQNR"})
+BETTER = {"Q2n": "higher", "HQNR": "higher"}
 METHODS = ("GSA", "GSA soft", "EXP", "network")
 NASTY = "</script><!--<script>\"&'<img src=x onerror=alert(1)>$title\u2028"
 
@@ -58,7 +58,7 @@ def tables(views):
         for v in views
         for method, found in v.indices.items()
     ]
-    grids = [score_grid(table) for table in sensor_tables(rows, better_high=HIGH)]
+    grids = [score_grid(table) for table in sensor_tables(rows, better=BETTER)]
     return [("By sensor", Markup("").join(map(as_html, grids)))]
 
 
@@ -68,7 +68,7 @@ def written(path, views=VIEWS, title="A benchmark", facts=None, tables=tables):
         title=title,
         facts={"network": "anyband"} if facts is None else facts,
         views=views,
-        better_high=HIGH,
+        better=BETTER,
         tables=tables(views),
     )
     return path.read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.colormap import FULL_SCALE, SCALE_NOTE, as_css
-from fusiontrain.evaluation.tables import PROTOCOLS, kind_of
+from fusiontrain.evaluation.tables import PROTOCOLS, Directions, kind_of
 from fusiontrain.evaluation.templates import render
 from shards.atomic_write import whole_file
 
@@ -27,7 +27,7 @@ class View:
 
     scene: str
     sensor: str
-    protocol: str  # "reduced" | "full"
+    protocol: str  # of PROTOCOLS
     note: str
     pictures: dict[str, bytes]  # caption -> WebP; methods by name, besides "PAN", "MS", "truth"
     errors: dict[str, bytes]  # method -> WebP of its error map; empty at full resolution
@@ -57,7 +57,7 @@ def write_page(
     title: str,
     facts: dict[str, str],
     views: Sequence[View],
-    better_high: frozenset[str],
+    better: Directions,
     tables: Sequence[tuple[str, Markup]],
 ) -> None:
     """Write everything into the one file `path`; `tables` are (heading, HTML of our templates).
@@ -80,7 +80,7 @@ def write_page(
         scale_note=SCALE_NOTE,
         full_scale=f"{FULL_SCALE:g}",
         tables=tables,
-        data=list(_blocks(views, better_high)),
+        data=list(_blocks(views, better)),
     )
     with whole_file(path) as file:
         file.write(html.encode())
@@ -103,9 +103,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def _blocks(
-    views: Sequence[View], better_high: frozenset[str]
-) -> Iterator[tuple[str, dict[str, object]]]:
+def _blocks(views: Sequence[View], better: Directions) -> Iterator[tuple[str, dict[str, object]]]:
     """(id, value) of the page's JSON: the pictures of each view, then what the views are."""
     listed = []
     for number, view in enumerate(views):
@@ -130,7 +128,7 @@ def _blocks(
         {
             "views": listed,
             "kinds": {name: kind_of(name) for name in sorted(names)},
-            "betterHigh": sorted(better_high),
+            "better": dict(better),
             "protocols": PROTOCOLS,
         },
     )

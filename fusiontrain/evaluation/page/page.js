@@ -4,8 +4,16 @@
 (() => {
   document.documentElement.classList.add("js"); // before anything is measured
   const get = (id) => document.getElementById(id);
-  const { views, kinds, betterHigh, protocols } = JSON.parse(get("views").textContent);
-  const higher = new Set(betterHigh);
+  const { views, kinds, better, protocols } = JSON.parse(get("views").textContent);
+  const direction = (index) => better[index] || "lower";
+  const ORDERS = {
+    lower: (value) => value, higher: (value) => -value, one: (value) => Math.abs(value - 1),
+    any: (value) => value,
+  };
+  const MEANINGS = {
+    lower: "↓ lower is better", higher: "↑ higher is better", one: "→1 nearest one is better",
+    any: "neither more nor less is better",
+  };
   const comparison = new Comparison();
   const chosen = { scene: views[0].scene, protocol: views[0].protocol, left: "", right: "" };
   const NOT_METHODS = ["PAN", "MS", "truth"];
@@ -30,7 +38,8 @@
         method, value: values[index] ?? null, origin: of.origins[method] || "",
       }));
     const known = (row) => row.value !== null;
-    const order = (a, b) => (higher.has(index) ? b.value - a.value : a.value - b.value);
+    const place = ORDERS[direction(index)];
+    const order = (a, b) => place(a.value) - place(b.value);
     return [
       ...ours.filter((r) => known(r) && !r.origin).sort(order),
       ...ours.filter((r) => !known(r) && !r.origin),
@@ -188,7 +197,7 @@
       const values = rows.filter((r) => r.value !== null).map((r) => r.value);
       const chart = make("figure", "chart");
       const head = make("figcaption", "", index);
-      head.append(make("small", "", higher.has(index) ? "↑ higher is better" : "↓ lower is better"));
+      head.append(make("small", "", MEANINGS[direction(index)]));
       chart.append(head);
       if (!values.length) {
         chart.append(make("p", "none", "No value."));

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fusiontrain.evaluation.tables.means import DASH, Table, kind_of
+from fusiontrain.evaluation.tables.means import DASH, Direction, Table, kind_of
 
-Direction = Literal["higher", "lower"]
-ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓"}
+ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "one": "→1", "any": ""}
+MEANINGS: dict[Direction, str] = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "one": "nearest one is better",
+    "any": "neither more nor less is better",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +72,7 @@ def score_grid(table: Table) -> Grid:
         title=table.title,
         label="method",
         columns=tuple(
-            Column(name=index, better="higher" if index in table.better_high else "lower")
-            for index in table.indices
+            Column(name=index, better=table.directions[index]) for index in table.indices
         ),
         rows=tuple(
             GridRow(

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from fusiontrain.evaluation.tables.grid import ARROWS, Grid, widened
+from fusiontrain.evaluation.tables.grid import ARROWS, MEANINGS, Grid, widened
 from fusiontrain.evaluation.templates import render
 
 
 def as_html(grid: Grid) -> Markup:
     """A <table> under its caption, and its sources."""
-    return render("tables/table.html", grids=[grid], stacked=False, whole=grid, arrows=ARROWS)
+    return _rendered([grid], grid, stacked=False)
 
 
 def all_as_html(grids: Sequence[Grid]) -> Markup:
@@ -23,4 +23,15 @@ def all_as_html(grids: Sequence[Grid]) -> Markup:
         rows=tuple(row for grid in grids for row in grid.rows),
         with_origin=grids[0].with_origin,
     )
-    return render("tables/table.html", grids=grids, stacked=True, whole=whole, arrows=ARROWS)
+    return _rendered(grids, whole, stacked=True)
+
+
+def _rendered(grids: Sequence[Grid], whole: Grid, *, stacked: bool) -> Markup:
+    return render(
+        "tables/table.html",
+        grids=grids,
+        stacked=stacked,
+        whole=whole,
+        arrows=ARROWS,
+        meanings=MEANINGS,
+    )

@@ -19,7 +19,13 @@ _ESCAPES = str.maketrans(
     }
 )
 _EMPHASIS = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")
-_ARROWS = {"lower": r" $\downarrow$", "higher": r" $\uparrow$", None: ""}
+_ARROWS = {
+    "lower": r" $\downarrow$",
+    "higher": r" $\uparrow$",
+    "one": r" $\to 1$",
+    "any": "",
+    None: "",
+}
 _MIDRULE = Line(r"\midrule", "", "", "")
 _ROW = DataRow("", " & ", r" \\")
 # tabulate's own booktabs format escapes its cells, and with them the emphasis.

@@ -15,7 +15,7 @@ def as_markdown(grid: Grid) -> str:
     heads = [grid.label]
     for column in grid.columns:
         arrow = f" {ARROWS[column.better]}" if column.better else ""
-        heads.append(escaped(column.name) + arrow)
+        heads.append(escaped(column.name) + arrow.rstrip())
     aligns = ["left", *(column.align for column in grid.columns)]
     rows = [
         [

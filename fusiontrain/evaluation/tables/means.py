@@ -5,14 +5,22 @@ Published rows are not ranked: their scenes, cuts and index code are not ours.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
+from typing import Literal
 
 from fusiontrain.errors import SceneError
 
-PROTOCOLS = {"reduced": "reduced resolution", "full": "full resolution"}
+PROTOCOLS = {
+    "reduced": "reduced resolution",
+    "full": "full resolution",
+    "known": "known truth",
+}
 DASH = "\N{EN DASH}"
+# Which values of an index are better; `any`: none by itself. An index that is not named: lower.
+Direction = Literal["lower", "higher", "one", "any"]
+Directions = Mapping[str, Direction]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +29,7 @@ class Row:
 
     scene: str
     sensor: str
-    protocol: str  # "reduced" | "full"
+    protocol: str  # of PROTOCOLS
     method: str
     indices: dict[str, float]  # may lack some; NaN counts as lacking
     origin: str = ""  # "" measured here, else the source of a published number
@@ -63,8 +71,16 @@ class Table:
     protocol: str
     scenes: tuple[str, ...]
     indices: tuple[str, ...]
-    better_high: frozenset[str]
+    directions: dict[str, Direction]  # of each index
     lines: tuple[Line, ...]  # ours in the order given, then published ones
+
+
+_ORDER: dict[Direction, Callable[[float], float]] = {
+    "lower": lambda value: value,
+    "higher": lambda value: -value,
+    "one": lambda value: abs(value - 1),
+    "any": lambda _: 0.0,
+}
 
 
 def kind_of(method: str) -> str:
@@ -76,7 +92,7 @@ def kind_of(method: str) -> str:
     return "soft" if method.endswith(" soft") else "plain"
 
 
-def sensor_tables(rows: Sequence[Row], *, better_high: frozenset[str]) -> list[Table]:
+def sensor_tables(rows: Sequence[Row], *, better: Directions) -> list[Table]:
     """Mean and std over scenes: one table a protocol and sensor, in the order they come.
 
     A mean over fewer scenes than another's is not ranked: it may have met the easy ones.
@@ -87,21 +103,21 @@ def sensor_tables(rows: Sequence[Row], *, better_high: frozenset[str]) -> list[T
         plural = "scene" if scenes == 1 else "scenes"
         return f"{first.sensor}, {PROTOCOLS[first.protocol]}, {scenes} {plural}"
 
-    return _grouped(rows, better_high, lambda row: (row.protocol, row.sensor), title)
+    return _grouped(rows, better, lambda row: (row.protocol, row.sensor), title)
 
 
-def scene_tables(rows: Sequence[Row], *, better_high: frozenset[str]) -> list[Table]:
+def scene_tables(rows: Sequence[Row], *, better: Directions) -> list[Table]:
     """Values scene by scene: one table a protocol and scene, in the order they come."""
 
     def title(first: Row, _: int) -> str:
         return f"{first.scene} ({first.sensor}), {PROTOCOLS[first.protocol]}"
 
-    return _grouped(rows, better_high, lambda row: (row.protocol, row.sensor, row.scene), title)
+    return _grouped(rows, better, lambda row: (row.protocol, row.sensor, row.scene), title)
 
 
 def _grouped(
     rows: Sequence[Row],
-    better_high: frozenset[str],
+    better: Directions,
     key: Callable[[Row], tuple[str, ...]],
     title: Callable[[Row, int], str],
 ) -> list[Table]:
@@ -119,14 +135,12 @@ def _grouped(
     digits = {
         protocol: _digits([r for r in rows if r.protocol == protocol]) for protocol, *_ in groups
     }
-    return [
-        _table(group, better_high, digits[group[0].protocol], title) for group in groups.values()
-    ]
+    return [_table(group, better, digits[group[0].protocol], title) for group in groups.values()]
 
 
 def _table(
     rows: list[Row],
-    better_high: frozenset[str],
+    better: Directions,
     digits: dict[str, int],
     title: Callable[[Row, int], str],
 ) -> Table:
@@ -135,13 +149,14 @@ def _table(
     for row in sorted(rows, key=lambda row: row.origin != ""):
         lines.setdefault((row.method, row.origin), []).append(row)
     indices = indices_of(rows)
+    directions = {index: better.get(index, "lower") for index in indices}
     columns = [
         _column(
             [_finite(group, index) for group in lines.values()],
             ranked=[not origin for _, origin in lines],
             of=len(scenes),
             digits=digits[index],
-            high=index in better_high,
+            better=directions[index],
         )
         for index in indices
     ]
@@ -150,7 +165,7 @@ def _table(
         protocol=rows[0].protocol,
         scenes=scenes,
         indices=indices,
-        better_high=better_high & set(indices),
+        directions=directions,
         lines=tuple(
             Line(method=method, origin=origin, cells=tuple(column[i] for column in columns))
             for i, (method, origin) in enumerate(lines)
@@ -174,15 +189,15 @@ def _digits(rows: list[Row]) -> dict[str, int]:
 
 
 def _column(
-    lines: list[list[float]], *, ranked: list[bool], of: int, digits: int, high: bool
+    lines: list[list[float]], *, ranked: list[bool], of: int, digits: int, better: Direction
 ) -> list[Cell]:
     most = max((len(v) for v, ours in zip(lines, ranked, strict=True) if ours), default=0)
     shown = [
         round(fmean(v), digits) if ours and len(v) == most > 0 else None
         for v, ours in zip(lines, ranked, strict=True)
     ]
-    order = sorted({value for value in shown if value is not None}, reverse=high)
-    alone = sum(value is not None for value in shown) < 2
+    order = sorted({value for value in shown if value is not None}, key=_ORDER[better])
+    alone = sum(value is not None for value in shown) < 2 or better == "any"
     return [
         Cell(
             mean=fmean(v) if v else math.nan,

@@ -60,7 +60,7 @@ def print_grid(grid: Grid, console: Console) -> None:
 
 
 def _head(column: Column) -> str:
-    return f"{column.name} {ARROWS[column.better]}" if column.better else column.name
+    return f"{column.name} {ARROWS[column.better]}".rstrip() if column.better else column.name
 
 
 def _label(grid: Grid, row: GridRow) -> str:

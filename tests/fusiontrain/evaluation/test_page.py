@@ -121,7 +121,7 @@ def test_what_is_missing_is_null(tmp_path):
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path):
-    with pytest.raises(SceneError, match="one of reduced, full; got 'wald'"):
+    with pytest.raises(SceneError, match="one of reduced, full, known; got 'wald'"):
         view(protocol="wald")
     with pytest.raises(SceneError, match="needs two pictures; got 1"):
         replace(view(), pictures={"PAN": webp("red")})

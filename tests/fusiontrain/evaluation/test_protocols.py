@@ -86,7 +86,7 @@ def test_indices_are_the_metrics_own():
     assert results["GSA"].indices["ERGAS"] < results["EXP"].indices["ERGAS"]
     assert all(r.seconds > 0 for r in results.values())
     at_full = next(score(full(textured_scene()), classical(["GSA"]))).indices
-    assert {"D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho"} == set(at_full)
+    assert {"D_lambda_K", "D_s", "HQNR", "HQNR_reg", "D_rho", "S", "C"} == set(at_full)
     assert at_full["HQNR"] == pytest.approx((1 - at_full["D_lambda_K"]) * (1 - at_full["D_s"]))
 
 

@@ -26,7 +26,7 @@ from fusiontrain.evaluation.tables import (
     sensor_tables,
 )
 
-HIGH = frozenset({"Q2n"})
+BETTER = {"Q2n": "higher"}
 
 
 def row(method, scene="one", protocol="reduced", sensor="IKONOS", origin="", **indices):
@@ -55,7 +55,7 @@ def cells(table):
 
 def test_mean_and_std_over_scenes():
     """The std divides by N - 1; equal values have none to speak of."""
-    [table] = sensor_tables(THREE, better_high=HIGH)
+    [table] = sensor_tables(THREE, better=BETTER)
     found = cells(table)
 
     assert ("one", "two", "three") == table.scenes
@@ -68,7 +68,7 @@ def test_mean_and_std_over_scenes():
 
 def test_best_and_second_follow_the_direction():
     """ERGAS low, Q2n high."""
-    [table] = sensor_tables(THREE, better_high=HIGH)
+    [table] = sensor_tables(THREE, better=BETTER)
 
     ranks = {m: tuple(c.rank for c in found.values()) for m, found in cells(table).items()}
 
@@ -76,7 +76,7 @@ def test_best_and_second_follow_the_direction():
 
 
 def test_a_single_scene_has_no_std():
-    [table] = sensor_tables([row("GSA", ERGAS=2.0), row("EXP", ERGAS=3.0)], better_high=HIGH)
+    [table] = sensor_tables([row("GSA", ERGAS=2.0), row("EXP", ERGAS=3.0)], better=BETTER)
 
     assert math.isnan(cells(table)["GSA"]["ERGAS"].std)
     assert "2.000" == str(cells(table)["GSA"]["ERGAS"])
@@ -86,7 +86,7 @@ def test_what_looks_equal_counts_as_equal():
     """Two first places where the shown digits agree; the second place is the next digits."""
     rows = [row("A", ERGAS=2.00001), row("B", ERGAS=2.00002), row("C", ERGAS=2.1)]
 
-    [table] = sensor_tables(rows, better_high=HIGH)
+    [table] = sensor_tables(rows, better=BETTER)
 
     assert [1, 1, 2] == [line.cells[0].rank for line in table.lines]
 
@@ -100,7 +100,7 @@ def test_what_is_missing_is_a_dash_and_is_not_averaged():
         *(row("C", s, ERGAS=5.0) for s in ("one", "two")),
     ]
 
-    [table] = sensor_tables(rows, better_high=HIGH)
+    [table] = sensor_tables(rows, better=BETTER)
     found = cells(table)
 
     assert DASH == str(found["A"]["Q2n"]) == str(found["C"]["Q2n"])
@@ -113,7 +113,7 @@ def test_published_rows_are_apart():
     paper = "Vivone et al. 2021, Table 3"
     rows = [row("PNN", "their set", origin=paper, ERGAS=0.1), *THREE]
 
-    [table] = sensor_tables(rows, better_high=HIGH)
+    [table] = sensor_tables(rows, better=BETTER)
 
     assert "PNN" == table.lines[-1].method
     assert 0 == table.lines[-1].cells[0].rank
@@ -133,7 +133,7 @@ def test_sensors_and_protocols_do_not_mix():
         row("A", protocol="full", QNR=0.9),
     ]
 
-    tables = sensor_tables(rows, better_high=HIGH)
+    tables = sensor_tables(rows, better=BETTER)
 
     assert [
         "IKONOS, reduced resolution, 1 scene",
@@ -145,16 +145,16 @@ def test_sensors_and_protocols_do_not_mix():
 
 def test_two_rows_for_one_thing_are_refused():
     with pytest.raises(SceneError, match="A has two rows for one"):
-        sensor_tables([row("A", ERGAS=1), row("A", ERGAS=2)], better_high=HIGH)
-    with pytest.raises(SceneError, match="one of reduced, full; got 'wald'"):
-        sensor_tables([row("A", protocol="wald", ERGAS=1)], better_high=HIGH)
+        sensor_tables([row("A", ERGAS=1), row("A", ERGAS=2)], better=BETTER)
+    with pytest.raises(SceneError, match="one of reduced, full, known; got 'wald'"):
+        sensor_tables([row("A", protocol="wald", ERGAS=1)], better=BETTER)
 
 
 def test_a_failed_method_leaves_the_others_their_digits():
     """Decimals follow the median."""
     rows = [row("A", Q2n=0.91234), row("B", Q2n=0.9), row("C", Q2n=123456.0)]
 
-    [table] = sensor_tables(rows, better_high=HIGH)
+    [table] = sensor_tables(rows, better=BETTER)
 
     assert "0.9123" == str(table.lines[0].cells[0])
 
@@ -177,7 +177,7 @@ class Text(HTMLParser):
 def test_html_escapes_what_it_is_given():
     """The parser sees the same characters as text, and no tag of theirs."""
     rows = [row(NASTY, ERGAS=1, sensor=NASTY), row("p", sensor=NASTY, origin=NASTY, ERGAS=2)]
-    [table] = sensor_tables(rows, better_high=HIGH)
+    [table] = sensor_tables(rows, better=BETTER)
     parser = Text()
 
     parser.feed(as_html(score_grid(table)))
@@ -196,7 +196,7 @@ def cells_of(latex):
 
 def test_latex_escapes_what_it_is_given():
     """Each special character by the name LaTeX has for it; ranks in booktabs."""
-    [table] = sensor_tables([row("a&b_c%~^\\", ERGAS=1), row("d", ERGAS=2)], better_high=HIGH)
+    [table] = sensor_tables([row("a&b_c%~^\\", ERGAS=1), row("d", ERGAS=2)], better=BETTER)
 
     latex = as_latex(score_grid(table))
 
@@ -211,7 +211,7 @@ def test_latex_escapes_what_it_is_given():
 
 def test_latex_has_plus_minus_and_a_rule_before_published_rows():
     rows = [*THREE, row("PNN", origin="paper", ERGAS=0.1)]
-    [table] = sensor_tables(rows, better_high=HIGH)
+    [table] = sensor_tables(rows, better=BETTER)
 
     latex = as_latex(score_grid(table))
 
@@ -225,7 +225,7 @@ def test_latex_has_plus_minus_and_a_rule_before_published_rows():
 
 def test_markdown_keeps_its_columns():
     """A pipe in a name does not start a column."""
-    [table] = sensor_tables([row("a|b", ERGAS=1), row("c*", ERGAS=2)], better_high=HIGH)
+    [table] = sensor_tables([row("a|b", ERGAS=1), row("c*", ERGAS=2)], better=BETTER)
 
     _, _, *lines = as_markdown(score_grid(table)).splitlines()
 
@@ -239,7 +239,7 @@ def test_markdown_keeps_its_columns():
 
 def test_text_has_straight_columns():
     """Every line of a table without sources is as wide as its head, but for trailing blanks."""
-    [table] = sensor_tables(THREE, better_high=HIGH)
+    [table] = sensor_tables(THREE, better=BETTER)
 
     title, head, *lines = as_text(score_grid(table)).splitlines()
 
@@ -256,7 +256,7 @@ def test_a_terminal_shows_styles_and_a_pipe_plain_text():
         row("EXP", ERGAS=2.0),
         row("PNN", origin="a paper", ERGAS=3.0),
     ]
-    grid = score_grid(sensor_tables(rows, better_high=HIGH)[0])
+    grid = score_grid(sensor_tables(rows, better=BETTER)[0])
     terminal, pipe = io.StringIO(), io.StringIO()
 
     print_grid(grid, Console(file=terminal, force_terminal=True, color_system="standard", width=60))
@@ -290,7 +290,7 @@ def test_the_whole_table_has_a_body_a_scene():
     rows = [row("A", ERGAS=1), row("B", ERGAS=2), row("A", "two", ERGAS=4, SAM=1)]
     rows.append(row("B", "two", ERGAS=3, SAM=2))
 
-    html = all_as_html([score_grid(t) for t in scene_tables(rows, better_high=HIGH)])
+    html = all_as_html([score_grid(t) for t in scene_tables(rows, better=BETTER)])
 
     assert 2 == html.count("<tbody>")
     first, second = html.split("<tbody>")[1:]

@@ -1,0 +1,108 @@
+"""What a fused image looks like at full resolution, in two numbers that need no truth.
+
+Neither is a quality by itself: an image as sharp as PAN has a sharpness of one, and coloured
+detail is true where the ground is coloured and false where it is fringes, rainbows and speckle.
+Compare coloured detail with the truth's, or with GSA's on the same scene.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fusiontrain.imaging.filters import blur
+from fusiontrain.imaging.masks import eroded
+from fusiontrain.metrics.full_resolution_inputs import check_pan
+from fusiontrain.metrics.input_checks import Pair, as_pair, refuse_empty
+
+_FINE = 1.0  # PAN pixels: what a Gaussian of this sigma takes away is the finest detail
+_EXPLAINED = 0.8  # MS pixels: PAN and bands are compared where both are blurred by this sigma
+_COLOUR = 0.55  # MS pixels: detail finer than the MS is what this sigma takes away
+_SMOOTH = 3.0  # MS pixels: how smooth a multiple of the intensity's detail is
+_LEAST = 1e-6  # DN squared: keeps flat ground from a division by zero
+_COLLINEAR = 1e-10  # relative variance under which a mix of bands counts as none
+
+
+def sharpness(fused: Tensor, pan: Tensor, *, ratio: int, valid: Tensor | None = None) -> Tensor:
+    """Spread of the finest detail of the fused intensity over PAN's, () or (N,): 1 is PAN's own.
+
+    The intensity is the mix of bands, with an offset, that explains PAN best where both are
+    blurred to the MS. Shapes: fused (C, H, W), pan (1, H, W) on one grid, or batched. NaN where
+    PAN is flat. Border mirrored; pixels that a filter mixes nodata into are left out.
+    Raises: ShapeError, MetricError as in input_checks.py.
+    """
+    pair, kept = _inputs(fused, pan, ratio, valid)
+    fine = [
+        _spread(image - _low(image, _FINE), kept)[:, 0]
+        for image in (_intensity(pair, kept, ratio), pair.fused[:, :1])
+    ]
+    return pair.give(fine[0] / fine[1])
+
+
+def coloured_detail(
+    fused: Tensor, pan: Tensor, *, ratio: int, valid: Tensor | None = None
+) -> Tensor:
+    """Detail of the bands that is no smooth multiple of the intensity's, () or (N,).
+
+    Root mean square over bands of its spread over the band's own at low frequencies; intensity,
+    shapes, border and nodata as in `sharpness`. 0 for an image whose detail has one colour.
+    Raises: ShapeError, MetricError as in input_checks.py.
+    """
+    pair, kept = _inputs(fused, pan, ratio, valid)
+    sigma = _COLOUR * ratio
+    intensity = _intensity(pair, kept, ratio)
+    shared = intensity - _low(intensity, sigma)
+    energy = _low(shared * shared, _SMOOTH * ratio) + _LEAST
+    low = _low(pair.gt, sigma)
+    detail = pair.gt - low
+    gain = _low(detail * shared, _SMOOTH * ratio) / energy
+    rest = ((detail - gain * shared) ** 2 * kept).sum((-2, -1)) / kept.sum((-2, -1))
+    shares = rest / _spread(low, kept) ** 2
+    return pair.give(shares.mean(1).sqrt())
+
+
+def _inputs(fused: Tensor, pan: Tensor, ratio: int, valid: Tensor | None) -> tuple[Pair, Tensor]:
+    """Fused and PAN as float64, nodata at the mean; (N, 1, H, W) bool of the pixels that count."""
+    check_pan(pan, fused)
+    names = ("fused", "PAN")
+    pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=names)
+    first, second, mask = pair.gt.double(), pair.fused.double(), pair.valid
+    if mask is None:
+        kept = torch.ones_like(first[:, :1], dtype=torch.bool)
+    else:
+        reach = math.ceil(4 * _EXPLAINED * ratio)
+        kept = torch.stack([eroded(one, reach) for one in mask])[:, None]
+        refuse_empty(kept.sum((-3, -2, -1)), "pixel far enough from nodata")
+        first, second = (_filled(image, mask[:, None]) for image in (first, second))
+    whole = Pair(gt=first, fused=second, valid=mask, single=pair.single, names=names)
+    return whole, kept
+
+
+def _filled(image: Tensor, mask: Tensor) -> Tensor:
+    mean = (image * mask).sum((-2, -1), keepdim=True) / mask.sum((-2, -1), keepdim=True)
+    return torch.where(mask, image, mean)
+
+
+def _low(image: Tensor, sigma: float) -> Tensor:
+    return blur(image, image.new_full(image.shape[:2], sigma))
+
+
+def _intensity(pair: Pair, kept: Tensor, ratio: int) -> Tensor:
+    """(N, 1, H, W): the bands' mix that explains PAN at low frequencies, by least squares."""
+    bands, pan = (_low(image, _EXPLAINED * ratio) for image in (pair.gt, pair.fused[:, :1]))
+    count = kept.sum((-2, -1), keepdim=True)
+    levels = [(image * kept).sum((-2, -1), keepdim=True) / count for image in (bands, pan)]
+    x, y = (
+        ((image - level) * kept).flatten(2)
+        for image, level in zip((bands, pan), levels, strict=True)
+    )
+    inverse = torch.linalg.pinv(x @ x.mT, rtol=_COLLINEAR, hermitian=True)
+    weights = (inverse @ (x @ y.mT))[..., None]
+    return ((pair.gt - levels[0]) * weights).sum(1, keepdim=True) + levels[1]
+
+
+def _spread(image: Tensor, kept: Tensor) -> Tensor:
+    """(N, C): standard deviation of the pixels that count."""
+    count = kept.sum((-2, -1))
+    mean = (image * kept).sum((-2, -1)) / count
+    return (((image - mean[..., None, None]) ** 2 * kept).sum((-2, -1)) / count).sqrt()
