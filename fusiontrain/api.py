@@ -62,6 +62,7 @@ def pansharpen(
     assume_aligned: bool = False,
     match: bool = False,
     register: bool = True,
+    local_shift: bool = True,
     frame: Frame = "pan",
     adapt: float | str | None = None,
     format: str = "COG",  # noqa: A002 - the command's own word
@@ -74,15 +75,15 @@ def pansharpen(
     """The MS's bands on the PAN's grid, in the MS's dtype.
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
-    Arrays (numpy, masked or not, or tensors) give an array. Labelled arrays (xarray) give one
-    with the PAN's coordinates. Paths, URLs and open datasets of rasterio (a WarpedVRT too, used as
-    it is) give an array, or with `out` a file, whose path is returned. `nodata`: the value that
-    marks missing pixels in PAN, MS and output ("none": no value does). `bbox`, `assume_aligned`
-    and `match` are for files. `target`: "scene" (crisp, bands in place) or "sensor" (the MS
-    sensor's view on PAN's grid); None: what `weights` give, without these the scene. `register`:
-    the shift between PAN and MS is estimated and removed; `frame`: whether the result lies on
-    the PAN ("pan") or where the MS lies ("ms"). `adapt`: seconds (or "40steps") for which the
-    network is tuned on the scene itself; kept only if it is better.
+    Arrays (numpy, masked or not, or tensors) give an array; labelled ones (xarray) one with PAN's
+    coordinates. Paths, URLs and open datasets of rasterio (a WarpedVRT as it is) give an array, or
+    with `out` a file, whose path is returned. `nodata`: the value of missing pixels in PAN, MS and
+    output ("none": no value). `bbox`, `assume_aligned` and `match` are for files. `target`: "scene"
+    (crisp, bands in place) or "sensor" (the MS sensor's view on PAN's grid); None: what `weights`
+    give, without these the scene. `register`: the shift between PAN and MS is estimated and
+    removed, with `local_shift` as it varies over the scene. `frame`: the result lies on the PAN
+    ("pan") or where the MS lies ("ms"). `adapt`: seconds (or "40steps") for which the network is
+    tuned on the scene itself; kept only if it is better.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -92,6 +93,7 @@ def pansharpen(
         sensor=sensor,
         softness=softness,
         register=register,
+        local_shift=local_shift,
         frame=frame,
         adapt=AdaptationBudget.of(adapt),
         device=device,
@@ -100,10 +102,8 @@ def pansharpen(
     )
     value = None if nodata == EVERY_VALUE else nodata
     call = _Call(options, tuple(bands), dtype, value, use_threads(threads))
-    file_options = _FileOptions(
-        out, bbox, assume_aligned, match, nodata, format, creation_options or {}
-    )
-    return _fuse(pan, ms, call, file_options)
+    files = _FileOptions(out, bbox, assume_aligned, match, nodata, format, creation_options or {})
+    return _fuse(pan, ms, call, files)
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         sensor=args.sensor,
         softness=parse_softness(args.softness),
         register=args.register == "auto",
+        local_shift=args.local_shift == "auto",
         frame=args.frame,
         adapt=AdaptationBudget.of(args.adapt),
         device=args.device,

@@ -104,6 +104,13 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         help="auto: estimate the shift between PAN and MS, and remove it",
     )
     group.add_argument(
+        "--local-shift",
+        choices=("auto", "off"),
+        default="auto",
+        help="auto: where the shift varies over the scene, remove it place by place; off: one "
+        "shift for the scene",
+    )
+    group.add_argument(
         "--frame",
         choices=("pan", "ms"),
         default="pan",

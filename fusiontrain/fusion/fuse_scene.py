@@ -130,7 +130,8 @@ def open_job(
             registration(sensor_model, register=options.register),
         )
         plan = make_plan(pair, fuser, memory=options.memory, core=options.window, threads=threads)
-        agreement = check_agreement(pair)
+        resolved = sensor_model.local_shift is not None
+        agreement = replace(check_agreement(pair), resolved=resolved)
         yield FusionJob(
             pair=pair,
             fuser=fuser,
@@ -231,15 +232,20 @@ def registration(sensor_model: SensorModel, *, register: bool) -> str:
     if sensor_model.band_shifts is not None:
         most = float(sensor_model.band_shifts.abs().max())
         bands = f"; bands, up to {most:.2f} PAN pixels off that, are moved to one place"
+    moved = "PAN is moved there"
+    if sensor_model.frame == "pan":
+        moved = "the MS is moved back, and the result lies on the PAN"
+    if sensor_model.local_shift is not None:
+        return (
+            "register=auto: the MS lies off the PAN by a shift that varies over the scene, "
+            f"{sensor_model.local_shift}; {moved}, place by place{bands}"
+        )
     if sensor_model.shift == NO_SHIFT:
         return (
             "register=auto: no shift between PAN and MS could be estimated; both used as they lie"
             + bands
         )
     rows, columns = sensor_model.displacement
-    moved = "PAN is moved there"
-    if sensor_model.frame == "pan":
-        moved = "the MS is moved back, and the result lies on the PAN"
     return (
         f"register=auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
         f"the PAN; {moved}{bands}"

@@ -11,7 +11,7 @@ def fusion_report(
     job: FusionJob, out: Path, sampler: QualitySampler, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """Plain values; `seconds` of each stage, "fusing" among them."""
-    pair, plan = job.pair, job.plan
+    pair, plan, local = job.pair, job.plan, job.sensor_model.local_shift
     sensor_model = {
         "mtf": job.sensor_model.mtf.tolist(),
         "softness": job.sensor_model.softness.tolist(),
@@ -32,6 +32,7 @@ def fusion_report(
             "register": "auto" if job.options.register else "off",
             "frame": job.sensor_model.frame,
             "pan_shift": list(job.sensor_model.displacement),
+            "local_shift": None if local is None else local.as_data(),
             "band_shifts": job.sensor_model.band_displacements,
             "seem_apart": bool(job.agreement.warning),
             "explained_detail": job.agreement.explained,

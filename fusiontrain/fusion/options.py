@@ -66,6 +66,7 @@ class FusionOptions:
     sensor: str = "auto"  # a name or a .toml file
     softness: float | Literal["bands"] | None = None  # None: by the target
     register: bool = True  # the shift between PAN and MS is estimated and removed
+    local_shift: bool = True  # as it varies over the scene, where the pair supports that
     frame: Frame = "pan"  # where the result lies; the other image is moved there
     adapt: AdaptationBudget | None = None
     device: str = "auto"

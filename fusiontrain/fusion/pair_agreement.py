@@ -29,10 +29,13 @@ class PairAgreement:
     shared: float | None = None  # of a band's, by the others: whether there is texture at all
     shift: tuple[float, float] | None = None  # rows, columns, MS pixels that register MS to PAN
     change: float = 0.0  # MS pixels by which that varies steadily over the scene
+    resolved: bool = False  # registration moves the pair together, place by place
 
     @property
     def warning(self) -> str:
         """A line for the user where the pair seems to lie apart; else ""."""
+        if self.resolved:
+            return ""
         part = "" if self.explained is None else f"; the bands explain {100 * self.explained:.0f} %"
         part = part and f"{part} of PAN's detail where they lie"
         if self.change > _VARIES:

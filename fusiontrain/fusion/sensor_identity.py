@@ -43,6 +43,7 @@ def sensor_model_for(
         register=options.register,
         blind=blind,
         band_shifts=target == "scene",
+        local_shift=options.local_shift,
     )
     sensor_model = replace(sensor_model, frame=options.frame)
     if given is not None:

@@ -1,14 +1,17 @@
 """Sensor model of one scene: MTF, softness and shift, given or estimated on the pair itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.local_shift import estimate_local_shift
+from fusiontrain.fusion.moved_scene import pan_moved
 from fusiontrain.imaging.band_shifts import estimate_band_shifts
 from fusiontrain.imaging.blur_estimation import MAX_SIDE, estimate_band_softness, estimate_softness
+from fusiontrain.imaging.field_fit import FittedField
 from fusiontrain.imaging.filters import gain_to_sigma
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
@@ -34,12 +37,16 @@ class SensorModel:
     sensor: Sensor = GENERIC  # its other figures, as PAN's own gain, are for classical methods
     shift: Shift = NO_SHIFT  # where on PAN the MS's pixels lie, PAN pixels
     band_shifts: Tensor | None = None  # (C, 2): where each band's lie beside `shift`
+    local_shift: FittedField | None = None  # where all lie, place by place, in place of `shift`
     frame: Frame = "ms"  # where the result lies: PAN is moved to the MS, or the MS to PAN
     ms_softness: float | None = None  # softness of the MS itself, where it was estimated
 
     def __str__(self) -> str:
         gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
         text = "MTF {}, softness {}".format(*gains)
+        if self.local_shift is not None:
+            moved = "MS" if self.frame == "pan" else "PAN"
+            return f"{text}, {moved} registered place by place"
         if self.shift == NO_SHIFT:
             return text
         rows, columns = self.displacement
@@ -75,6 +82,7 @@ class PairEstimate:
     shift: Shift
     band_softness: Tensor | None = None  # (C,), where it was asked for
     band_shifts: Tensor | None = None  # (C, 2), where it was asked for
+    local_shift: FittedField | None = None  # where it was asked for, and the shift varies
 
 
 def estimate_sensor_model(
@@ -85,6 +93,7 @@ def estimate_sensor_model(
     register: bool = True,
     blind: bool = False,
     band_shifts: bool = False,
+    local_shift: bool = False,
     pair: PairEstimate | None = None,
 ) -> SensorModel:
     """Sensor model for fusing `scene` at its own resolution; None: estimated on the scene.
@@ -93,9 +102,9 @@ def estimate_sensor_model(
     than its PAN is no aim (docs/guides/fuse.md).
 
     Without a `sensor` the MTF is the MS's blur relative to PAN, less the part that the softness
-    leaves in. With `band_shifts` each band's own shift is estimated too. Shifts are left out
-    unless `register`. Nothing is estimated then if both sensor and softness are given, or the
-    method is `blind` to them.
+    leaves in. With `band_shifts` each band's own shift is estimated too, with `local_shift` how
+    the shift varies over the scene. Shifts are left out unless `register`. Nothing is estimated
+    then if both sensor and softness are given, or the method is `blind` to them.
     `pair`: blur and shift where they were estimated on `scene` before.
     Raises: SceneError if the pair has too little data for what must be estimated.
     """
@@ -106,7 +115,10 @@ def estimate_sensor_model(
     try:
         if register or not (complete or blind):
             estimate = pair or estimate_pair(
-                scene, bands=softness == BANDS, band_shifts=band_shifts and register
+                scene,
+                bands=softness == BANDS,
+                band_shifts=band_shifts and register,
+                local_shift=local_shift and register,
             )
     except SceneError:
         if not complete:
@@ -129,19 +141,56 @@ def estimate_sensor_model(
         sensor=sensor or GENERIC,
         shift=estimate.shift if estimate is not None and register else NO_SHIFT,
         band_shifts=None if estimate is None else estimate.band_shifts,
+        local_shift=None if estimate is None else estimate.local_shift,
         ms_softness=None if estimate is None else estimate.softness,
     )
 
 
 def estimate_pair(
-    scene: WindowedScene, *, bands: bool = False, band_shifts: bool = False
+    scene: WindowedScene,
+    *,
+    bands: bool = False,
+    band_shifts: bool = False,
+    local_shift: bool = False,
 ) -> PairEstimate:
     """Blur and shift of the fullest of nine windows.
 
-    `bands`: the blur of each band too; `band_shifts`: the shift of each band too.
+    `bands`: the blur of each band too; `band_shifts`: the shift of each band too; `local_shift`:
+    how the shift varies over the scene, if it does.
     The blur is estimated on the registered pair: a shift looks like blur.
     Raises: SceneError if no window has enough data.
     """
+    window, grids = _window_with_data(scene)
+    shift, softness = _estimate_shift_and_softness(window.ms, window.pan, grids)
+    local, rest = None, shift
+    if local_shift:
+        sigma = float(gain_to_sigma(torch.tensor(softness), scene.ratio))
+        local = estimate_local_shift(scene, sigma=sigma, shift=shift)
+    if local is not None:
+        # Once more, without what the field explains: a shift looks like blur.
+        window, grids = _window_with_data(pan_moved(scene, local.field))
+        rest, softness = _estimate_shift_and_softness(window.ms, window.pan, grids)
+        local = replace(local, field=local.field.moved_by(rest))
+    per_band = None
+    if bands:
+        per_band = estimate_band_softness(window.ms, shift_image(window.pan, rest), *grids)
+    own: Tensor | None = None
+    if band_shifts:
+        sigma = float(gain_to_sigma(torch.tensor(softness), scene.ratio))
+        ratio, valid, phase = grids
+        own = estimate_band_shifts(window.ms, window.pan, ratio, sigma, rest, valid, phase)
+        own = own if bool(own.any()) else None
+    return PairEstimate(
+        softness=softness,
+        shift=shift,
+        band_softness=per_band,
+        band_shifts=own,
+        local_shift=local,
+    )
+
+
+def _window_with_data(scene: WindowedScene) -> tuple[Window, tuple[int, Tensor, GridPhase]]:
+    """The fullest window, and its ratio, valid MS pixels and phase. Raises: as estimate_pair."""
     window = fullest_window(scene)
     valid = ms_valid_mask(window.valid, scene.ratio)
     if int(valid.sum()) < max(LEAST_SIDE**2, 4 * scene.bands):
@@ -149,19 +198,7 @@ def estimate_pair(
             f"only {int(valid.sum())} MS pixels have data; too few to measure the blur: "
             "give `sensor` and `softness`, or a fuller scene"
         )
-    grids = (scene.ratio, valid, scene.phase)
-    shift, softness = _estimate_shift_and_softness(window.ms, window.pan, grids)
-    per_band = None
-    if bands:
-        per_band = estimate_band_softness(window.ms, shift_image(window.pan, shift), *grids)
-    own: Tensor | None = None
-    if band_shifts:
-        sigma = float(gain_to_sigma(torch.tensor(softness), scene.ratio))
-        own = estimate_band_shifts(
-            window.ms, window.pan, scene.ratio, sigma, shift, valid, scene.phase
-        )
-        own = own if bool(own.any()) else None
-    return PairEstimate(softness=softness, shift=shift, band_softness=per_band, band_shifts=own)
+    return window, (scene.ratio, valid, scene.phase)
 
 
 def _estimate_shift_and_softness(

@@ -31,13 +31,18 @@ def shift_image(image: Tensor, shift: Shift) -> Tensor:
         if part == 0:
             continue
         whole = round(part)
-        t = torch.arange(-LOBES, LOBES + 1, dtype=torch.float64) - (part - whole)
-        taps = torch.sinc(t) * torch.sinc(t / (LOBES + 1))
-        taps = (taps / taps.sum()).to(image)
+        taps = lanczos_taps(torch.tensor(part - whole, dtype=torch.float64)).to(image)
         side = image.shape[axis]
         index = torch.arange(-LOBES, side + LOBES, device=image.device) + whole
         image = correlate(image.index_select(axis, index.clamp(0, side - 1)), taps, axis)
     return image
+
+
+def lanczos_taps(fraction: Tensor) -> Tensor:
+    """(...,) positions beyond a pixel, pixels -> (..., 2 LOBES + 1) taps of sum 1 around it."""
+    t = torch.arange(-LOBES, LOBES + 1, dtype=torch.float64) - fraction[..., None]
+    taps = torch.sinc(t) * torch.sinc(t / (LOBES + 1))
+    return taps / taps.sum(-1, keepdim=True)
 
 
 @dataclass(frozen=True)

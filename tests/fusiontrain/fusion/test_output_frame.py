@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from fusiontrain.api import pansharpen
-from fusiontrain.fusion.output_frame import ShiftedScene, in_output_frame
+from fusiontrain.fusion.moved_scene import MovedScene
+from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.imaging.tiling import Box
 from tests.support.displaced_pairs import displaced_pair, waves
@@ -27,7 +28,7 @@ def test_the_result_lies_where_the_frame_says(shift):
 
 def test_windows_of_a_shifted_scene_are_the_whole_of_it():
     shifts = (*((0.7, -5.2),) * 3, (0.0, 0.3))
-    scene = ShiftedScene(scene=displaced_pair(0.7, -5.2, side=128), shifts=shifts)
+    scene = MovedScene(scene=displaced_pair(0.7, -5.2, side=128), shifts=shifts)
     whole = scene.read(Box(top=0, left=0, bottom=32, right=32))
 
     part = scene.read(Box(top=9, left=12, bottom=20, right=27))
