@@ -13,6 +13,7 @@ PART is one of
   failures     the worst tiles of each scene, and a picture of each worst
   sensors      the seed paper's six sensors by simulation, WorldView-4 among them
   hqnr         HQNR at full resolution by what the network is given; of the truth, one level down
+  known        known truth at full resolution: scenes of `simgen known`, or images of --photos
   adapt        what `fuse --adapt` gains on each scene in 10 and 30 seconds
 
 Parts that train do so for --seconds of processor time on one thread, on samples in one order.
@@ -33,6 +34,7 @@ from bench.study.ablation import ablation
 from bench.study.adapt import adaptation
 from bench.study.failures import failures
 from bench.study.hqnr import hqnr
+from bench.study.known import known
 from bench.study.one_shot import one_shot
 from bench.study.simulated_sensors import sensors
 from bench.study.softness import softness
@@ -50,14 +52,16 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "failures": failures,
     "sensors": sensors,
     "hqnr": hqnr,
+    "known": known,
     "adapt": adaptation,
 }
-WITHOUT_SCENES = ("sensors", "ablation")  # parts that can do without real scenes
+_USUAL = {"known": Path("default")}  # weights by part, where not those of the target `sensor`
+WITHOUT_SCENES = ("sensors", "ablation", "known")  # parts that can do without real scenes
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    args.weights = find_weights(args.weights)
+    args.weights = find_weights(args.weights or _USUAL.get(args.part, SENSOR))
     torch.set_num_threads(1)
     try:
         if not args.scenes and not args.table and args.part not in WITHOUT_SCENES:
@@ -84,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tile", type=int, default=256, help="PAN pixels a side of shards")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="+", default=[], help="rows by name")
-    parser.add_argument("--weights", type=Path, default=Path(SENSOR), help="of what is tuned")
+    parser.add_argument("--weights", type=Path, help="of what is tuned or scored")
     parser.add_argument(
         "--steps", type=int, help="of one-shot and adapt; default: the recipe's, its times"
     )

@@ -7,12 +7,13 @@ baseline counts those.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fusiontrain.evaluation.tables import Column, Grid, GridCell, GridRow, Row, kind_of, pipe_table
 
 PLAIN_AND_SOFT, ALL = "plain or soft", "registered too"
+WALD_AND_FULL = {"ERGAS": "reduced", "SAM": "reduced", "Q2n": "reduced", "HQNR": "full"}
 RATIOS = ("ERGAS", "SAM", "dE")  # lower is better: network over best, below 1 is better
 DIFFERENCES = (
     "Q2n",
@@ -89,22 +90,29 @@ def comparison_grid(baseline: Sequence[Summary]) -> Grid:
     )
 
 
-def scene_by_scene(rows: Sequence[Row], network: str, rivals: str = PLAIN_AND_SOFT) -> str:
-    """Markdown: a network's value on each scene, and the best rival's with its name."""
+def scene_by_scene(
+    rows: Sequence[Row],
+    network: str,
+    rivals: str = PLAIN_AND_SOFT,
+    columns: Mapping[str, str] = WALD_AND_FULL,
+) -> str:
+    """Markdown: a network's value on each scene, and the best rival's with its name.
+
+    `columns`: indices, each with the protocol that it is of.
+    """
     kinds = ("plain", "soft") if rivals == PLAIN_AND_SOFT else ("plain", "soft", "registered")
     scored = [row for row in rows if not row.origin]
     baseline = [row for row in scored if kind_of(row.method) in kinds]
     own = {(row.scene, row.protocol): row for row in scored if row.method == network}
-    indices = ("ERGAS", "SAM", "Q2n", "HQNR")
     lines = []
     for scene in dict.fromkeys(scene for scene, _ in own):
         cells = []
-        for index in indices:
-            row = own.get((scene, "full" if index == "HQNR" else "reduced"))
+        for index, protocol in columns.items():
+            row = own.get((scene, protocol))
             comparisons = [] if row is None else _compared([row], baseline, index)
             cells.append(_beside(row, comparisons[0], baseline) if row and comparisons else "-")
         lines.append([scene, *cells])
-    return pipe_table(["scene", *indices], lines)
+    return pipe_table(["scene", *columns], lines)
 
 
 def _beside(row: Row, comparison: Comparison, baseline: Sequence[Row]) -> str:
