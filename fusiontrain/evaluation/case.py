@@ -53,17 +53,18 @@ class Case:
         return replace(
             self.batch,
             ms=self.registered_scene.ms[None].float(),
-            pan=shift_image(self.scene.pan.float(), shift)[None],
+            pan=shift_image(self.registered_scene.pan.float(), shift)[None],
         )
 
     @cached_property
     def registered_scene(self) -> Scene:
-        """The scene with its MS in place; PAN is still to be moved by registered_model.shift."""
+        """The scene with bands in place; PAN is still to be moved by registered_model.shift."""
         moved, _ = in_output_frame(self.scene, self.sensor_model)
         if moved is self.scene:
             return self.scene
         h, w = self.scene.shape
-        return replace(self.scene, ms=moved.read(Box(top=0, left=0, bottom=h, right=w)).ms)
+        window = moved.read(Box(top=0, left=0, bottom=h, right=w))
+        return replace(self.scene, ms=window.ms, pan=window.pan)
 
     @property
     def registered_model(self) -> SensorModel:

@@ -151,7 +151,7 @@ def known(scene: Scene) -> Case:
         )
     _check_memory(scene, MAX_SAMPLES)
     _check_side(scene)
-    pair = estimate_pair(scene, band_shifts=True)
+    pair = estimate_pair(scene, band_shifts=True, local_shift=True)
     return Case(
         name=scene.name,
         scene=replace(scene, gt=None),
@@ -169,7 +169,12 @@ def model_of_fuse(
     """The sensor model that `fuse` estimates where no flag is given; the result lies on PAN."""
     crisp = target == "scene"
     model = estimate_sensor_model(
-        scene, sensor=None, softness=CRISP if crisp else None, band_shifts=crisp, pair=pair
+        scene,
+        sensor=None,
+        softness=CRISP if crisp else None,
+        band_shifts=crisp,
+        local_shift=True,
+        pair=pair,
     )
     # One estimate may serve several targets; bands are moved for one of them.
     return replace(model, frame="pan", band_shifts=model.band_shifts if crisp else None)
