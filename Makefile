@@ -20,7 +20,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test test-slow lint shards bench gpu ablate known study weights clean
+.PHONY: setup demo test test-slow lint fuzz shards bench gpu ablate known study weights clean
 
 setup: $(READY)
 
@@ -48,6 +48,11 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# 20,000 damaged inputs, some 15 minutes of one core; one of them again: python -m tests.fuzz --case N
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --cases $(or $(CASES),20000)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.tracing --cases 500
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -117,6 +117,7 @@ class ConfigFlags(PlainFlags):
             return  # jsonargparse says so
         try:
             data = read_bounded(path, _LARGEST_CONFIG)
+            data.decode()
         except (OSError, ValueError) as error:
             self.error(str(getattr(error, "strerror", None) or error))
         # libyaml overflows the stack, and the process dies.

@@ -67,12 +67,18 @@ def read_facts(name: str, file: Any) -> FileFacts:
             "(gdal_translate)"
         ) from error
     numbers = facts.transform[:6]
-    if not all(map(math.isfinite, numbers)) or facts.transform.determinant == 0:
+    if not all(map(math.isfinite, numbers)) or not _can_be_inverted(facts.transform):
         raise SceneError(
             f"{name} has a geotransform without a size, {tuple(numbers)}; expected six finite "
             "numbers: give it another (gdal_edit -a_ullr)"
         )
     return facts
+
+
+def _can_be_inverted(transform: Affine) -> bool:
+    """As GDAL has it, which warps by no other."""
+    largest = max(map(abs, (transform.a, transform.b, transform.d, transform.e)))
+    return abs(transform.determinant) > 1e-10 * largest * largest
 
 
 def _check_kind(name: str, file: Any) -> None:

@@ -25,6 +25,11 @@ _MAGIC = (
     b"\xff\xd8\xff",  # JPEG
 )
 _DATASETS = (".msk", ".ovr")  # sidecars that GDAL opens as rasters
+# Other sidecars: place, metadata and RPCs, as GDAL's readers name them.
+_TEXTS = re.compile(
+    r"\.(aux|eph|hdr|imd|met|pass|prj|pvl|rpb|rpc|tab|txt|wld|xml|[a-z0-9]{1,4}w)", re.IGNORECASE
+)
+_SHORTEST = 4  # letters that the names of an image and of its metadata share
 _LARGEST_TEXT = 2**24  # bytes of a .vrt or .TIL
 _DEEPEST = 4  # VRTs of VRTs
 _NAMING = ("SourceFilename", "SourceDataset", "Filename", "DEMPath", "CutlineDS")
@@ -47,10 +52,16 @@ def check_files(path: Path, depth: int = 0) -> None:
         case _:
             if path.is_file():
                 check_blocks(path)
-    for sidecar in _dataset_sidecars(path):
-        _check_beside(
-            path, sidecar.name, "mask" if sidecar.suffix.lower() == ".msk" else "overview"
-        )
+    for sidecar in _sidecars(path):
+        if sidecar.suffix.lower() in _DATASETS:
+            _check_beside(
+                path, sidecar.name, "mask" if sidecar.suffix.lower() == ".msk" else "overview"
+            )
+        elif _TEXTS.fullmatch(sidecar.suffix) and not _stays(path, sidecar):
+            raise SceneError(
+                f"{sidecar}, beside {path}, is a link to another folder; expected sidecars in the "
+                "image's own: copy it there, or remove it"
+            )
 
 
 def check_overview_name(path: Any, name: str | None) -> None:
@@ -66,27 +77,42 @@ def check_overview_name(path: Any, name: str | None) -> None:
     _check_beside(path, plain, "overview")
 
 
-def _dataset_sidecars(path: Path) -> list[Path]:
-    stem = path.stem.casefold()
+def _sidecars(path: Path) -> list[Path]:
+    """Files beside an image that GDAL may read with it, by their names."""
     try:
         return [
             entry
             for entry in path.absolute().parent.iterdir()
-            if entry.suffix.lower() in _DATASETS and entry.name.casefold().startswith(stem)
+            if entry.name != path.name and _belongs(entry.stem.casefold(), path.stem.casefold())
         ]
     except OSError:  # a folder that may be entered but not listed
         names = [path.name + suffix for suffix in (*_DATASETS, *map(str.upper, _DATASETS))]
         return [path.with_name(name) for name in names if path.with_name(name).exists()]
 
 
+def _belongs(name: str, image: str) -> bool:
+    """x.tfw and x_rpc.txt to x.tif; lc08_mtl.txt to lc08_b8.tif; dim_x.xml to img_x.tif."""
+    begins, _, _ = name.rpartition("_")
+    _, _, ends = name.replace("-", "_").partition("_")
+    return (
+        name.startswith(image)
+        or (len(begins) >= _SHORTEST and image.startswith(begins))
+        or (len(ends) >= _SHORTEST and image.replace("-", "_").endswith(ends))
+    )
+
+
+def _stays(path: Path, beside: Path) -> bool:
+    """Whether it is no link, or one into the image's folder: the one named, or the image's own."""
+    return not beside.is_symlink() or beside.resolve().parent in (
+        path.resolve().parent,
+        path.absolute().parent.resolve(),
+    )
+
+
 def _check_beside(path: Path, name: str, what: str) -> None:
     """Raises: SceneError unless `name` is a raster in the folder of `path`."""
     beside = path.absolute().parent / name
-    inside = Path(name).name == name and not (
-        beside.is_symlink()
-        and beside.resolve().parent not in (path.resolve().parent, path.absolute().parent.resolve())
-    )
-    if not inside:
+    if Path(name).name != name or not _stays(path, beside):
         raise SceneError(
             f"{path} names its {what} {name!r}; expected a file in its own folder: "
             "correct it, or remove it"

@@ -21,7 +21,8 @@ class _Collector(logging.Filter):
         errors = getattr(self.heard, "errors", None)
         message = record.getMessage()
         if errors is not None and (_SIGNALLED in message or _IGNORED in message):
-            errors.append(message.partition("msg=")[2].strip("'\"") or message)
+            said = message.partition("msg=")[2].strip("'\"") or message
+            errors.append(" ".join(said.replace("\\n", " ").split()))
         return record.levelno >= logging.WARNING
 
 

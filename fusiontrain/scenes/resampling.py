@@ -72,7 +72,9 @@ class WarpedRaster:
             around=_middle(self.base),
         )
         inside = ~self.base.transform
-        points = np.array([inside @ (px, py) for px, py in moved.T if math.isfinite(px + py)])
+        points = np.array(
+            [inside @ (px, py) for px, py in moved.T.tolist() if math.isfinite(px + py)]
+        )
         if not len(points):
             return None
         margin = math.ceil(_MARGIN * max(1.0, 1 / self.scale))
@@ -109,7 +111,7 @@ def pan_pixels_per_ms_pixel(pan: Raster, ms: Raster) -> tuple[float, np.ndarray]
         [p[0] for p in points], [p[1] for p in points], ms.crs, pan.crs, around=_middle(pan)
     )
     inside = ~pan.transform
-    on_pan = np.array([inside @ (x, y) for x, y in moved.T])
+    on_pan = np.array([inside @ point for point in moved.T.tolist()])  # floats: NaN is no warning
     if not np.isfinite(on_pan[:3]).all():
         raise SceneError(f"{ms.name} lies outside of what the PAN's CRS, {pan.crs}, can show")
     (a, b), (c, d) = on_pan[1] - on_pan[0], on_pan[2] - on_pan[0]

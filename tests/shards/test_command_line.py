@@ -156,11 +156,13 @@ def test_a_wrong_flag_is_one_line(parser, capsys, argv, words):
         ("c.toml", "out = " + "[" * 30_000 + "]" * 30_000, "over 1000 lists and tables"),
         ("c.yaml", "\n".join(" " * n + "a:" for n in range(340)) + " b", "a is no option"),
         ("c.yaml", "#" * 2**17, "expected at most 65536 bytes"),
+        ("c.toml", "out = 'é'", "'utf-8' codec can't decode"),
+        ("c.yaml", "out: é", "'utf-8' codec can't decode"),
     ],
 )
 def test_a_wrong_config_file_is_one_line_that_names_it(parser, capsys, tmp_path, name, text, words):
     file = tmp_path / name
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
 
     said = refused(capsys, parser, "--out", "o", "--config", file)
 

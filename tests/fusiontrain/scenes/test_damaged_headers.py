@@ -126,3 +126,17 @@ def test_any_property_that_cannot_be_read_is_one_line(pair, name, failure):
 def test_names_that_are_no_files_are_refused(name):
     with pytest.raises(SceneError, match="cannot read"), open_raster(name):
         pass
+
+
+@pytest.mark.parametrize("place", ["b", "d"])
+@pytest.mark.parametrize("number", [1e11, -1e15, 1e300])
+def test_a_geotransform_that_gdal_cannot_invert_is_one_line(tmp_path, place, number):
+    """Its determinant is not 0, but nothing beside its largest number; GDAL's limit is 1e-10."""
+    grid = {"a": 2.0, "b": 0.0, "c": 300_000.0, "d": 0.0, "e": -2.0, "f": 4_800_000.0}
+    grid[place] = number
+    path = write_geotiff(
+        tmp_path / "x.tif", np.ones((1, 16, 16)), Affine(*grid.values()), dtype="uint8"
+    )
+
+    with pytest.raises(SceneError, match="a geotransform without a size"), open_raster(path):
+        pass

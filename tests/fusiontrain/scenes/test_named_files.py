@@ -206,3 +206,44 @@ def test_other_rasters_are_read_by_their_contents(tmp_path):
     for name in ("x.img", "x.png", "x.dat", "other"):
         with open_raster(tmp_path / name) as raster:
             np.testing.assert_array_equal(IMAGE, raster.sample()[0].reshape(1, 16, 16))
+
+
+@pytest.mark.parametrize("name", ["x.tfw", "x.tif.aux.xml", "x_RPC.TXT", "x.RPB", "X.wld", "x.IMD"])
+def test_sidecars_that_are_links_stay_in_the_folder(tmp_path, name):
+    """Out of it they are refused unread; a folder of links to one folder is as that folder."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    path = write_geotiff(tmp_path / "in" / "x.tif", IMAGE, dtype="uint8")
+    (tmp_path / "out" / name).write_text("1\n0\n0\n-1\n0\n0\n")
+    (tmp_path / "in" / name).symlink_to(tmp_path / "out" / name)
+
+    with pytest.raises(SceneError, match=r"is a link to another folder; expected sidecars in the"):
+        read_all(path)
+
+    path.rename(tmp_path / "out" / "x.tif")
+    path.symlink_to(tmp_path / "out" / "x.tif")
+    if name in ("x.tfw", "X.wld", "x.IMD"):  # that text is none of the others
+        read_all(path)
+
+
+@pytest.mark.parametrize(
+    ("image", "name", "refused"),
+    [
+        ("LC08_1_B8.tif", "LC08_1_MTL.txt", True),
+        ("IMG_PHR1A_P_001.tif", "DIM_PHR1A_P_001.XML", True),
+        ("scene_pan.tif", "notes.txt", False),
+        ("scene_pan.tif", "scene_ms.tif", False),
+    ],
+)
+def test_links_beside_an_image_count_by_their_names(tmp_path, image, name, refused):
+    """Landsat's and Pleiades' metadata are the image's; other images and texts are not."""
+    (tmp_path / "in").mkdir()
+    path = write_geotiff(tmp_path / "in" / image, IMAGE, dtype="uint8")
+    other = write_geotiff(tmp_path / "other", IMAGE, dtype="uint8")
+    (tmp_path / "in" / name).symlink_to(other)
+
+    if refused:
+        with pytest.raises(SceneError, match="is a link to another folder"):
+            read_all(path)
+    else:
+        read_all(path)
