@@ -12,6 +12,7 @@ from fusiontrain.fusion.window_loop import MULTIPLE_OF
 from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.tiling import Box, WindowExtent, grid_step
+from fusiontrain.models.anyband.base import AnyBandBase
 
 LEAST_PART = 64  # PAN pixels a side, below which a window is not cut
 IN_FLIGHT = {"cpu": 0, "cuda": 1}  # windows that a device computes while the next is prepared
@@ -99,8 +100,11 @@ class DeviceWindows:
             tf32(allowed=False),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
         ):
-            fused = self.net(batch)[0]
-        return _on_host(fused[:, rows, columns].float())
+            if isinstance(self.net, AnyBandBase):
+                fused = self.net.forward_part(batch, rows, columns)
+            else:
+                fused = self.net(batch)[..., rows, columns]
+        return _on_host(fused[0].float())
 
 
 def _pinned(batch: PanBatch) -> PanBatch:

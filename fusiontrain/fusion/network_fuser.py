@@ -66,7 +66,9 @@ class NetworkFuser:
             # Calculated: tensors alive at once with all bands together, 104 bytes, half more for
             # cuDNN's workspaces; `python -m bench.gpu` measures both.
             return Cost(bytes_per_pixel=160, speed=50.0, passes=1.3)
-        return Cost(bytes_per_pixel=140, speed=1.0, passes=1.3)
+        return Cost(
+            bytes_per_pixel=getattr(self.net, "bytes_per_pixel", 140), speed=1.5, passes=1.3
+        )
 
     @property
     def tags(self) -> dict[str, str]:
@@ -122,7 +124,8 @@ def scene_statistics(
             if not bool(valid.any()):
                 continue
             images = injection_images(window_batch(scene, window, sensor_model))
-            sums = injection_moments(images.crop(rows, columns), valid)
+            whole = bool(valid.all())
+            sums = injection_moments(images.crop(rows, columns), None if whole else valid)
             total = sums if total is None else total + sums
         if total is not None and total.count > SAMPLE // 8:
             break

@@ -30,6 +30,11 @@ def sigma_to_gain(sigma: Tensor, ratio: int) -> Tensor:
     return torch.exp(-0.5 * (sigma * math.pi / ratio) ** 2)
 
 
+def one_if_alike(sigma: Tensor) -> Tensor:
+    """(B, C) sigmas, or (B, 1) where all bands have the same: one blur serves all."""
+    return sigma[:, :1] if bool((sigma == sigma[:, :1]).all()) else sigma
+
+
 def gaussian_taps(sigma: Tensor, step: int) -> Tensor:
     """Gaussian kernels: (...,) sigmas in fine pixels -> (..., K) taps of sum 1.
 
@@ -80,7 +85,9 @@ def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:
     taps = move(gaussian_taps(sigma, step).to(image.dtype), image.device)
     K = taps.shape[-1]
     pad = (K - step) // 2
-    if image.dtype == torch.float64 and image.device.type == "cpu":
+    # On the CPU convolutions are slow in float64, and of a PAN alone.
+    products = image.dtype == torch.float64 or image.shape[1] == 1
+    if products and image.device.type == "cpu":
         rows = filter_rows(mirror(image, pad, 2), taps, step)
         return filter_rows(mirror(rows.mT, pad, 2), taps, step).mT
     groups = B * image.shape[1]
@@ -97,7 +104,8 @@ def filter_rows(image: Tensor, taps: Tensor, step: int) -> Tensor:
     """Correlation along the rows' axis with stride `step`, without padding, taps per channel.
 
     Shapes: image (B, C or 1, H, W), taps (B, C, K) -> (B, C, (H - K) // step + 1, W).
-    By matrix products of STRIDE output rows: far faster than F.conv2d in float64.
+    By matrix products of STRIDE output rows: far faster than F.conv2d in float64, and of one
+    channel.
     """
     B, C, K = taps.shape
     height = (image.shape[2] - K) // step + 1
@@ -163,7 +171,7 @@ def correlate(image: Tensor, taps: Tensor, axis: int) -> Tensor:
     table = taps.new_zeros(STRIDE + K - 1, STRIDE)
     for i in range(STRIDE):
         table[i : i + K, i] = taps
-    blocks = _unfolded(image, axis, STRIDE + K - 1, -size % STRIDE)
+    blocks = unfolded(image, axis, STRIDE + K - 1, -size % STRIDE)
     if axis == -2:  # (..., n, W, STRIDE + K - 1)
         return (table.T @ blocks.mT).flatten(-3, -2)[..., :size, :]
     return (blocks @ table).flatten(-2)[..., :size]
@@ -188,10 +196,10 @@ def _upsample_by_matmul(image: Tensor, ratio: int, phase: GridPhase) -> Tensor:
 def _in_strides(image: Tensor, axis: int) -> Tensor:
     """Blocks of STRIDE pixels along `axis`, each with LOBES more per side, as a new last axis."""
     padded = mirror(image, LOBES, image.ndim + axis)
-    return _unfolded(padded, axis, STRIDE + 2 * LOBES, -image.shape[axis] % STRIDE)
+    return unfolded(padded, axis, STRIDE + 2 * LOBES, -image.shape[axis] % STRIDE)
 
 
-def _unfolded(image: Tensor, axis: int, length: int, missing: int) -> Tensor:
+def unfolded(image: Tensor, axis: int, length: int, missing: int) -> Tensor:
     """Blocks of `length` pixels, one every STRIDE, as a new last axis; zero padding at the end."""
     if missing:
         shape = list(image.shape)

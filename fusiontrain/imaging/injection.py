@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.filters import blur, blur_to_ms, gain_to_sigma, upsample
+from fusiontrain.imaging.filters import blur, blur_to_ms, gain_to_sigma, one_if_alike, upsample
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 
@@ -24,13 +24,16 @@ _DARKEST = 3.0  # standard deviations below the mean: the lower limit of `Statis
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InjectionImages:
-    """Images of the detail injection, DN; (B, C, H, W) unless noted."""
+    """Images of the detail injection, DN; (B, C, H, W) unless noted.
+
+    Those of PAN have one band where all bands' blur is alike.
+    """
 
     pan: Tensor  # (B, 1, H, W), the input PAN
     up: Tensor  # interpolated MS
     pan_soft: Tensor  # PAN blurred to the output's softness
     pan_low: Tensor  # pan_soft through the band's MTF, decimated and interpolated
-    pan_low_ms: Tensor  # (B, C, h, w), pan_low before interpolation
+    pan_low_ms: Tensor  # (B, C or 1, h, w), pan_low before interpolation
     ms: Tensor  # (B, C, h, w), the input MS
     ratio: int
 
@@ -76,11 +79,11 @@ def injection_images(batch: PanBatch) -> InjectionImages:
     """The images that detail injection consists of."""
     sigma_soft = gain_to_sigma(batch.softness, 1)
     sigma_low = torch.sqrt(sigma_soft**2 + gain_to_sigma(batch.mtf, batch.ratio) ** 2)
-    pan_low_ms = blur_to_ms(batch.pan, sigma_low, batch.ratio, batch.phase)
+    pan_low_ms = blur_to_ms(batch.pan, one_if_alike(sigma_low), batch.ratio, batch.phase)
     return InjectionImages(
         pan=batch.pan,
         up=upsample(batch.ms, batch.ratio, batch.phase),
-        pan_soft=blur(batch.pan, sigma_soft),
+        pan_soft=blur(batch.pan, one_if_alike(sigma_soft)),
         pan_low=upsample(pan_low_ms, batch.ratio, batch.phase),
         pan_low_ms=pan_low_ms,
         ms=batch.ms,
@@ -155,11 +158,12 @@ def moments_about(
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Dot product of (B, C or 1, ..., K) tensors -> (B, C or 1); float32 sums of only K terms."""
-    C = max(a.shape[1], b.shape[1])
-    parts = torch.einsum(
-        "bcnk,bcnk->bcn", *(x.flatten(2, -2).expand(-1, C, -1, -1) for x in (a, b))
-    )
-    return parts.double().sum(-1)
+    a, b = (x.flatten(2, -2) for x in (a, b))
+    if a.shape[1] == b.shape[1]:
+        return torch.linalg.vecdot(a, b).double().sum(-1)
+    # A matrix product, where vecdot would copy the one for each of the many.
+    one, many = sorted((a, b), key=lambda image: image.shape[1])
+    return torch.einsum("bcnk,bnk->bcn", many, one[:, 0]).double().sum(-1)
 
 
 def statistics_from_moments(m: InjectionMoments) -> Statistics:

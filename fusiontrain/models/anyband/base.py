@@ -37,6 +37,7 @@ class AnyBandBase(nn.Module):
     """
 
     head: nn.Module
+    bytes_per_pixel = 140  # peak of fusing on a CPU, a PAN pixel and band of a window
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -67,6 +68,11 @@ class AnyBandBase(nn.Module):
             fused = inputs.image(start + x.reshape(start.shape))
             mean, std = (s[..., None, None] for s in (inputs.stats.ms_mean, inputs.stats.ms_std))
             return torch.addcmul(mean, fused, std)
+
+    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """`forward(batch)[..., rows, columns]`, PAN pixels: the core of a window."""
+        fused: Tensor = self(batch)
+        return fused[..., rows, columns]
 
     def enter(self, images: Tensor) -> Tensor:
         """The stem: (B * C, IMAGES * P, h', w') -> (B * C, width, h', w').

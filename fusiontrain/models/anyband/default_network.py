@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.base import (
     CONDITION_WIDTH,
     AnyBandBase,
@@ -20,17 +21,31 @@ from fusiontrain.models.anyband.base import (
     last_layer,
     over_bands,
 )
+from fusiontrain.models.anyband.input_rows import cells_around
 from fusiontrain.models.anyband.inputs import AnyBandInputs
+from fusiontrain.models.anyband.row_wise import computes_by_rows, fuse_by_rows
 from fusiontrain.models.layers.replicate_conv import ReplicateConv2d
 
 
 class AnyBand(AnyBandBase):
     """forward(PanBatch) -> (B, C, H, W) DN, for any number of bands, size and ratio."""
 
+    head: ReplicateConv2d
+    bytes_per_pixel = 60
+
     def __init__(self, *, width: int = 32, blocks: int = 4) -> None:
         super().__init__(width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.head = last_layer(width)
+
+    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """`forward(batch)[..., rows, columns]`, without what lies beyond the layers' reach."""
+        if not computes_by_rows(batch):
+            return super().forward_part(batch, rows, columns)
+        cells, within = cells_around(
+            rows, columns, batch.pan.shape[-2:], reach=2 * len(self.blocks) + 1
+        )
+        return fuse_by_rows(self, batch, cells)[..., within[0], within[1]]
 
     def body(self, x: Tensor, conditions: Tensor, inputs: AnyBandInputs) -> Tensor:
         C = inputs.batch.ms.shape[1]

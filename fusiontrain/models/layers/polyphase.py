@@ -5,21 +5,27 @@ pixel_unshuffle. Pointwise operations need no conversion back. Interpolation and
 directly in this form where that is faster. Axes as in pan_batch.py.
 """
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.imaging.filters import (
     LOBES,
+    STRIDE,
     blur,
     gaussian_taps,
+    interpolation_taps,
     mirror,
     taps_on,
+    unfolded,
     upsample,
 )
 from fusiontrain.imaging.pan_batch import GridPhase, move
 
 SHUFFLE = 4  # PAN pixels per feature pixel, a side
+_ROWS = 8  # MS rows interpolated by one matrix product
 
 
 def to_polyphase(image: Tensor) -> Tensor:
@@ -57,11 +63,73 @@ def upsample_polyphase(image: Tensor, ratio: int, phase: GridPhase) -> Tensor:
     if ratio != SHUFFLE:
         return to_polyphase(upsample(image, ratio, phase))
     B, C, h, w = image.shape
+    if image.dtype == torch.float32 and image.device.type == "cpu":
+        along = interpolate_columns(image.flatten(0, 1), phase)
+        interpolated = torch.empty(B * C, SHUFFLE**2, h, w)
+        for top in range(0, h, _ROWS):
+            rows = slice(top, min(top + _ROWS, h))
+            interpolated[:, :, rows] = transposed_positions(interpolate_rows(along, rows, phase))
+        return interpolated.reshape(B, C, ratio**2, h, w)
     taps = taps_on(ratio, phase, image.dtype, image.device)
     around = mirror(mirror(image, LOBES, 2), LOBES, 3).reshape(B * C, 1, h + 2 * LOBES, -1)
-    rows = F.conv2d(around, taps[:, None, :, None])
-    planes = F.conv2d(rows.reshape(B * C * ratio, 1, h, -1), taps[:, None, None, :])
+    tall = F.conv2d(around, taps[:, None, :, None])
+    planes = F.conv2d(tall.reshape(B * C * ratio, 1, h, -1), taps[:, None, None, :])
     return planes.reshape(B, C, ratio**2, h, w)
+
+
+def interpolate_columns(image: Tensor, phase: GridPhase) -> Tensor:
+    """Half of an interpolation by SHUFFLE: (N, h, w) -> (N, SHUFFLE, h + 2 LOBES, w).
+
+    Float32 on the CPU. The image of each position in a cell along the columns' axis, rows beyond
+    the border mirrored; `interpolate_rows` does the rest. By matrix products of STRIDE pixels and
+    their neighbours with a table of taps, several times faster than one-channel convolutions.
+    """
+    N, h, w = image.shape
+    around = mirror(mirror(image, LOBES, 1), LOBES, 2)
+    blocks = unfolded(around, -1, STRIDE + 2 * LOBES, -w % STRIDE)  # (N, h + 2 LOBES, n, ...)
+    along = blocks.reshape(-1, blocks.shape[-1]) @ _columns_table(phase)
+    along = along.reshape(N, h + 2 * LOBES, -1, SHUFFLE, STRIDE).permute(0, 3, 1, 2, 4)
+    return along.flatten(3)[..., :w]
+
+
+def interpolate_rows(along: Tensor, rows: slice, phase: GridPhase) -> Tensor:
+    """The other half, for some rows: (N, SHUFFLE, h + 2 LOBES, w) -> (N, P, rows, w).
+
+    Transposed positions: P counts down the columns of a cell, not along its rows.
+    """
+    N, w = len(along), along.shape[-1]
+    count = rows.stop - rows.start
+    table = _rows_table(phase, count).expand(N * SHUFFLE, -1, -1)
+    near = along[:, :, rows.start : rows.stop + 2 * LOBES].flatten(0, 1)
+    return torch.bmm(table, near).reshape(N, SHUFFLE**2, count, w)
+
+
+def transposed_positions(planes: Tensor) -> Tensor:
+    """(..., P, h', w') with P counted down the columns of a cell, not along its rows; or back."""
+    *before, _, h, w = planes.shape
+    return planes.reshape(*before, SHUFFLE, SHUFFLE, h, w).transpose(-4, -3).flatten(-4, -3)
+
+
+@cache
+@torch.inference_mode(False)
+def _columns_table(phase: GridPhase) -> Tensor:
+    """(STRIDE + 2 LOBES, SHUFFLE * STRIDE): taps of each position in a cell, then of each pixel."""
+    taps = interpolation_taps(SHUFFLE, phase).float()
+    table = torch.zeros(STRIDE + 2 * LOBES, SHUFFLE, STRIDE)
+    for i in range(STRIDE):
+        table[i : i + 2 * LOBES + 1, :, i] = taps.T
+    return table.flatten(1)
+
+
+@cache
+@torch.inference_mode(False)
+def _rows_table(phase: GridPhase, count: int) -> Tensor:
+    """(SHUFFLE * count, count + 2 LOBES), of `count` rows."""
+    taps = interpolation_taps(SHUFFLE, phase).float()
+    table = torch.zeros(SHUFFLE, count, count + 2 * LOBES)
+    for i in range(count):
+        table[:, i, i : i + 2 * LOBES + 1] = taps
+    return table.flatten(0, 1)
 
 
 def blur_polyphase(pan: Tensor, sigma: Tensor) -> Tensor:
