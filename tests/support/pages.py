@@ -9,7 +9,7 @@ from PIL import Image
 from fusiontrain.evaluation.page import View, write_page
 from fusiontrain.evaluation.tables import Row, as_html, score_grid, sensor_tables
 
-BETTER = {"Q2n": "higher", "HQNR": "higher"}
+BETTER = {"Q2n": "higher", "HQNR": "higher", "S": "one", "C": "any"}
 METHODS = ("GSA", "GSA soft", "EXP", "network")
 NASTY = "</script><!--<script>\"&'<img src=x onerror=alert(1)>$title\u2028"
 

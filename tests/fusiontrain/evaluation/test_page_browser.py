@@ -246,6 +246,33 @@ def test_bars_are_sorted_and_tell_kinds_apart(page):
     assert widths[:4] == sorted(widths[:4])
 
 
+def test_bars_say_which_way_is_better(browser, tmp_path):
+    """Nearest one first where that is the direction; a number without one is not called lower."""
+    known = replace(
+        view(protocol="known"),
+        indices={
+            "EXP": {"S": 0.2, "C": 0.1},
+            "GSA": {"S": 1.04, "C": 0.2},
+            "network": {"S": 0.99, "C": 0.3},
+        },
+    )
+    written(tmp_path / "index.html", [known])
+    tab = browser.new_page()
+    tab.goto((tmp_path / "index.html").as_uri())
+    charts = tab.locator(".chart")
+    charts.first.wait_for()
+
+    names = [text.split("\n")[0] for text in charts.first.locator("li").all_inner_texts()]
+    heads = [charts.nth(i).locator("figcaption").inner_text() for i in range(2)]
+    protocol = tab.locator("#protocol input:checked").input_value()
+    tab.close()
+
+    assert ["network", "GSA", "EXP"] == names
+    assert "nearest one is better" in heads[0]
+    assert "neither more nor less is better" in heads[1]
+    assert "known" == protocol
+
+
 def test_a_press_on_a_bar_compares_it(page):
     page.locator(".chart").first.get_by_role("button", name="EXP").click()
 

@@ -66,6 +66,26 @@ def test_mean_and_std_over_scenes():
     assert "4.000 ± 2.646" == str(found["GSA"]["ERGAS"])
 
 
+def test_nearest_one_is_best_where_that_is_the_direction():
+    """Sharpness of .98 is better than 1.05; coloured detail has no best; each says which way."""
+    rows = [
+        row("GSA", S=0.98, C=0.2, ERGAS=2.0),
+        row("EXP", S=0.3, C=0.1, ERGAS=3.0),
+        row("BDSD", S=1.05, C=0.4, ERGAS=4.0),
+    ]
+    [table] = sensor_tables(rows, better={"S": "one", "C": "any"})
+
+    ranks = {m: tuple(c.rank for c in found.values()) for m, found in cells(table).items()}
+
+    assert {"GSA": (1, 0, 1), "EXP": (0, 0, 2), "BDSD": (2, 0, 0)} == ranks
+    grid = score_grid(table)
+    heads = as_markdown(grid).splitlines()[2]
+    assert [cell.strip() for cell in heads.split("|")[2:5]] == ["S →1", "C", "ERGAS ↓"]
+    assert "S $\\to 1$ & C & ERGAS $\\downarrow$" in " ".join(as_latex(grid).split())
+    assert 'title="nearest one is better"' in as_html(grid)
+    assert "C</th>" in as_html(grid)
+
+
 def test_best_and_second_follow_the_direction():
     """ERGAS low, Q2n high."""
     [table] = sensor_tables(THREE, better=BETTER)
