@@ -29,7 +29,7 @@ from fusiontrain.fusion.fuse_scene import (
 from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import make_plan
-from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions
+from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions, Quality
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.imaging.masks import pan_valid_mask
@@ -65,6 +65,7 @@ def pansharpen(
     local_shift: bool = True,
     frame: Frame = "pan",
     adapt: float | str | None = None,
+    quality: Quality = "normal",
     format: str = "COG",  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -76,14 +77,13 @@ def pansharpen(
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
     Arrays (numpy, masked or not, or tensors) give an array; labelled ones (xarray) one with PAN's
-    coordinates. Paths, URLs and open datasets of rasterio (a WarpedVRT as it is) give an array, or
-    with `out` a file, whose path is returned. `nodata`: the value of missing pixels in PAN, MS and
+    coordinates; paths, URLs and open datasets of rasterio (a WarpedVRT as it is) an array, or with
+    `out` a file, whose path is returned. `nodata`: the value of missing pixels in PAN, MS and
     output ("none": no value). `bbox`, `assume_aligned` and `match` are for files. `target`: "scene"
     (crisp, bands in place) or "sensor" (the MS sensor's view on PAN's grid); None: what `weights`
-    give, without these the scene. `register`: the shift between PAN and MS is estimated and
-    removed, with `local_shift` as it varies over the scene. `frame`: the result lies on the PAN
-    ("pan") or where the MS lies ("ms"). `adapt`: seconds (or "40steps") for which the network is
-    tuned on the scene itself; kept only if it is better.
+    give. `register`: the shift between PAN and MS is removed, with `local_shift` as it varies.
+    `frame`: the result lies on PAN ("pan") or where the MS lies ("ms"). `adapt`: seconds (or
+    "40steps") of tuning on the scene. `quality`: "best", the mean of eight flips.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -96,12 +96,12 @@ def pansharpen(
         local_shift=local_shift,
         frame=frame,
         adapt=AdaptationBudget.of(adapt),
+        quality=quality,
         device=device,
         memory=memory,
         window=window,
     )
-    value = None if nodata == EVERY_VALUE else nodata
-    call = _Call(options, tuple(bands), dtype, value, use_threads(threads))
+    call = _Call(options, tuple(bands), dtype, nodata, use_threads(threads))
     files = _FileOptions(out, bbox, assume_aligned, match, nodata, format, creation_options or {})
     return _fuse(pan, ms, call, files)
 
@@ -113,8 +113,13 @@ class _Call:
     options: FusionOptions
     bands: tuple[int, ...]
     dtype: Any  # None: the MS's
-    nodata: float | None
+    given_nodata: Nodata
     threads: int
+
+    @property
+    def nodata(self) -> float | None:
+        """The value that marks missing pixels, where one does."""
+        return None if self.given_nodata == EVERY_VALUE else self.given_nodata
 
 
 @dataclass(frozen=True)
@@ -252,7 +257,7 @@ def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
     if nodata is None:
         for metadata in (ms.attrs, ms.encoding):
             nodata = metadata.get("_FillValue", metadata.get("nodata", nodata))
-    fused = _fuse_arrays(pan.values, ms.values, replace(call, nodata=nodata))
+    fused = _fuse_arrays(pan.values, ms.values, replace(call, given_nodata=nodata))
     picked = ms.isel({ms.dims[0]: [band - 1 for band in call.bands]}) if call.bands else ms
     coords = {key: pan.coords[key] for key in (y, x, "spatial_ref") if key in pan.coords}
     if ms.dims[0] in picked.coords:

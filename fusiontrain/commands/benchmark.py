@@ -84,6 +84,12 @@ def _add_scoring(parser: PlainFlags) -> None:
         help="protocols to run; known: scenes that bring the ground as truth (simgen known)",
     )
     parser.add_argument(
+        "--quality",
+        choices=("normal", "best"),
+        default="normal",
+        help="best: networks fuse with the mean of eight flips, in eight times the time",
+    )
+    parser.add_argument(
         "--convention",
         choices=("scene", "aligned", "toolbox"),
         default="scene",
@@ -141,7 +147,7 @@ def run(args: Namespace) -> int:
 
     check_folder(args.out, FILES)
     classical = classical_contenders(args.methods, registered=args.registered)
-    networks = list(load_networks(args.weights))
+    networks = list(load_networks(args.weights, quality=args.quality))
     if args.one_shot and not networks:
         raise SceneError("`one_shot` tunes a network: give `weights` too")
     if not (classical or networks):

@@ -117,6 +117,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         local_shift=args.local_shift == "auto",
         frame=args.frame,
         adapt=AdaptationBudget.of(args.adapt),
+        quality=args.quality,
         device=args.device,
         bf16=args.bf16,
         memory=args.memory,

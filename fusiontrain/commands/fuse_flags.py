@@ -65,6 +65,12 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "sensor as the MS itself, or 0.3 if that is crisper; bands: the same for each band",
     )
     group.add_argument(
+        "--quality",
+        choices=("normal", "best"),
+        default="normal",
+        help="best: the network's mean over eight flips and transposes, in eight times the time",
+    )
+    group.add_argument(
         "--adapt",
         metavar="SECONDS",
         help="tune the network on the scene itself, by Wald's protocol, for about so long "

@@ -16,7 +16,9 @@ from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.protocols import model_of_fuse
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
+from fusiontrain.fusion.flip_ensemble import FLIPS, FlipEnsemble
 from fusiontrain.fusion.network_fuser import fuse_network
+from fusiontrain.fusion.options import Quality
 from fusiontrain.fusion.sensor_model import CRISP, estimate_sensor_model
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
@@ -81,9 +83,12 @@ def network(net: nn.Module, halo: Callable[[int], int], name: str = NETWORK) -> 
     return Contender(name=name, fuse=partial(_fuse_network, net, halo))
 
 
-def load_networks(weights: Sequence[Path]) -> Iterator[NetworkContender]:
+def load_networks(
+    weights: Sequence[Path], *, quality: Quality = "normal"
+) -> Iterator[NetworkContender]:
     """Of paths and shipped names; one alone is `network`, several go by their files' names.
 
+    quality: "best" fuses with the mean of eight flips; `net` stays the network itself.
     Raises: CheckpointError; SceneError if two would have one name.
     """
     paths = [find_weights(path) for path in weights]
@@ -98,10 +103,14 @@ def load_networks(weights: Sequence[Path]) -> Iterator[NetworkContender]:
         if for_wald != path:
             full_net, full_info = load_checkpoint(path)
             target, note = full_info.target, f"; by Wald's protocol {for_wald.stem}"
+        wald_net: nn.Module = net
+        if quality == "best":
+            wald_net, full_net = FlipEnsemble(net), FlipEnsemble(full_net)
+            note += f"; mean of {FLIPS} flips"
         full_fuse = partial(_fuse_network, full_net, entry.halo)
         crisp = partial(_fuse_crisp, full_fuse)
         ways = {
-            "reduced": partial(_fuse_network, net, entry.halo),
+            "reduced": partial(_fuse_network, wald_net, entry.halo),
             "full": crisp if target == "scene" else full_fuse,
             "known": partial(_fuse_known, full_net, entry.halo, target),
         }

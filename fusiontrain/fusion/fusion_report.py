@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from fusiontrain.fusion.flip_ensemble import FLIPS
 from fusiontrain.fusion.fuse_scene import FusionJob, own_version
 from fusiontrain.fusion.quality_sampler import QualitySampler
 
@@ -23,6 +24,7 @@ def fusion_report(
         "method": job.fuser.name,
         "weights_sha256": job.fuser.tags.get("PANPRIOR_WEIGHTS_SHA256"),
         "target": job.fuser.target,
+        "flips": FLIPS if job.options.quality == "best" else 1,
         "shape": [pair.bands, *(side * pair.ratio for side in pair.shape)],
         "ratio": pair.ratio,
         "alignment": {

@@ -41,6 +41,7 @@ def make_network_fuser(options: FusionOptions) -> NetworkFuser:
         device=device,
         bf16=options.bf16,
         target=info.target,
+        flips=options.quality == "best",
     )
 
 

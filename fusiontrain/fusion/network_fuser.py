@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.device_windows import DeviceWindows
+from fusiontrain.fusion.flip_ensemble import FLIPS, FlipEnsemble
 from fusiontrain.fusion.fuser import no_progress
 from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
 from fusiontrain.fusion.sensor_model import SensorModel
@@ -51,6 +52,7 @@ class NetworkFuser:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     bf16: bool = False
     target: Target = "sensor"  # what the weights were trained to give
+    flips: bool = False  # the mean of eight flips: eight times the time
 
     @property
     def name(self) -> str:
@@ -65,10 +67,17 @@ class NetworkFuser:
         if self.device.type == "cuda":
             # Calculated: tensors alive at once with all bands together, 104 bytes, half more for
             # cuDNN's workspaces; `python -m bench.gpu` measures both.
-            return Cost(bytes_per_pixel=160, speed=50.0, passes=1.3)
+            return Cost(bytes_per_pixel=160, speed=50.0 / self.runs, passes=1.3)
         return Cost(
-            bytes_per_pixel=getattr(self.net, "bytes_per_pixel", 140), speed=1.5, passes=1.3
+            bytes_per_pixel=getattr(self.net, "bytes_per_pixel", 140),
+            speed=1.5 / self.runs,
+            passes=1.3,
         )
+
+    @property
+    def runs(self) -> int:
+        """How often the network runs on a window."""
+        return FLIPS if self.flips else 1
 
     @property
     def tags(self) -> dict[str, str]:
@@ -77,6 +86,7 @@ class NetworkFuser:
             "PANPRIOR_MODEL": self.name,
             "PANPRIOR_TARGET": self.target,
             "PANPRIOR_WEIGHTS_SHA256": self.digest,
+            "PANPRIOR_QUALITY": f"mean of {FLIPS} flips" if self.flips else "one run",
         }
 
     def halo(self, ratio: int) -> int:
@@ -95,7 +105,7 @@ class NetworkFuser:
     ) -> Iterator[FusedWindow]:
         yield from fuse_windows(
             scene,
-            self.net,
+            FlipEnsemble(self.net) if self.flips else self.net,
             sensor_model,
             halo=plan.halo,
             statistics=scene_statistics(scene, sensor_model, advance),

@@ -11,6 +11,7 @@ from fusiontrain.fusion.sensor_model import BANDS, Frame
 from fusiontrain.models.target import TARGETS, Target
 
 NETWORK = "net"
+Quality = Literal["normal", "best"]
 MEMORY = 2.0  # GiB that windows may take
 SOFTNESS_LIMITS = (0.05, 0.95)
 _MIN_WINDOW = 64  # PAN pixels a side
@@ -70,6 +71,7 @@ class FusionOptions:
     frame: Frame = "pan"  # where the result lies; the other image is moved there
     adapt: AdaptationBudget | None = None
     device: str = "auto"
+    quality: Quality = "normal"  # best: the mean of eight flips
     bf16: bool = False
     memory: float = MEMORY
     window: int | None = None  # PAN pixels a side that a window writes; None: by memory
@@ -84,6 +86,13 @@ class FusionOptions:
                 f"`adapt` tunes a network; `method={self.method}` is none: leave one of them out"
             )
         self._check_target()
+        if self.quality not in get_args(Quality):
+            raise SceneError(f"`quality` is normal or best; got {self.quality!r}")
+        if self.quality == "best" and self.method != NETWORK:
+            raise SceneError(
+                f"`quality=best` averages a network's flips; `method={self.method}` is none: leave "
+                "one of them out"
+            )
         _check_softness(self.softness)
         if self.window is not None and self.window < _MIN_WINDOW:
             raise SceneError(
