@@ -99,7 +99,10 @@ class ConfigFlags(PlainFlags):
             known = self.flags
             values = self._presets[preset]()
             self.set_defaults(**{name: values[name] for name in values if name in known})
-        return super().parse_args(argv, namespace, **kwargs)
+        try:
+            return super().parse_args(argv, namespace, **kwargs)
+        except OverflowError as error:  # a whole number of hundreds of digits for a float
+            self.error(f"a number is too large: {error}")
 
     def parse_path(self, path: Any, **kwargs: Any) -> Any:
         """Values of a config file: TOML if it is named so, else YAML."""
@@ -109,6 +112,8 @@ class ConfigFlags(PlainFlags):
         try:
             self._check_file(Path(str(path)))
             return parser.parse_path(path, **kwargs)
+        except OverflowError as error:
+            self.error(f"a number is too large: {error}")
         finally:
             self.parser_mode, self.in_file = "yaml", False
 

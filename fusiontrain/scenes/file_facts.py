@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 
 from fusiontrain.errors import SceneError
@@ -126,7 +127,7 @@ def _read(file: Any) -> FileFacts:
         offsets=tuple(file.offsets),
         units=tuple(file.units),
         rpcs=file.rpcs,
-        gcps=file.gcps,
+        gcps=(file.gcps[0], file.gcps[1] or CRS()),  # rasterio writes none with None
         files=tuple(map(str, file.files)),
     )
 

@@ -156,6 +156,7 @@ def test_a_wrong_flag_is_one_line(parser, capsys, argv, words):
         ("c.toml", "out = " + "[" * 30_000 + "]" * 30_000, "over 1000 lists and tables"),
         ("c.yaml", "\n".join(" " * n + "a:" for n in range(340)) + " b", "a is no option"),
         ("c.yaml", "#" * 2**17, "expected at most 65536 bytes"),
+        ("c.yaml", f"rate: 1{'0' * 400}", "a number is too large"),
         ("c.toml", "out = 'é'", "'utf-8' codec can't decode"),
         ("c.yaml", "out: é", "'utf-8' codec can't decode"),
     ],
@@ -168,6 +169,10 @@ def test_a_wrong_config_file_is_one_line_that_names_it(parser, capsys, tmp_path,
 
     assert f"{file}: " in said
     assert words in said
+
+
+def test_a_number_too_large_for_a_float_is_one_line(parser, capsys):
+    assert "too large" in refused(capsys, parser, "--out", "o", "--rate", f"1{'0' * 400}")
 
 
 def test_a_config_file_that_is_not_there_is_named(parser, capsys, tmp_path):

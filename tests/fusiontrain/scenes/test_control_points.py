@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 
 from fusiontrain import pansharpen
 from fusiontrain.errors import SceneError
@@ -11,7 +12,9 @@ from tests.support.geotiffs import write_geotiff
 
 
 @pytest.mark.parametrize("kind", ["COG", "GTiff"])
-def test_gcps_are_kept(tmp_path, kind):
+@pytest.mark.parametrize("system", ["EPSG:32631", None])
+def test_gcps_are_kept(tmp_path, kind, system):
+    """Also those of no known CRS."""
     rng = np.random.default_rng(3)
     corners = [(0, 0, 500_000, 5_000_000), (0, 64, 500_032, 5_000_000), (64, 0, 500_000, 4_999_968)]
     points = [GroundControlPoint(*corner) for corner in corners]
@@ -21,7 +24,7 @@ def test_gcps_are_kept(tmp_path, kind):
     ):
         path = write_geotiff(tmp_path / f"{name}.tif", image, None, None, dtype="uint16")
         with rasterio.open(path, "r+") as file:
-            file.gcps = points, "EPSG:32631"
+            file.gcps = points, CRS() if system is None else system
     paths = tmp_path / "pan.tif", tmp_path / "ms.tif", tmp_path / "o.tif"
 
     with pytest.raises(SceneError, match="only GCPs"):
@@ -30,5 +33,5 @@ def test_gcps_are_kept(tmp_path, kind):
 
     with rasterio.open(paths[2]) as file:
         kept, crs = file.gcps
-    assert "EPSG:32631" == crs.to_string()
+    assert system == (crs.to_string() if crs else None)
     assert corners == [(p.row, p.col, p.x, p.y) for p in kept]
