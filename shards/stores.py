@@ -47,14 +47,24 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Raises: SharingError if nothing here speaks the URL's protocol."""
-    parts = urlsplit(url)
-    if "::" in url or not re.match(r"[a-z][a-z0-9+]*://", url):
-        # Not repeated: what is no URL cannot be cleared of credentials.
-        raise SharingError("expected one URL like https://..., s3://... or file:///...")
-    if parts.scheme in ("http", "https"):
-        return _Http(parts)
-    return _FileSystem(url)
+    """Raises: SharingError if it is malformed, or nothing here speaks its protocol."""
+    # Not repeated: what is no URL cannot be cleared of credentials.
+    expected = "expected one URL like https://..., s3://... or file:///..."
+    if not re.match(r"[a-z][a-z0-9+]*://", url) or not url.isprintable():
+        raise SharingError(expected)
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")  # no empty label, none of over 63 letters
+        _ = parts.port  # 99999 would be another one, modulo 65536
+    except ValueError as error:
+        raise SharingError(f"{expected}; got a malformed host or port: {error}") from error
+    if parts.scheme not in ("http", "https"):
+        if "::" in url:  # fsspec would read one within the other
+            raise SharingError(expected)
+        return _FileSystem(url)
+    if not parts.hostname or " " in parts.hostname:
+        raise SharingError(f"{expected}; got an http(s) URL without a host that can be one")
+    return _Http(parts)
 
 
 def shown(url: str) -> str:

@@ -174,3 +174,41 @@ def test_plain_files_still_come(small_build, web, tmp_path):
     """Through the opener of http(s) alone."""
     url, _ = web
     assert b"".join(open_store(url).read(NAME)) == (small_build / NAME).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://a..b/x",
+        f"http://{'a' * 64}.org/x",
+        f"https://{'é' * 60}.org/x",
+        "http://127.0.0.1:99999/x",
+        "http://127.0.0.1:-1/x",
+        "http://127.0.0.1:abc/x",
+        "http://user:secret@[::1/x",
+        "http:///x",
+        "http://",
+        "https://a b/x",
+        "http://a\tb/x",
+        "http://a\x1b[2J/x",
+        "s3://[x",
+        "s3://a::http://b/c",
+        "://x",
+    ],
+)
+def test_a_malformed_url_is_refused_before_it_is_asked(url, tmp_path, capsys):
+    """One line, without what may be a password; 99999 is not asked as port 34463."""
+    for argv in (["verify", url], ["pull", url, str(tmp_path / "x")], ["push", str(tmp_path), url]):
+        assert 2 == main(argv)
+        said = capsys.readouterr().err
+        assert 1 == said.count("\n")
+        assert "secret" not in said
+        if argv[0] == "verify":
+            assert "expected one URL like" in said or "manifest.json" in said
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_address_of_ipv6_is_one():
+    """Its colons are no chain of fsspec's."""
+    assert "http://[::1]:8080/x" == open_store("http://[::1]:8080/x").shown
