@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from fusiontrain.commands.fuse_checks import refuse_early
 from fusiontrain.commands.fuse_flags import fuse_parser
-from fusiontrain.commands.fuse_values import parse_softness, parse_threads
-from fusiontrain.errors import InterruptedBySignal, SceneError
+from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
+from fusiontrain.errors import InterruptedBySignal
 from shards.command_line import PlainFlags, with_flags
 from shards.console import print_error, print_result
 from shards.signals import stoppable
@@ -90,16 +90,10 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
     from fusiontrain.fusion.fuse_scene import InputFiles, use_threads
     from fusiontrain.fusion.options import AdaptationBudget, FusionOptions
 
-    try:
-        bands = tuple(band for text in args.bands for band in map(int, text.split(",")))
-    except ValueError:
-        raise SceneError(f"`bands` is numbers from 1, as in 3,2,1; got {args.bands}") from None
-    if args.match_limit <= 0 or args.memory <= 0:
-        raise SceneError("`match_limit` and `memory` are larger than 0")
     inputs = InputFiles(
         pan=args.pan,
         ms=tuple(args.ms),
-        bands=bands,
+        bands=parse_bands(args.bands),
         bbox=None if args.bbox is None else tuple(args.bbox),
         assume_aligned=args.assume_aligned,
         match=args.match,

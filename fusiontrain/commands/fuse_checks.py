@@ -2,10 +2,14 @@
 
 import math
 from argparse import Namespace
+from pathlib import Path
 
-from fusiontrain.commands.fuse_values import parse_threads
-from fusiontrain.errors import SceneError
+from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS
+from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
+from fusiontrain.errors import CheckpointError, SceneError
+from fusiontrain.fusion.option_limits import check_softness, check_window
 from shards.atomic_write import check_replaceable
+from shards.sensors import find_sensor
 
 _INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
 DTYPES = (*_INTEGERS, "float32", "float64")
@@ -22,6 +26,7 @@ def refuse_early(args: Namespace) -> None:
     if args.dtype is not None and args.dtype not in (*DTYPES, "byte"):
         raise SceneError(f"`dtype` is one of {', '.join(DTYPES)}; got {args.dtype!r}")
     parse_threads(args.threads)
+    _check_words(args)
     for path in filter(None, (args.out, args.json)):
         check_replaceable(path)
     from fusiontrain.scenes.gdal_environment import gdal, is_local
@@ -37,3 +42,27 @@ def refuse_early(args: Namespace) -> None:
         if pan.placed and ms.placed and pan.crs == ms.crs:
             to_pan = ~pan.transform @ ms.transform
             check_ratio(math.sqrt(abs(to_pan.determinant)), ms.name)
+
+
+def _check_words(args: Namespace) -> None:
+    """Names and numbers; FusionOptions checks the same again, for callers of the library."""
+    parse_bands(args.bands)
+    if args.match_limit <= 0 or args.memory <= 0:
+        raise SceneError("`match_limit` and `memory` are larger than 0")
+    if not _may_be_method(args.method):
+        names = ", ".join((NETWORK, *CLASSICAL_NAMES))
+        raise SceneError(f"no method {args.method!r}; have: {names}; NAME-soft: of a softened PAN")
+    check_softness(parse_softness(args.softness))
+    check_window(args.window)
+    if args.sensor != "auto":
+        find_sensor(args.sensor)
+    weights = args.weights
+    if weights is not None and str(weights) not in SHIPPED_WEIGHTS and not Path(weights).exists():
+        raise CheckpointError(f"no weights at {weights}; expected a .safetensors file")
+
+
+def _may_be_method(text: str) -> bool:
+    """Whether FusionOptions may take it: case, blanks, hyphens and the prefix MTF are free."""
+    letters = "".join(c for c in text.casefold() if c.isalnum())
+    plain = letters.removeprefix("mtf").removesuffix("soft")
+    return plain in {name.replace("-", "") for name in (NETWORK, *CLASSICAL_NAMES)}

@@ -1,6 +1,7 @@
 """Values of flags of `fuse` that are words or numbers."""
 
 import os
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from fusiontrain.errors import SceneError
@@ -14,6 +15,14 @@ def parse_softness(text: str) -> float | Literal["bands"] | None:
         return float(text)
     except ValueError:
         return cast("Literal['bands']", text)
+
+
+def parse_bands(texts: Sequence[str]) -> tuple[int, ...]:
+    """Bands of 3,2,1 or several flags. Raises: SceneError naming the parameter."""
+    try:
+        return tuple(int(band) for text in texts for band in text.split(","))
+    except ValueError:
+        raise SceneError(f"`bands` is numbers from 1, as in 3,2,1; got {texts}") from None
 
 
 def parse_threads(text: str | None) -> int | None:

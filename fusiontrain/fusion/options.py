@@ -7,14 +7,13 @@ from typing import Literal, get_args
 from fusiontrain.classical import METHODS, find_method_name
 from fusiontrain.classical.method import SOFT
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.sensor_model import BANDS, Frame
+from fusiontrain.fusion.option_limits import check_softness, check_window
+from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.models.target import TARGETS, Target
 
 NETWORK = "net"
 Quality = Literal["normal", "best"]
 MEMORY = 2.0  # GiB that windows may take
-SOFTNESS_LIMITS = (0.05, 0.95)
-_MIN_WINDOW = 64  # PAN pixels a side
 _MAX_SECONDS, _MAX_STEPS = 3600, 1000  # of adaptation
 
 
@@ -93,11 +92,8 @@ class FusionOptions:
                 f"`quality=best` averages a network's flips; `method={self.method}` is none: leave "
                 "one of them out"
             )
-        _check_softness(self.softness)
-        if self.window is not None and self.window < _MIN_WINDOW:
-            raise SceneError(
-                f"a window is at least {_MIN_WINDOW} PAN pixels a side; got {self.window}"
-            )
+        check_softness(self.softness)
+        check_window(self.window)
 
     def _check_target(self) -> None:
         if self.frame not in get_args(Frame):
@@ -114,13 +110,3 @@ class FusionOptions:
                 "`adapt` tunes by Wald's protocol, whose truth is the MS sensor's: give "
                 "`target=sensor` with it"
             )
-
-
-def _check_softness(softness: float | str | None) -> None:
-    low, high = SOFTNESS_LIMITS
-    if softness is None or softness == BANDS:
-        return
-    if isinstance(softness, str) or not low <= softness <= high:
-        raise SceneError(
-            f"`softness` is auto, bands or a number from {low} to {high}; got {softness!r}"
-        )

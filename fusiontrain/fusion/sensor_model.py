@@ -9,6 +9,7 @@ from torch import Tensor
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.local_shift import estimate_local_shift
 from fusiontrain.fusion.moved_scene import pan_moved
+from fusiontrain.fusion.option_limits import BANDS
 from fusiontrain.imaging.band_shifts import estimate_band_shifts
 from fusiontrain.imaging.blur_estimation import MAX_SIDE, estimate_band_softness, estimate_softness
 from fusiontrain.imaging.field_fit import FittedField
@@ -22,7 +23,6 @@ from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 
 Frame = Literal["pan", "ms"]
 CRISP = 0.9  # softness of the target `scene`, where none is given
-BANDS: Literal["bands"] = "bands"  # softness: one number a band
 _COARSE_SIDE = 192  # MS pixels of the middle on which the estimates of a large window start
 MTF_LIMITS = (0.05, 0.9)  # of an estimated gain
 _FULL_ENOUGH = 0.9  # part of a window's pixels that have data: no other window is tried

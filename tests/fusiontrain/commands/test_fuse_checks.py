@@ -38,6 +38,13 @@ def folder(tmp_path):
         (["pan.tif", "ms.tif", "none/out.tif"], "there is no folder"),
         (["pan.tif", "ms.tif", "out.tif", "-ot", "text"], "--dtype"),
         (["pan.tif", "ms.tif", "out.tif", "-co", "LEVEL"], "NAME=VALUE"),
+        (["pan.tif", "ms.tif", "out.tif", "--method", "gsb"], "no method 'gsb'"),
+        (["pan.tif", "ms.tif", "out.tif", "--sensor", "Sputnik"], "no sensor"),
+        (["pan.tif", "ms.tif", "out.tif", "--softness", "7"], "--softness"),
+        (["pan.tif", "ms.tif", "out.tif", "--weights", "none"], "no weights at none"),
+        (["pan.tif", "ms.tif", "out.tif", "--window", "3"], "at least 64"),
+        (["pan.tif", "ms.tif", "out.tif", "--memory", "0"], "--memory"),
+        (["pan.tif", "ms.tif", "out.tif", "-b", "red"], "--bands"),
     ],
 )
 def test_a_refused_input_imports_no_torch(folder, words, message):
@@ -52,3 +59,27 @@ def test_a_refused_input_imports_no_torch(folder, words, message):
 
     assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
     assert message in run.stderr
+
+
+@pytest.mark.parametrize("name", ["GSA", "mtf-glp-hpm-r", "MTF-GLP soft", "bt-h-soft", "net"])
+def test_spellings_of_a_method_pass(folder, name):
+    """What FusionOptions takes passes the early checks: the run gets to the output's folder."""
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            "fuse",
+            "pan.tif",
+            "ms.tif",
+            "no/out.tif",
+            "--method",
+            name,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "there is no folder" in run.stderr
