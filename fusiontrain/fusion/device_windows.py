@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.flip_ensemble import FlipEnsemble
 from fusiontrain.fusion.window_loop import MULTIPLE_OF
 from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.imaging.pan_batch import PanBatch
@@ -100,7 +101,7 @@ class DeviceWindows:
             tf32(allowed=False),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
         ):
-            if isinstance(self.net, AnyBandBase):
+            if isinstance(self.net, AnyBandBase | FlipEnsemble):
                 fused = self.net.forward_part(batch, rows, columns)
             else:
                 fused = self.net(batch)[..., rows, columns]

@@ -13,6 +13,7 @@ from fusiontrain.errors import ShapeError
 from fusiontrain.fusion.window_loop import MULTIPLE_OF
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.tiling import grid_step
+from fusiontrain.models.anyband.base import AnyBandBase
 
 FLIPS = 8
 
@@ -26,17 +27,32 @@ class FlipEnsemble(nn.Module):
 
     def forward(self, batch: PanBatch) -> Tensor:
         """(B, C, H, W) DN. Raises: ShapeError in the toolbox's phase, which no flip keeps."""
+        H, W = batch.pan.shape[-2:]
+        return self.forward_part(batch, slice(0, H), slice(0, W))
+
+    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """`forward(batch)[..., rows, columns]`, as the network's own. Raises: as forward."""
         if batch.phase != "aligned":
             raise ShapeError(f"flips need the phase `aligned`; got {batch.phase!r}")
-        H, W = batch.pan.shape[-2:]
         batch = _whole_cells(batch)
+        H, W = batch.pan.shape[-2:]
         total: Tensor | None = None
         for flip in range(FLIPS):
-            fused = self.net(replace(batch, ms=turned(batch.ms, flip), pan=turned(batch.pan, flip)))
-            fused = turned_back(fused, flip).float()
-            total = fused if total is None else total.add_(fused)
+            part = (
+                slice(H - rows.stop, H - rows.start) if flip & 1 else rows,
+                slice(W - columns.stop, W - columns.start) if flip & 2 else columns,
+            )
+            other = replace(batch, ms=turned(batch.ms, flip), pan=turned(batch.pan, flip))
+            fused = turned_back(self._run(other, *(part[::-1] if flip & 4 else part)), flip)
+            total = fused.float() if total is None else total.add_(fused)
         assert total is not None
-        return (total / FLIPS)[..., :H, :W]
+        return total / FLIPS
+
+    def _run(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        if isinstance(self.net, AnyBandBase):
+            return self.net.forward_part(batch, rows, columns)
+        fused: Tensor = self.net(batch)[..., rows, columns]
+        return fused
 
 
 def turned(image: Tensor, flip: int) -> Tensor:

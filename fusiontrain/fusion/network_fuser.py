@@ -68,8 +68,10 @@ class NetworkFuser:
             # Calculated: tensors alive at once with all bands together, 104 bytes, half more for
             # cuDNN's workspaces; `python -m bench.gpu` measures both.
             return Cost(bytes_per_pixel=160, speed=50.0 / self.runs, passes=1.3)
+        own = getattr(self.net, "bytes_per_pixel", 140)
         return Cost(
-            bytes_per_pixel=getattr(self.net, "bytes_per_pixel", 140),
+            # Of flips: the turned inputs and the sum.
+            bytes_per_pixel=own + (16 if self.flips else 0),
             speed=1.5 / self.runs,
             passes=1.3,
         )

@@ -61,6 +61,15 @@ def test_the_mean_turns_with_its_input():
         whole(replace(batch, phase="toolbox"))
 
 
+def test_a_part_is_cut_from_the_whole():
+    batch = batch_of(h=12, w=9, ratio=3)
+    for net in (Isotropic(), random_network()):
+        with torch.inference_mode():
+            whole = FlipEnsemble(net)(batch)
+            part = FlipEnsemble(net).forward_part(batch, slice(8, 20), slice(4, 24))
+        torch.testing.assert_close(whole[..., 8:20, 4:24], part, rtol=1e-4, atol=0.02)
+
+
 @pytest.mark.parametrize(("ratio", "h", "w"), [(4, 64, 48), (3, 50, 67)])
 def test_windows_show_no_seams(ratio, h, w):
     """Also where the scene is no multiple of the network's own grid."""
