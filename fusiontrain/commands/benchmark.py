@@ -27,6 +27,7 @@ LEAST_PICTURE, MOST_PICTURE = 16, 4096
 def make_parser() -> PlainFlags:
     parser = PlainFlags(prog="fusiontrain benchmark", description=__doc__)
     _add_inputs(parser)
+    _add_networks(parser)
     _add_scoring(parser)
     return parser
 
@@ -55,14 +56,6 @@ def _add_inputs(parser: PlainFlags) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for tables and the page"
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        nargs="*",
-        default=[],
-        metavar="PATH",
-        help=f"networks: {', '.join(SHIPPED_WEIGHTS)} or .safetensors files",
-    )
 
 
 def _add_scoring(parser: PlainFlags) -> None:
@@ -84,10 +77,11 @@ def _add_scoring(parser: PlainFlags) -> None:
         help="protocols to run; known: scenes that bring the ground as truth (simgen known)",
     )
     parser.add_argument(
-        "--quality",
-        choices=("normal", "best"),
-        default="normal",
-        help="best: networks fuse with the mean of eight flips, in eight times the time",
+        "--frame",
+        choices=("pan", "ms"),
+        default="pan",
+        help="at full resolution: pan, the MS is moved to the PAN for every method and index; ms, "
+        "the pair as it came",
     )
     parser.add_argument(
         "--convention",
@@ -107,6 +101,26 @@ def _add_scoring(parser: PlainFlags) -> None:
         help="CSV of published figures, with a column `source`",
     )
     parser.add_argument(
+        "--picture-side", type=int, default=SIDE, metavar="N", help="side of pictures, PAN pixels"
+    )
+
+
+def _add_networks(parser: PlainFlags) -> None:
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="PATH",
+        help=f"networks: {', '.join(SHIPPED_WEIGHTS)} or .safetensors files",
+    )
+    parser.add_argument(
+        "--quality",
+        choices=("normal", "best"),
+        default="normal",
+        help="best: networks fuse with the mean of eight flips, in eight times the time",
+    )
+    parser.add_argument(
         "--one-shot",
         choices=tuple(ONE_SHOT),
         nargs="+",
@@ -119,9 +133,6 @@ def _add_scoring(parser: PlainFlags) -> None:
         default=ONE_SHOT["full"]().max_steps,
         metavar="N",
         help="steps of --one-shot",
-    )
-    parser.add_argument(
-        "--picture-side", type=int, default=SIDE, metavar="N", help="side of pictures, PAN pixels"
     )
 
 
@@ -136,6 +147,7 @@ def run(args: Namespace) -> int:
     from fusiontrain.evaluation.benchmark import (
         cases_of,
         classical_contenders,
+        full_caption,
         load_scenes,
         scene_entries,
         score_case,
@@ -157,6 +169,7 @@ def run(args: Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)  # early, so that a bad path fails fast
     results = BenchmarkResults(folder=args.out, title="panprior: benchmark", side=args.picture_side)
     results.facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"
+    results.captions["full"] = full_caption(args.frame, networks)
     protocols = ("reduced", "full") if args.protocol == "both" else (args.protocol,)
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("reading scenes", total=len(entries))
@@ -169,8 +182,9 @@ def run(args: Namespace) -> int:
         contenders = [*classical, *_with_one_shot(networks, args, scenes, results)]
         softness = mean_softness(scenes)
         task = bar.add_task("scoring", total=len(scenes) * len(protocols) * len(contenders))
+        phase = _phase(args.convention)
         for loaded in scenes:
-            for case in cases_of(loaded, protocols, _phase(args.convention), softness, results):
+            for case in cases_of(loaded, protocols, phase, softness, results, args.frame):
                 bar.update(task, description=escape(printable(f"{case.name}, {case.protocol}")))
                 for _ in score_case(case, contenders, results):
                     bar.advance(task)
@@ -243,7 +257,7 @@ def _print(results: "BenchmarkResults", paths: Sequence[Path]) -> None:
 
     console = Console()
     for table in sensor_tables(results.rows, better=BETTER):
-        print_grid(score_grid(table), console)
+        print_grid(score_grid(table, note=results.captions.get(table.protocol, "")), console)
     if baseline := best_classical_baseline(results.rows):
         print_grid(comparison_grid(baseline), console)
     print_result("")

@@ -7,10 +7,17 @@ from pathlib import Path
 from fusiontrain.classical import METHODS, PLAIN, find_method_name
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
-from fusiontrain.evaluation.contenders import Contender, classical, score
+from fusiontrain.evaluation.contenders import (
+    REGISTERED,
+    Contender,
+    NetworkContender,
+    classical,
+    score,
+)
 from fusiontrain.evaluation.loaded_scenes import LoadedScene, SceneLoader
 from fusiontrain.evaluation.protocols import full, known, reduced
 from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
+from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.geotiff import read_scene
@@ -72,16 +79,18 @@ def cases_of(
     convention: GridPhase | None,
     softness: Mapping[str, float],
     results: BenchmarkResults,
+    frame: Frame = "pan",
 ) -> Iterator[Case]:
     """The scene under each protocol that it is fit for; the others are left out, with a reason.
 
     softness: the mean of each sensor's real scenes, for those that are simulated.
+    frame: of the results at full resolution.
     """
     scene = loaded.entry.load()
     for protocol in protocols:
         try:
             if protocol == "full":
-                yield full(scene, convention=convention, pair=loaded.pair)
+                yield full(scene, convention=convention, pair=loaded.pair, frame=frame)
             elif protocol == "known":
                 yield known(scene)
             else:
@@ -93,12 +102,26 @@ def cases_of(
             results.left_out.append(left_out)
 
 
+def full_caption(frame: Frame, networks: Sequence[NetworkContender]) -> str:
+    """What the tables of full resolution are of: the frame, and what each network gives."""
+    how = {
+        "pan": "Frame pan: the MS is moved to PAN for every method and index",
+        "ms": "Frame ms: the pair as it came; networks get a PAN moved to the MS",
+    }[frame]
+    targets = ", ".join(f"{network.name} {network.target}" for network in networks)
+    return f"{how}." + (f" Target: {targets}." if targets else "")
+
+
 def score_case(
     case: Case, contenders: Sequence[Contender], results: BenchmarkResults
 ) -> Iterator[Contender]:
     """Each contender once it is scored; one that fails is left out, with its reason."""
     recorder = results.record(case)
+    moved = case.protocol == "full" and case.sensor_model.frame == "pan"
     for contender in contenders:
+        if moved and contender.name.endswith(REGISTERED):
+            yield contender  # its twin without registration has the registered pair already
+            continue
         reason = "no other scene of its sensor to tune on"
         try:
             for result in score(case, [contender]):

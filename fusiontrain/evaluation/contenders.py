@@ -50,6 +50,7 @@ class NetworkContender(Contender):
     net: nn.Module
     entry: ModelEntry
     info: CheckpointInfo
+    target: Target  # what it gives at full resolution
     description: str  # model, size, training and sha256, for the page
 
 
@@ -120,6 +121,7 @@ def load_networks(
             net=net,
             entry=entry,
             info=info,
+            target=target,
             description=(
                 f"{info.model}, {sum(p.numel() for p in net.parameters()):,} parameters, trained "
                 f"{training.get('steps', '?')} steps in {training.get('seconds', '?')} s, "
@@ -164,7 +166,10 @@ def _fuse_crisp(fuse: Callable[[Case], Tensor], case: Case) -> Tensor:
 
     Published gains are several times those of some MS as delivered (SPOT-6, GaoFen-2).
     """
-    model = estimate_sensor_model(case.scene, sensor=None, softness=CRISP)
+    on_ms = case.sensor_model.frame == "ms"
+    model = estimate_sensor_model(
+        case.scene, sensor=None, softness=CRISP, register=on_ms, pair=case.pair
+    )
     return fuse(replace(case, sensor_model=replace(model, sensor=case.sensor_model.sensor)))
 
 

@@ -10,8 +10,10 @@ from fusiontrain.data.crops import Sample
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.score_image import BLOCK, BORDER
+from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.sensor_model import (
     CRISP,
+    Frame,
     PairEstimate,
     SensorModel,
     estimate_pair,
@@ -22,6 +24,8 @@ from fusiontrain.imaging.filters import degrade, reduce_pan
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.reference_toolbox import decimate, imresize_bicubic, mtf_filter
+from fusiontrain.imaging.shift_estimation import NO_SHIFT
+from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.scene import LEAST_SIDE, Scene
 from shards.sensors import GENERIC, match_sensor
@@ -103,11 +107,18 @@ def _degraded(scene: Scene, phase: GridPhase) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def full(
-    scene: Scene, *, convention: GridPhase | None = None, pair: PairEstimate | None = None
+    scene: Scene,
+    *,
+    convention: GridPhase | None = None,
+    pair: PairEstimate | None = None,
+    frame: Frame = "ms",
 ) -> Case:
     """The scene as it is, without a truth; cut at the right and below to whole blocks of 32.
 
-    `pair` as for `reduced`.
+    `pair` as for `reduced`, with the shifts of bands and places for frame "pan". `frame` "pan": the
+    MS is moved to PAN before anything else, as `fuse` does for its default target, so that methods
+    and indices get one MS; "ms": as the pair came.
+    The toolbox's phase is always scored as it came.
     Raises: SceneError if the scene is too small, too large, or has too few valid pixels.
     """
     _check_memory(scene, MAX_SAMPLES)
@@ -120,6 +131,14 @@ def full(
             f"{scene.name}: full resolution needs {least} PAN pixels a side; "
             f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
         )
+    note = "The scene at its own resolution; without a truth"
+    frame = frame if (convention or scene.phase) == "aligned" else "ms"
+    if frame == "pan":
+        scene, pair = _moved_to_pan(scene, pair)
+        note += "; the MS is moved to PAN for every method and index"
+    model = estimate_sensor_model(
+        scene, sensor=scene.sensor, softness=None, register=frame == "ms", pair=pair
+    )
     return Case(
         name=scene.name,
         scene=replace(
@@ -130,10 +149,29 @@ def full(
             valid=None if scene.valid is None else scene.valid[:H, :W],
             phase=convention or scene.phase,
         ),
-        sensor_model=estimate_sensor_model(scene, sensor=scene.sensor, softness=None, pair=pair),
+        sensor_model=replace(model, frame=frame),
         truth=None,
-        note=_sentences(scene.note, "The scene at its own resolution; without a truth"),
+        note=_sentences(scene.note, note),
+        pair=pair if frame == "pan" else None,
     )
+
+
+def _moved_to_pan(scene: Scene, pair: PairEstimate | None) -> tuple[Scene, PairEstimate]:
+    """The scene with each band of its MS where PAN is, and the blur; no shift is left."""
+    pair = pair or estimate_pair(scene, band_shifts=True, local_shift=True)
+    ones = torch.ones(scene.bands)
+    found = SensorModel(
+        mtf=ones,
+        softness=ones,
+        shift=pair.shift,
+        band_shifts=pair.band_shifts,
+        local_shift=pair.local_shift,
+        frame="pan",
+    )
+    moved, _ = in_output_frame(scene, found)
+    h, w = scene.shape
+    ms = moved.read(Box(top=0, left=0, bottom=h, right=w)).ms
+    return replace(scene, ms=ms), PairEstimate(softness=pair.softness, shift=NO_SHIFT)
 
 
 def known(scene: Scene) -> Case:

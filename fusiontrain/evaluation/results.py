@@ -75,6 +75,7 @@ class BenchmarkResults:
     views: list[View] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     scenes: dict[str, dict[str, object]] = field(default_factory=dict)
+    captions: dict[str, str] = field(default_factory=dict)  # protocol -> line below its tables
 
     def record(self, case: Case, note: str = "") -> "CaseRecorder":
         """The recorder of one case's results."""
@@ -109,6 +110,7 @@ class BenchmarkResults:
         whole = {
             "version": 1,
             "facts": self.facts,
+            "captions": self.captions,
             "scenes": self.scenes,
             "rows": [_without_nan(row) for row in rows],
             "left_out": [asdict(item) for item in self.left_out],
@@ -120,7 +122,10 @@ class BenchmarkResults:
 
     def write(self) -> list[Path]:
         """Everything; the page last. Returns the paths."""
-        sensors = [score_grid(t) for t in sensor_tables(self.rows, better=BETTER)]
+        sensors = [
+            score_grid(t, note=self.captions.get(t.protocol, ""))
+            for t in sensor_tables(self.rows, better=BETTER)
+        ]
         scenes = [score_grid(t) for t in scene_tables(self.rows, better=BETTER)]
         baseline = best_classical_baseline(self.rows)
         against = [comparison_grid(baseline)] if baseline else []

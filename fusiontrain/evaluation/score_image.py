@@ -124,7 +124,9 @@ def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
     values.setdefault("D_s_reg", values["D_s"])
     for name, spatial in (("HQNR", "D_s"), ("HQNR_reg", "D_s_reg")):
         values[name] = (1 - values["D_lambda_K"]) * (1 - values[spatial])
-    return {name: values[name] for name in INDICES["full"]}
+    if case.sensor_model.frame == "pan":
+        del values["HQNR_reg"]  # the pair is registered for every index
+    return {name: values[name] for name in INDICES["full"] if name in values}
 
 
 def _values(indices: dict[str, Callable[[], Tensor]]) -> dict[str, float]:

@@ -98,13 +98,11 @@ def estimate_sensor_model(
 ) -> SensorModel:
     """Sensor model for fusing `scene` at its own resolution; None: estimated on the scene.
 
-    An estimated softness is limited to a nominal sensor's: the blur of an MS that is far softer
-    than its PAN is no aim (docs/guides/fuse.md).
-
+    An estimated softness is at least a nominal sensor's, as docs/guides/fuse.md explains.
     Without a `sensor` the MTF is the MS's blur relative to PAN, less the part that the softness
-    leaves in. With `band_shifts` each band's own shift is estimated too, with `local_shift` how
-    the shift varies over the scene. Shifts are left out unless `register`. Nothing is estimated
-    then if both sensor and softness are given, or the method is `blind` to them.
+    leaves in. `band_shifts`: each band's own shift too; `local_shift`: how the shift varies over
+    the scene. Without `register` shifts are left out, and nothing is estimated if both sensor and
+    softness are given, or the method is `blind` to them.
     `pair`: blur and shift where they were estimated on `scene` before.
     Raises: SceneError if the pair has too little data for what must be estimated.
     """
@@ -135,13 +133,14 @@ def estimate_sensor_model(
         mtf = remaining.clamp(*MTF_LIMITS).float()
     else:
         mtf = torch.tensor(sensor.gains(C))
+    registered = estimate if register else None
     return SensorModel(
         mtf=mtf,
         softness=target.float(),
         sensor=sensor or GENERIC,
-        shift=estimate.shift if estimate is not None and register else NO_SHIFT,
-        band_shifts=None if estimate is None else estimate.band_shifts,
-        local_shift=None if estimate is None else estimate.local_shift,
+        shift=NO_SHIFT if registered is None else registered.shift,
+        band_shifts=None if registered is None or not band_shifts else registered.band_shifts,
+        local_shift=None if registered is None or not local_shift else registered.local_shift,
         ms_softness=None if estimate is None else estimate.softness,
     )
 

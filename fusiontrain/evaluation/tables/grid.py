@@ -66,8 +66,8 @@ class Grid:
         return mark
 
 
-def score_grid(table: Table) -> Grid:
-    """Methods down, indices across."""
+def score_grid(table: Table, note: str = "") -> Grid:
+    """Methods down, indices across; `note` below."""
     return Grid(
         title=table.title,
         label="method",
@@ -84,6 +84,7 @@ def score_grid(table: Table) -> Grid:
             for line in table.lines
         ),
         with_origin=True,
+        note=note,
     )
 
 

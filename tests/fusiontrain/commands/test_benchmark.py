@@ -62,6 +62,8 @@ def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
     assert "Masi 2016" in (out / "index.html").read_text()
     shown = capsys.readouterr().out
     assert "GSA soft" in shown
+    for text in (shown, *((out / name).read_text() for name in ("tables.md", "index.html"))):
+        assert "Frame pan: the MS is moved to PAN for every method and index" in text
     assert str(out / "index.html") in shown
 
 
@@ -82,6 +84,20 @@ def test_each_scene_is_read_and_estimated_once(tmp_path, monkeypatch):
     assert 0 == main(["benchmark", str(tmp_path), *options])
 
     assert ["one", "two"] == reads == estimates
+
+
+@pytest.mark.parametrize(("frame", "methods"), [("pan", 1), ("ms", 2)])
+def test_a_frame_of_pan_has_registered_the_pair_already(tmp_path, frame, methods):
+    """A method on a registered PAN is the method itself."""
+    write_scene(tmp_path, "one", seed=0)
+    how = ["--protocol", "full", "--frame", frame, "--methods", "GS", "--registered"]
+
+    assert 0 == main(["benchmark", str(tmp_path), *how, "--out", str(tmp_path / "o")])
+
+    results = json.loads((tmp_path / "o" / "results.json").read_text())
+    assert methods == len(results["rows"])
+    assert f"Frame {frame}" in results["captions"]["full"]
+    assert ("HQNR_reg" in results["rows"][0]["indices"]) == (frame == "ms")
 
 
 def test_a_pair_of_any_names(tmp_path):

@@ -11,6 +11,7 @@ from fusiontrain.evaluation.protocols import full, reduced
 from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.metrics import ergas
 from fusiontrain.scenes.scene import Scene
+from tests.support.displaced_pairs import displaced_pair
 from tests.support.pairs import textured_scene
 
 # Statistics of the whole scene go into each of these.
@@ -106,6 +107,24 @@ def test_a_pan_that_lies_elsewhere_costs_nothing_once_it_is_registered():
 
     assert after.indices["HQNR_reg"] == pytest.approx(before.indices["HQNR"], abs=0.001)
     assert abs(after.indices["HQNR"] - before.indices["HQNR"]) > 0.005
+
+
+def test_in_the_frame_of_pan_a_displaced_pair_is_the_pair_in_place():
+    """MS and PAN by one ground; the indices compare with the MS where it is moved to."""
+    still, displaced = displaced_pair(), displaced_pair(1.4, -0.8)
+
+    here, there = (full(scene, frame="pan") for scene in (still, displaced))
+
+    inner = (slice(None), slice(8, -8), slice(8, -8))
+    assert (here.scene.ms - there.scene.ms)[inner].abs().mean() < 2
+    assert (still.ms - displaced.ms)[inner].abs().mean() > 10
+    torch.testing.assert_close(displaced.pan[:, :256, :256], there.scene.pan)
+    ((before,), (after,)) = (score(case, classical(["GS"])) for case in (here, there))
+    assert "HQNR_reg" not in after.indices
+    assert after.indices["HQNR"] == pytest.approx(before.indices["HQNR"], abs=0.005)
+    as_it_came = next(score(full(displaced), classical(["GS"]))).indices["HQNR"]
+    assert as_it_came < after.indices["HQNR"] - 0.02
+    assert "ms" == full(displaced, frame="pan", convention="toolbox").sensor_model.frame
 
 
 def test_nodata_is_left_out_with_all_that_filters_mix_into_it():
