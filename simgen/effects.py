@@ -69,6 +69,9 @@ class PhotographRanges(Ranges):
     high_pass: Annotated[Range, Within(0, 2)] = (0.0, 0.0)  # share added of its high frequencies
     high_pass_chance: Chance = 0.0
     gamma: Annotated[Range, Within(0.2, 5)] = (1.0, 1.0)  # from the photograph to light, RGB only
+    shadow: Annotated[Range, Within(0.01, 0.8)] = (0.1, 0.5)  # share of the light left in shadows
+    shadow_size: Annotated[Range, Within(0.5, 32)] = (0.7, 8.0)  # their smaller half axis
+    shadow_chance: Chance = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,4 +178,4 @@ GROUP_OF = {
 }
 # Fields that recipes got after 0.1.0. A recipe's data name them only where they differ from the
 # default, so that the digest of every earlier recipe stays what it was.
-LATER = frozenset({"target", "noise_pan"})
+LATER = frozenset({"target", "noise_pan", "shadow", "shadow_size", "shadow_chance"})

@@ -4,6 +4,7 @@ from typing import Literal
 
 MODEL_NAMES = (
     "anyband",
+    "anyband-scene",
     "anyband-small",
     "anyband-fusionmamba",
     "anyband-gppnn",

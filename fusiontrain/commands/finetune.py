@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
     one_scene = args.recipe.startswith("one_shot")
     _check_flags(args, one_scene)
     weights = find_weights(args.weights)
-    model = load_checkpoint(weights)[1].model
+    model = _model_after(load_checkpoint(weights)[1].model, args.recipe)
     config = configure(args, model=model, initial=file_sha256(weights))
     if one_scene:
         from fusiontrain.training.one_shot import tune_to_file
@@ -60,6 +60,14 @@ def run(args: Namespace) -> int:
         f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})"
     )
     return 0
+
+
+def _model_after(model: str, recipe: str) -> str:
+    """The model that a recipe makes of weights: their own, or one that continues it."""
+    from fusiontrain.models.registry import find_model
+
+    recipes_own = find_recipe(recipe).model
+    return recipes_own if find_model(recipes_own).continues == model else model
 
 
 def _check_flags(args: Namespace, one_scene: bool) -> None:

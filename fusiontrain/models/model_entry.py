@@ -28,6 +28,7 @@ class ModelEntry:
     # windows of a scene larger than one window differ from the whole scene.
     reach: int | None
     freeze_tuning_prefixes: tuple[str, ...]  # names of the parameters that freeze-tuning trains
+    continues: str = ""  # the model whose weights it can start from, besides its own
     paper: str
 
     @property

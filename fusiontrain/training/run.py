@@ -185,7 +185,13 @@ class _Run:
         if weights is None:
             sizes = entry.sizes if entry.any_band else {**entry.sizes, "bands": bands[0]}
             return build_model(entry.name, **sizes), sizes
-        net, info = load_checkpoint(weights, expect=entry.name)
+        net, info = load_checkpoint(weights)
+        if info.model == entry.continues:
+            state = net.state_dict()
+            net = build_model(entry.name, **info.sizes)
+            net.load_state_dict(state)
+        elif info.model != entry.name:
+            load_checkpoint(weights, expect=entry.name)  # raises
         if info.sizes.get("bands", bands[0]) != bands[0]:
             raise TrainingError(
                 f"{weights} is of {info.sizes['bands']} bands; the shards have {counts}\n"

@@ -8,9 +8,11 @@ import numpy as np
 from simgen.config import Recipe
 from simgen.physics.geometry import Mover
 from simgen.physics.photograph import jitter_matrix
+from simgen.physics.shadows import Shadow
 from simgen.sampling.bands import draw_bands, draw_materials, draw_pan
 from simgen.sampling.noise import draw_detector
 from simgen.sampling.optics import Optics, draw_optics
+from simgen.sampling.shadows import draw_shadows
 from simgen.sampling.streams import (
     BANDS,
     GEOMETRY,
@@ -20,6 +22,7 @@ from simgen.sampling.streams import (
     PAN,
     PHOTO,
     PLACE,
+    SHADOW,
     maybe,
     stream,
     uniform,
@@ -41,6 +44,7 @@ class SampleParameters:
     jitter: tuple[np.ndarray, np.ndarray] | None  # matrix and offset on encoded RGB
     high_pass: float
     gamma: float  # photograph to light
+    shadows: tuple[Shadow, ...]  # on the crop
     rows_DF: np.ndarray
     offset_D: np.ndarray
     pan_rows_1D: np.ndarray
@@ -106,6 +110,7 @@ def sample_parameters(
         jitter=jitter,
         high_pass=high_pass,
         gamma=gamma if channels == 3 else 1.0,
+        shadows=draw_shadows(recipe, stream(entropy, SHADOW), resized),
         rows_DF=rows,
         offset_D=offset,
         pan_rows_1D=pan_rows,

@@ -15,6 +15,7 @@ from simgen.physics.geometry import move_objects, warp
 from simgen.physics.noise import add_noise, striped
 from simgen.physics.photograph import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
+from simgen.physics.shadows import shade
 from simgen.physics.spectral import FLOOR
 from simgen.sampling import SampleParameters, draw_displacements, draw_noise, draw_texture
 from simgen.simulate.job import Arrays
@@ -198,11 +199,14 @@ def _reflectances(light_FHW: np.ndarray, logits_K4: np.ndarray, tints_DK: np.nda
 def _bands(light_FHW: np.ndarray, draw: SampleParameters) -> tuple[np.ndarray, np.ndarray]:
     """The MS's bands (C, S, S) and the PAN scene (S, S) without its texture."""
     used = light_FHW.shape[0] - 1
+    tints = None if draw.materials is None else _reflectances(light_FHW, *draw.materials)
+    if draw.shadows:  # materials stay what they are; the last plane is not light
+        light_FHW[:-1] *= shade(draw.shadows, light_FHW.shape[1:])
     rows = np.column_stack([draw.rows_DF[:, :used], draw.offset_D])
     mixed = rows @ light_FHW.reshape(used + 1, -1)
     np.maximum(mixed, 0, out=mixed)
-    if draw.materials is not None:
-        mixed *= _reflectances(light_FHW, *draw.materials)
+    if tints is not None:
+        mixed *= tints
     pan = draw.pan_rows_1D @ mixed
     pan += np.float32(draw.pan_offset)
     np.maximum(pan, 0, out=pan)

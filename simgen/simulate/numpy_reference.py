@@ -13,6 +13,7 @@ from simgen.physics.mtf import observe_kernels
 from simgen.physics.noise import add_noise
 from simgen.physics.photograph import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
+from simgen.physics.shadows import Shadow
 from simgen.physics.spectral import features, mix, reflectances
 from simgen.sampling import SampleParameters, draw_displacements, draw_noise, draw_texture
 from simgen.simulate.job import Arrays
@@ -25,8 +26,10 @@ def simulate(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Ar
             -> (C, H, W), (C, H/ratio, W/ratio), (1, H, W) with H = W = tile.
     """
     light = to_light(_encoded(crop_HWF, draw), draw.gamma)
-    scene = place(light, draw.corner, recipe.tile * recipe.oversample, draw.flip)
-    gt, ms, pan = _optics(scene.transpose(2, 0, 1), draw, recipe)
+    size = recipe.tile * recipe.oversample
+    scene = place(light, draw.corner, size, draw.flip)
+    lit = place(_lit(draw.shadows, light.shape[:2]), draw.corner, size, draw.flip)
+    gt, ms, pan = _optics(scene.transpose(2, 0, 1), lit.transpose(2, 0, 1), draw, recipe)
     ms, pan = _detector(ms, pan, draw, recipe)
     numbers = [quantise(image, draw.bits) for image in (gt, ms, pan)]
     if draw.compression:
@@ -37,7 +40,8 @@ def simulate(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Ar
 
 def _encoded(crop_HWF: np.ndarray, draw: SampleParameters) -> np.ndarray:
     eight_bit = crop_HWF.dtype == np.uint8
-    image = crop_HWF.astype(np.float32) / 255 if eight_bit else crop_HWF
+    # Times the reciprocal: a grey of the photograph on a rounding edge would fall elsewhere.
+    image = crop_HWF * np.float32(1 / 255) if eight_bit else crop_HWF
     if draw.jitter is not None:
         image = colour_jitter(image, *draw.jitter)
     if draw.high_pass:
@@ -46,10 +50,19 @@ def _encoded(crop_HWF: np.ndarray, draw: SampleParameters) -> np.ndarray:
     return np.rint(image * 255).astype(np.float32) / 255 if eight_bit and touched else image
 
 
-def _optics(light_FHW: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Arrays:
+def _lit(shadows: tuple[Shadow, ...], shape: tuple[int, int]) -> np.ndarray:
+    """The share of light at each pixel, (H, W, 1): every shadow over the whole image."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    shares = [1 - (1 - s.light) * s.within(rows, columns) for s in shadows]
+    return np.min([np.ones(shape), *shares], axis=0).astype(np.float32)[..., None]
+
+
+def _optics(
+    light_FHW: np.ndarray, lit_1HW: np.ndarray, draw: SampleParameters, recipe: Recipe
+) -> Arrays:
     size, optics = recipe.tile * recipe.oversample, draw.optics
     seen = features(light_FHW)
-    mixed = mix(seen, draw.rows_DF, draw.offset_D)
+    mixed = mix(seen * lit_1HW, draw.rows_DF, draw.offset_D)
     if draw.materials is not None:
         mixed = mixed * reflectances(light_FHW, *draw.materials)
     pan_scene = mix(mixed, draw.pan_rows_1D, np.array([draw.pan_offset]))

@@ -1,4 +1,4 @@
-"""AnyBand, the default network (models `anyband`, `anyband-small`): a convolutional network.
+"""AnyBand, the default network (models `anyband`, `anyband-small`, `anyband-scene`): convolutional.
 
 Each band is predicted by shared weights from its interpolated MS and the PAN detail at its own
 MTF. Features averaged over the bands are added in every block, so that permuted bands give a
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusiontrain.imaging.colour_consistency import restore_colours, restore_part
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.base import (
     CONDITION_WIDTH,
@@ -52,6 +53,20 @@ class AnyBand(AnyBandBase):
         for block in self.blocks:
             x = block(x, conditions, C)
         return x
+
+
+class AnyBandScene(AnyBand):
+    """AnyBand for the target `scene`: the MS's colours at its own scale are restored at the end.
+
+    A network that learnt what MS sensors do wrong takes faint colours for their noise.
+    """
+
+    def forward(self, batch: PanBatch) -> Tensor:
+        return restore_colours(super().forward(batch), batch)
+
+    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """`forward(batch)[..., rows, columns]`, without what lies beyond the step's reach."""
+        return restore_part(super().forward_part, batch, rows, columns)
 
 
 class Block(nn.Module):

@@ -1,6 +1,6 @@
 """Registry entries of the any-band networks."""
 
-from fusiontrain.models.anyband.default_network import AnyBand
+from fusiontrain.models.anyband.default_network import AnyBand, AnyBandScene
 from fusiontrain.models.anyband.fusionmamba import AnyBandFusionMamba
 from fusiontrain.models.anyband.gppnn import AnyBandGPPNN
 from fusiontrain.models.anyband.lagconv import AnyBandLAGConv
@@ -30,6 +30,24 @@ ANY_BAND_ENTRIES = (
             *(f"blocks.{i}.film" for i in range(4)),
         ),
         paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
+    ),
+    ModelEntry(
+        name="anyband-scene",
+        family="cnn",
+        build=AnyBandScene,
+        sizes={"width": 32, "blocks": 4},
+        params=96_245,
+        flops=42_936,
+        multiple_of=4,
+        reach=152,
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(4)),
+        ),
+        continues="anyband",
+        paper="panprior's own: anyband, and the MS's colours restored at the end",
     ),
     ModelEntry(
         name="anyband-small",

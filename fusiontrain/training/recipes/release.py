@@ -41,6 +41,7 @@ def release_scene() -> TrainConfig:
     """
     return replace(
         release(),
+        model="anyband-scene",
         target="scene",
         loss="scene_l1",
         learning_rate=1e-3,

@@ -131,15 +131,21 @@ def test_freeze_tuning_on_shards_moves_what_the_entry_names(pretrained, small_bu
     assert 64 == len(info.training["config"]["initial"])
 
 
-def test_full_tuning_starts_from_the_weights(pretrained, small_build, tmp_path):
-    """One step at a rate of nothing leaves them as they were."""
+@pytest.mark.parametrize(
+    ("recipe", "model"), [("finetune_full", "anyband"), ("release_scene", "anyband-scene")]
+)
+def test_full_tuning_starts_from_the_weights(pretrained, small_build, tmp_path, recipe, model):
+    """One step at a rate of nothing leaves them as they were, in a model that continues theirs."""
     out = tmp_path / "tuned"
     command = ["finetune", "--shards", str(small_build), *TINY, "--weights", str(pretrained)]
+    command += ["--recipe", recipe, "--weight-decay", "0"]
 
     assert 0 == main([*command, "--out", str(out), "--max-steps", "1", "--learning-rate", "1e-30"])
 
     before = load_checkpoint(pretrained)[0].state_dict()
-    for name, value in load_checkpoint(out / "model.safetensors")[0].state_dict().items():
+    net, info = load_checkpoint(out / "model.safetensors")
+    assert model == info.model
+    for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 

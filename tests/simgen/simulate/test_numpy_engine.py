@@ -31,6 +31,7 @@ SWITCHES = {
     "local shift": {"local_shift_chance": 1.0, "local_shift": (0.3, 1.0)},
     "parallax": {"parallax_chance": 1.0, "parallax": (0.5, 1.0), "physical": 0.5},
     "moving": {"moving_chance": 1.0, "moving": (1.0, 6.0)},
+    "shadow": {"shadow_chance": 1.0, "shadow": (0.1, 0.3), "material_chance": 0.5},
     "target": {"target": "scene", "physical": 1.0},
     "spectral": {"spectral": 1.0},
     "nir": {"nir": 1.0},

@@ -27,10 +27,10 @@ def batch_of(bands, h, w, ratio, *, samples=1, phase="aligned", alike=False) -> 
     return replace(batch, statistics=statistics_from_moments(moments))
 
 
-@pytest.fixture(scope="module")
-def net():
+@pytest.fixture(scope="module", params=["anyband", "anyband-scene"])
+def net(request):
     torch.manual_seed(1)
-    net = build_model("anyband", width=8, blocks=2).eval()
+    net = build_model(request.param, width=8, blocks=2).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))
@@ -88,7 +88,7 @@ def test_bf16_changes_the_features_alone(net):
     """Half precision of the features moves the correction by less than a hundredth of it."""
     batch = batch_of(4, 20, 20, 4)
     everything = slice(0, 80), slice(0, 80)
-    untrained = build_model("anyband", width=8, blocks=2)
+    untrained = type(net)(width=8, blocks=2)
 
     with torch.inference_mode():
         exact, start = (one.forward_part(batch, *everything) for one in (net, untrained))
