@@ -114,6 +114,13 @@ PANELS = (
         window=256,
     ),
     Panel(
+        name="shadow",
+        text="the light everywhere | less in cast shadows",
+        shows="gt",
+        changes={"shadow_chance": 1.0, "shadow": (0.15, 0.15), "shadow_size": (4.0, 16.0)},
+        window=256,
+    ),
+    Panel(
         name="jitter",
         text="colours of the photograph: as they were | jittered",
         shows="gt",
