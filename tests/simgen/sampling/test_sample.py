@@ -114,7 +114,12 @@ def test_fields_are_keyed_and_shaped():
 
 @pytest.mark.parametrize(
     ("switch", "topic"),
-    [("jitter_chance", "jitter"), ("moving_chance", "movers"), ("shadow_chance", "shadows"), ("compression_chance", "optics")],
+    [
+        ("jitter_chance", "jitter"),
+        ("moving_chance", "movers"),
+        ("shadow_chance", "shadows"),
+        ("compression_chance", "optics"),
+    ],
 )
 def test_a_switch_leaves_other_topics_alone(switch, topic):
     """Each topic has its own stream, so recipes that differ in one thing stay comparable."""
