@@ -47,7 +47,7 @@ def test_images_become_tables_of_known_truth(tmp_path, capsys):
     assert 1 == float(cells["1 of the true"][1])
     assert 0.9 < float(cells["0.85 of the true"][1]) < 1.2
     assert cells["estimated"] != cells["0.85 of the true"]
-    assert "registered too" in tables
+    assert "at once, registered too: " in tables
 
 
 def test_pairs_without_a_truth_or_its_facts_are_one_line(tmp_path, capsys):
