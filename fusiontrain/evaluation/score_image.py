@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -12,7 +13,6 @@ from fusiontrain.evaluation.rendering import display_rgb, stretch_of
 from fusiontrain.evaluation.tables import Directions
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.metrics import (
-    coloured_detail,
     d_lambda_k,
     d_rho,
     d_s,
@@ -22,10 +22,10 @@ from fusiontrain.metrics import (
     q2n,
     sam,
     scc,
-    sharpness,
     ssim,
     uqi,
 )
+from fusiontrain.metrics.detail import sharpness_and_coloured_detail
 
 BORDER = 8  # pixels cropped on each side before indices: what lies beyond the edge is unknown
 TOOLBOX_BORDER = (20, 21)  # in its grid phase, as in its demonstration: at the start, at the end
@@ -82,11 +82,13 @@ def _known(case: Case, truth: Tensor, fused: Tensor) -> dict[str, float]:
     def shown(image: Tensor) -> Tensor:
         return torch.from_numpy(display_rgb(image, stretch)).movedim(-1, 0)
 
-    def over_truth(index: Callable[..., Tensor]) -> Tensor:
+    @cache
+    def over_truth() -> list[Tensor]:
         of_fused, of_truth = (
-            index(image, pan, ratio=ratio, valid=valid) for image in (fused, truth)
+            sharpness_and_coloured_detail(image, pan, ratio=ratio, valid=valid)
+            for image in (fused, truth)
         )
-        return of_fused / of_truth
+        return [ours / its for ours, its in zip(of_fused, of_truth, strict=True)]
 
     return _values(
         {
@@ -95,8 +97,8 @@ def _known(case: Case, truth: Tensor, fused: Tensor) -> dict[str, float]:
             "Q2n": lambda: q2n(truth, fused, valid=valid),
             "SSIM": lambda: ssim(truth, fused, bits=bits, valid=valid),
             "dE": lambda: delta_e(shown(truth), shown(fused), valid=valid),
-            "S/truth": lambda: over_truth(sharpness),
-            "C/truth": lambda: over_truth(coloured_detail),
+            "S/truth": lambda: over_truth()[0],
+            "C/truth": lambda: over_truth()[1],
         }
     )
 
@@ -105,14 +107,19 @@ def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
     scene, valid = case.scene, case.scene.valid
     ms, pan, ratio, phase = scene.ms, scene.pan, scene.ratio, scene.phase
     gains = scene.sensor.gains(scene.bands)
+
+    @cache
+    def detail() -> tuple[Tensor, Tensor]:
+        return sharpness_and_coloured_detail(fused, pan, ratio=ratio, valid=valid)
+
     indices = {
         "D_lambda_K": lambda: d_lambda_k(
             fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
         ),
         "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
         "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
-        "S": lambda: sharpness(fused, pan, ratio=ratio, valid=valid),
-        "C": lambda: coloured_detail(fused, pan, ratio=ratio, valid=valid),
+        "S": lambda: detail()[0],
+        "C": lambda: detail()[1],
     }
     if case.sensor_model.shift != NO_SHIFT:
         # Where PAN is shifted against the MS, D_s is worse for methods that keep the MS's place.

@@ -31,12 +31,7 @@ def sharpness(fused: Tensor, pan: Tensor, *, ratio: int, valid: Tensor | None = 
     PAN is flat. Border mirrored; pixels that a filter mixes nodata into are left out.
     Raises: ShapeError, MetricError as in input_checks.py.
     """
-    pair, kept = _inputs(fused, pan, ratio, valid)
-    fine = [
-        _spread(image - _low(image, _FINE), kept)[:, 0]
-        for image in (_intensity(pair, kept, ratio), pair.fused[:, :1])
-    ]
-    return pair.give(fine[0] / fine[1])
+    return sharpness_and_coloured_detail(fused, pan, ratio=ratio, valid=valid)[0]
 
 
 def coloured_detail(
@@ -48,17 +43,31 @@ def coloured_detail(
     shapes, border and nodata as in `sharpness`. 0 for an image whose detail has one colour.
     Raises: ShapeError, MetricError as in input_checks.py.
     """
+    return sharpness_and_coloured_detail(fused, pan, ratio=ratio, valid=valid)[1]
+
+
+def sharpness_and_coloured_detail(
+    fused: Tensor, pan: Tensor, *, ratio: int, valid: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Both numbers, for the intensity of one regression. Raises: as `sharpness`."""
     pair, kept = _inputs(fused, pan, ratio, valid)
-    sigma = _COLOUR * ratio
     intensity = _intensity(pair, kept, ratio)
+    fine = [
+        _spread(image - _low(image, _FINE), kept)[:, 0] for image in (intensity, pair.fused[:, :1])
+    ]
+    return pair.give(fine[0] / fine[1]), pair.give(_colour(pair.gt, intensity, kept, ratio))
+
+
+def _colour(fused: Tensor, intensity: Tensor, kept: Tensor, ratio: int) -> Tensor:
+    sigma = _COLOUR * ratio
     shared = intensity - _low(intensity, sigma)
     energy = _low(shared * shared, _SMOOTH * ratio) + _LEAST
-    low = _low(pair.gt, sigma)
-    detail = pair.gt - low
+    low = _low(fused, sigma)
+    detail = fused - low
     gain = _low(detail * shared, _SMOOTH * ratio) / energy
     rest = ((detail - gain * shared) ** 2 * kept).sum((-2, -1)) / kept.sum((-2, -1))
     shares = rest / _spread(low, kept) ** 2
-    return pair.give(shares.mean(1).sqrt())
+    return shares.mean(1).sqrt()
 
 
 def _inputs(fused: Tensor, pan: Tensor, ratio: int, valid: Tensor | None) -> tuple[Pair, Tensor]:
@@ -84,7 +93,10 @@ def _filled(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def _low(image: Tensor, sigma: float) -> Tensor:
-    return blur(image, image.new_full(image.shape[:2], sigma))
+    """Blurred about its mean in float32, where filters are three times faster."""
+    mean = image.mean((-2, -1), keepdim=True)
+    about = (image - mean).float()
+    return blur(about, about.new_full(about.shape[:2], sigma)).double() + mean
 
 
 def _intensity(pair: Pair, kept: Tensor, ratio: int) -> Tensor:
