@@ -5,6 +5,7 @@ from typing import Literal
 MODEL_NAMES = (
     "anyband",
     "anyband-scene",
+    "anyband-sensor",
     "anyband-small",
     "anyband-fusionmamba",
     "anyband-gppnn",

@@ -1,4 +1,6 @@
-"""AnyBand, the default network (models `anyband`, `anyband-small`, `anyband-scene`): convolutional.
+"""AnyBand, the default network: convolutional.
+
+Models `anyband`, `anyband-small`, and with a last step `anyband-scene`, `anyband-sensor`.
 
 Each band is predicted by shared weights from its interpolated MS and the PAN detail at its own
 MTF. Features averaged over the bands are added in every block, so that permuted bands give a
@@ -13,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.imaging.colour_consistency import restore_colours, restore_part
+from fusiontrain.imaging.ms_consistency import COLOURS, step_of_part, step_to_ms
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.base import (
     CONDITION_WIDTH,
@@ -55,18 +57,30 @@ class AnyBand(AnyBandBase):
         return x
 
 
-class AnyBandScene(AnyBand):
-    """AnyBand for the target `scene`: the MS's colours at its own scale are restored at the end.
+class AnyBandSensor(AnyBand):
+    """AnyBand for the target `sensor`: it ends with a step towards consistency with the MS.
+
+    What Wald's protocol takes for the truth gives the MS back but for its finest detail.
+    """
+
+    smoothing = 0.0
+
+    def forward(self, batch: PanBatch) -> Tensor:
+        return step_to_ms(super().forward(batch), batch, smoothing=self.smoothing)
+
+    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """`forward(batch)[..., rows, columns]`, without what lies beyond the step's reach."""
+        part = super().forward_part
+        return step_of_part(part, batch, rows, columns, smoothing=self.smoothing)
+
+
+class AnyBandScene(AnyBandSensor):
+    """For the target `scene`: the step is smoothed, and brings back colours alone.
 
     A network that learnt what MS sensors do wrong takes faint colours for their noise.
     """
 
-    def forward(self, batch: PanBatch) -> Tensor:
-        return restore_colours(super().forward(batch), batch)
-
-    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
-        """`forward(batch)[..., rows, columns]`, without what lies beyond the step's reach."""
-        return restore_part(super().forward_part, batch, rows, columns)
+    smoothing = COLOURS
 
 
 class Block(nn.Module):

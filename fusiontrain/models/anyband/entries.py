@@ -1,6 +1,10 @@
 """Registry entries of the any-band networks."""
 
-from fusiontrain.models.anyband.default_network import AnyBand, AnyBandScene
+from fusiontrain.models.anyband.default_network import (
+    AnyBand,
+    AnyBandScene,
+    AnyBandSensor,
+)
 from fusiontrain.models.anyband.fusionmamba import AnyBandFusionMamba
 from fusiontrain.models.anyband.gppnn import AnyBandGPPNN
 from fusiontrain.models.anyband.lagconv import AnyBandLAGConv
@@ -48,6 +52,24 @@ ANY_BAND_ENTRIES = (
         ),
         continues="anyband",
         paper="panprior's own: anyband, and the MS's colours restored at the end",
+    ),
+    ModelEntry(
+        name="anyband-sensor",
+        family="cnn",
+        build=AnyBandSensor,
+        sizes={"width": 32, "blocks": 4},
+        params=96_245,
+        flops=43_419,
+        multiple_of=4,
+        reach=152,
+        freeze_tuning_prefixes=(
+            "head",
+            "trust",
+            "condition",
+            *(f"blocks.{i}.film" for i in range(4)),
+        ),
+        continues="anyband",
+        paper="panprior's own: anyband, and a step towards the MS at the end",
     ),
     ModelEntry(
         name="anyband-small",

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fusiontrain.imaging.colour_consistency import restore_colours
 from fusiontrain.imaging.injection import (
     injection_images,
     injection_moments,
     statistics_from_moments,
 )
+from fusiontrain.imaging.ms_consistency import COLOURS, step_to_ms
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import MODELS, build_model, find_model
 
@@ -58,8 +58,9 @@ def test_it_starts_as_the_blur_matched_injection(name):
         fused = build_model(name).double()(batch)
 
     injected = images.up + gain * images.detail
-    if name == "anyband-scene":
-        injected = restore_colours(injected, batch)
+    smoothing = {"anyband-scene": COLOURS, "anyband-sensor": 0.0}.get(name)
+    if smoothing is not None:
+        injected = step_to_ms(injected, batch, smoothing=smoothing)
     torch.testing.assert_close(fused, injected)
 
 

@@ -27,7 +27,7 @@ def batch_of(bands, h, w, ratio, *, samples=1, phase="aligned", alike=False) -> 
     return replace(batch, statistics=statistics_from_moments(moments))
 
 
-@pytest.fixture(scope="module", params=["anyband", "anyband-scene"])
+@pytest.fixture(scope="module", params=["anyband", "anyband-scene", "anyband-sensor"])
 def net(request):
     torch.manual_seed(1)
     net = build_model(request.param, width=8, blocks=2).eval()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fusiontrain.imaging.colour_consistency import REACH, SMOOTHING, restore_colours
 from fusiontrain.imaging.filters import degrade, upsample
+from fusiontrain.imaging.ms_consistency import COLOURS, REACH, step_to_ms
 from fusiontrain.imaging.pan_batch import PanBatch
 
 RATIO = 4
@@ -28,7 +28,7 @@ def test_a_lost_colour_comes_back():
     ms[:, 1] += torch.linspace(0, 50, 24)
     faded = torch.full((1, 3, 96, 96), 100.0)
 
-    restored = restore_colours(faded, _batch(ms))
+    restored = step_to_ms(faded, _batch(ms), smoothing=COLOURS)
 
     again = degrade(restored, torch.full((1, 3), 0.3), RATIO)
     inner = slice(6, -6)
@@ -39,7 +39,9 @@ def test_a_consistent_image_is_left_alone():
     fused = torch.rand(1, 4, 96, 96, generator=torch.Generator().manual_seed(0)) * 1000
     batch = _batch(degrade(fused, torch.full((1, 4), 0.3), RATIO))
 
-    torch.testing.assert_close(restore_colours(fused, batch), fused, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        step_to_ms(fused, batch, smoothing=COLOURS), fused, atol=1e-3, rtol=0
+    )
 
 
 def test_noise_of_the_ms_hardly_comes_back():
@@ -47,9 +49,9 @@ def test_noise_of_the_ms_hardly_comes_back():
     noise = torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
     flat = torch.zeros(1, 1, 512, 512)
 
-    added = restore_colours(flat, _batch(noise))
+    added = step_to_ms(flat, _batch(noise), smoothing=COLOURS)
 
-    expected = 1 / (2 * SMOOTHING * torch.pi**0.5)
+    expected = 1 / (2 * COLOURS * torch.pi**0.5)
     assert float(added.std()) == pytest.approx(expected, rel=0.05)
     assert float(upsample(noise, RATIO).std()) > 3 * expected
 
@@ -62,8 +64,8 @@ def test_no_pixel_beyond_the_reach_counts(gain):
     ms[..., 24, 24] = 1.0
 
     for moved in (
-        restore_colours(fused, _batch(torch.zeros_like(ms), gain)),
-        restore_colours(torch.zeros_like(fused), _batch(ms, gain)),
+        step_to_ms(fused, _batch(torch.zeros_like(ms), gain), smoothing=COLOURS),
+        step_to_ms(torch.zeros_like(fused), _batch(ms, gain), smoothing=COLOURS),
     ):
         moved[..., 98 - REACH - 2 : 98 + REACH + 2, 98 - REACH - 2 : 98 + REACH + 2] = 0
         assert float(moved.abs().max()) < 1e-3

@@ -1,8 +1,8 @@
-"""One step of consistency with the MS, smoothed: a fused image keeps the colours of the MS.
+"""One step towards consistency with the MS: a fused image keeps what the MS shows.
 
 A fused image that is blurred by the MTF and decimated should give the MS back (Wald et al. 1997).
-A full step towards that also gives back the noise and rings of the MS. The difference smoothed
-over a few MS pixels has little of either, and all of a colour that was lost.
+A full step towards that gives back all that the MS holds, its noise and rings too. The difference
+smoothed over a few MS pixels has little of these, and all of a colour that was lost.
 Source: back-projection, Irani and Peleg 1991, CVGIP 53(3):231-239.
 """
 
@@ -17,28 +17,32 @@ from fusiontrain.imaging.filters import blur, degrade, upsample
 from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.pan_batch import PanBatch
 
-SMOOTHING = 1.0  # MS pixels, spread of the Gaussian over the difference
+COLOURS = 1.0  # MS pixels: smoothing that brings colours back, and hardly noise and rings
 REACH = 32  # PAN pixels at ratio 4 that the step needs around a pixel
 
 
-def restore_colours(fused: Tensor, batch: PanBatch) -> Tensor:
+def step_to_ms(fused: Tensor, batch: PanBatch, *, smoothing: float) -> Tensor:
     """`fused` and the smoothed difference between the MS and what the MS would see of `fused`.
 
+    `smoothing`: spread of the Gaussian over the difference, MS pixels; 0: none.
     Shapes: (B, C, H, W) DN -> the same.
     """
     with full_precision(fused.device):
         lost = batch.ms - degrade(fused.float(), batch.mtf, batch.ratio, batch.phase)
-        smooth = blur(lost, torch.full(lost.shape[:2], SMOOTHING, dtype=lost.dtype))
-        return fused + upsample(smooth, batch.ratio, batch.phase)
+        if smoothing:
+            lost = blur(lost, torch.full(lost.shape[:2], smoothing, dtype=lost.dtype))
+        return fused + upsample(lost, batch.ratio, batch.phase)
 
 
-def restore_part(
+def step_of_part(
     fuse_part: Callable[[PanBatch, slice, slice], Tensor],
     batch: PanBatch,
     rows: slice,
     columns: slice,
+    *,
+    smoothing: float,
 ) -> Tensor:
-    """`restore_colours` of the PAN pixels in rows and columns, fused no further than it reads.
+    """`step_to_ms` of the PAN pixels in rows and columns, fused no further than it reads.
 
     `fuse_part`: (batch, rows, columns) -> (B, C, rows, columns) DN, before the step.
     """
@@ -56,5 +60,5 @@ def restore_part(
         ms=batch.ms[..., coarse[0], coarse[1]],
         pan=batch.pan[..., fine[0], fine[1]],
     )
-    restored = restore_colours(fuse_part(batch, fine[0], fine[1]), around)
-    return restored[..., inner[0], inner[1]]
+    stepped = step_to_ms(fuse_part(batch, fine[0], fine[1]), around, smoothing=smoothing)
+    return stepped[..., inner[0], inner[1]]
