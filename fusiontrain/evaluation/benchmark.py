@@ -96,7 +96,7 @@ def cases_of(
             else:
                 # A simulated pair does not show its sensor's softness; the sensor's others do.
                 mean = softness.get(scene.sensor.name) if loaded.simulated else None
-                yield reduced(scene, softness=mean, convention=convention, pair=loaded.pair)
+                yield reduced(scene, same_sensor=mean, convention=convention, pair=loaded.pair)
         except SceneError as error:
             left_out = LeftOut(scene=scene.name, protocol=protocol, reason=str(error))
             results.left_out.append(left_out)

@@ -9,6 +9,7 @@ from torch import Tensor
 from fusiontrain.data.crops import Sample
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
+from fusiontrain.evaluation.own_truth import check_side, sentences, with_own_truth
 from fusiontrain.evaluation.score_image import BLOCK, BORDER
 from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.sensor_model import (
@@ -38,6 +39,7 @@ def reduced(
     scene: Scene,
     *,
     softness: float | None = None,
+    same_sensor: float | None = None,
     convention: GridPhase | None = None,
     pair: PairEstimate | None = None,
 ) -> Case:
@@ -46,7 +48,8 @@ def reduced(
     Wald: MS through a Gaussian per band at the sensor's MTF gain and decimated, PAN by
     antialiased bicubic; in the toolbox's `convention` by its own filters. Default `softness`:
     estimated on the pair at its own resolution; for a scene with its own truth, whose pair is
-    itself simulated, the sensor's mean MTF gain. `pair`: blur and shift already estimated on
+    itself simulated, see own_truth.py, which also uses `same_sensor`, the mean softness of the
+    sensor's other scenes. `pair`: blur and shift already estimated on
     the scene at its own resolution and in its own phase; default: estimated here.
     Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     Raises: SceneError if the scene is too small, too large, or has too few valid pixels.
@@ -54,7 +57,7 @@ def reduced(
     # What is held is a level down, unless the data bring their truth.
     _check_memory(scene, MAX_SAMPLES * (scene.ratio**2 if scene.gt is None else 1))
     if scene.gt is not None:
-        return _with_own_truth(scene, scene.gt, softness, convention, pair)
+        return with_own_truth(scene, scene.gt, softness, same_sensor, convention, pair)
     phase = convention or scene.phase
     ms, low, low_pan, valid = _degraded(scene, phase)
     mtf = torch.tensor(scene.sensor.gains(scene.bands))
@@ -71,7 +74,7 @@ def reduced(
             mtf=mtf, softness=torch.full_like(mtf, softness), sensor=scene.sensor, shift=shift
         ),
         truth=ms.float(),
-        note=_sentences(scene.note, f"Wald's protocol, {phase} phase"),
+        note=sentences(scene.note, f"Wald's protocol, {phase} phase"),
     )
 
 
@@ -151,7 +154,7 @@ def full(
         ),
         sensor_model=replace(model, frame=frame),
         truth=None,
-        note=_sentences(scene.note, note),
+        note=sentences(scene.note, note),
         pair=pair if frame == "pan" else None,
     )
 
@@ -188,14 +191,14 @@ def known(scene: Scene) -> Case:
             "grid; `simgen known` makes such scenes"
         )
     _check_memory(scene, MAX_SAMPLES)
-    _check_side(scene)
+    check_side(scene)
     pair = estimate_pair(scene, band_shifts=True, local_shift=True)
     return Case(
         name=scene.name,
         scene=replace(scene, gt=None),
         sensor_model=replace(model_of_fuse(scene, None, pair), band_shifts=pair.band_shifts),
         truth=scene.gt.float(),
-        note=_sentences(scene.note, "Known truth: the ground on PAN, faults on MS and PAN alone"),
+        note=sentences(scene.note, "Known truth: the ground on PAN, faults on MS and PAN alone"),
         known=True,
         pair=pair,
     )
@@ -238,52 +241,6 @@ def simulated(sample: Sample, name: str) -> Case:
         ),
         truth=truth,
     )
-
-
-def _with_own_truth(
-    scene: Scene,
-    truth: Tensor,
-    softness: float | None,
-    convention: GridPhase | None,
-    pair: PairEstimate | None,
-) -> Case:
-    _check_side(scene)
-    if convention not in (None, scene.phase):
-        scene, pair = replace(scene, phase=convention), None  # estimated in the other phase
-    gains = torch.tensor(scene.sensor.gains(scene.bands))
-    gain = float(gains.mean()) if softness is None else softness
-    if scene.phase == "toolbox":
-        sensor_model = SensorModel(
-            mtf=gains,
-            softness=torch.full_like(gains, gain),
-            sensor=scene.sensor,
-            shift=(pair or estimate_pair(scene)).shift,
-        )
-        mtf_source = "the sensor's MTF"
-    else:
-        # Only classical methods use the sensor itself, for PAN's own gain.
-        estimated = estimate_sensor_model(scene, sensor=None, softness=gain, pair=pair)
-        sensor_model = replace(estimated, sensor=scene.sensor)
-        mtf_source = "an MTF estimated on the pair"
-    return Case(
-        name=scene.name,
-        scene=replace(scene, gt=None),
-        sensor_model=sensor_model,
-        truth=truth,
-        note=_sentences(scene.note, f"The data's own truth, {scene.phase} phase, {mtf_source}"),
-    )
-
-
-def _check_side(scene: Scene) -> None:
-    if min(scene.pan.shape[1:]) < 2 * BORDER + BLOCK:
-        raise SceneError(
-            f"{scene.name}: the indices need {2 * BORDER + BLOCK} PAN pixels a side; "
-            f"got {scene.pan.shape[1]}x{scene.pan.shape[2]}"
-        )
-
-
-def _sentences(*parts: str) -> str:
-    return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
 
 
 def _check_memory(scene: Scene, most: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.contenders import classical, score
 from fusiontrain.evaluation.protocols import full, reduced
+from fusiontrain.fusion.sensor_model import PairEstimate
 from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.metrics import ergas
 from fusiontrain.scenes.scene import Scene
@@ -64,6 +65,22 @@ def test_a_scenes_own_truth_is_used_as_it_is():
     torch.testing.assert_close(truth, case.truth)
     torch.testing.assert_close(given.ms, case.scene.ms)
     assert [pytest.approx(0.25)] * 4 == case.sensor_model.softness.tolist()
+
+
+@pytest.mark.parametrize(
+    ("apart", "phase"), [(0.5, "toolbox"), (0.0, "aligned"), (-0.5, "aligned")]
+)
+def test_a_reduced_pair_shows_the_toolboxs_phase(apart, phase):
+    """By the shift that was estimated on it: half a PAN pixel down and along."""
+    given = replace(textured_scene(), gt=torch.rand(4, 256, 288) * 1000)
+    pair = PairEstimate(softness=0.4, shift=(apart, apart))
+
+    case = reduced(given, pair=pair, same_sensor=0.35)
+
+    assert phase == case.scene.phase
+    assert ("its phase is taken" in case.note) == (phase == "toolbox")
+    expected = {"toolbox": 0.9, "aligned": 0.35}[phase]
+    assert [pytest.approx(expected)] * 4 == case.sensor_model.softness.tolist()
 
 
 def test_full_resolution_is_cut_to_whole_blocks():
