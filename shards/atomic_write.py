@@ -17,14 +17,20 @@ from shards.errors import OutputError
 TEMPORARY_PREFIX = ".part-"
 _QUIET = 60  # seconds without a write, after which a dead process's leftover is one
 _in_use: set[str] = set()  # names that this process made, so that none of its own is taken away
+_swept: set[Path] = set()  # folders in which this process looked for leftovers
 
 
 def temporary_path(path: Path) -> Path:
     """A new name beside `path` that no reader takes for a finished file.
 
     It names the host and the process, and ends in random digits and the file's name: a process
-    that was killed and comes again under its old number finds no file in its way.
+    that was killed and comes again under its old number finds no file in its way. What killed
+    processes left in the folder is removed, once a process and folder.
     """
+    folder = path.parent.absolute()
+    if folder not in _swept:
+        _swept.add(folder)
+        _remove_dead(folder, ".+")
     name = f"{_mark()}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
     _in_use.add(name)
     return path.with_name(name)
@@ -91,16 +97,21 @@ def remove_leftovers(path: Path) -> None:
     Theirs are those of this process's own number that it did not make, and those of a number
     that no process has.
     """
-    form = re.compile(rf"{re.escape(_mark())}-(\d+)-(?:[0-9a-f]{{8}}-)?{re.escape(path.name)}")
+    _remove_dead(path.parent, re.escape(path.name))
+
+
+def _remove_dead(folder: Path, target: str) -> None:
+    """`target`: an expression for the names of the files that were to be written."""
+    form = re.compile(rf"{re.escape(_mark())}-(\d+)-(?:[0-9a-f]{{8}}-)?{target}", re.DOTALL)
     try:
-        names = [entry.name for entry in path.parent.iterdir()]
+        names = [entry.name for entry in folder.iterdir()]
     except OSError:  # the writing that follows says so
         return
     for name in names:
         match = form.fullmatch(name)
         if match is None or name in _in_use:
             continue
-        left = path.with_name(name)
+        left = folder / name
         if int(match[1]) == os.getpid() or _is_dead(int(match[1]), left):
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)

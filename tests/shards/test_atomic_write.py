@@ -93,3 +93,29 @@ def test_ones_own_leftovers_are_taken_over(tmp_path):
     remove_leftovers(out)
 
     assert set(tmp_path.iterdir()) == {*kept, fresh}
+
+
+def test_the_first_file_in_a_folder_clears_what_killed_processes_left(tmp_path):
+    """Whatever it was to become: runs, reports and builds each have a folder; once, as it lists."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    with subprocess.Popen(["sleep", "60"]) as alive:
+        mark = temporary_path(tmp_path / "elsewhere" / "x").name.split("-")[1]
+        left, kept, later = (
+            tmp_path / f".part-{mark}-{process}-01234567-{name}"
+            for process, name in (
+                (ended.pid, "model.safetensors"), (alive.pid, "log.csv"), (ended.pid, "y.json")
+            )
+        )  # fmt: skip
+        for path in (left, kept):
+            path.write_bytes(b"x")
+            os.utime(path, (1, 1))
+        with whole_file(tmp_path / "results.json") as file:
+            file.write(b"{}")
+        later.write_bytes(b"x")
+        os.utime(later, (1, 1))
+        with whole_file(tmp_path / "results.json") as file:
+            file.write(b"{}")
+        alive.kill()
+
+    assert {kept, later, tmp_path / "results.json"} == set(tmp_path.iterdir())
