@@ -69,12 +69,20 @@ def check_overview_name(path: Any, name: str | None) -> None:
     if not name:
         return
     plain = name.removeprefix(":::BASE:::")
-    if not isinstance(path, Path) or Path(plain).name != plain:
+    # Without that mark GDAL takes it from the working folder.
+    folder = Path(path).absolute().parent
+    beside = Path(plain).name == plain and (plain != name or folder == Path().absolute())
+    if not isinstance(path, Path) or not beside:
         raise SceneError(
             f"{path} says that its overviews are in {name!r}; expected a file beside it: remove "
             "the item OVERVIEW_FILE of its metadata (gdal_edit -unsetmd, or delete its .aux.xml)"
         )
     _check_beside(path, plain, "overview")
+
+
+def dataset_sidecars(path: Path) -> list[Path]:
+    """Masks and overviews that GDAL opens with a file, by their names."""
+    return [sidecar for sidecar in _sidecars(path) if sidecar.suffix.lower() in _DATASETS]
 
 
 def _sidecars(path: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Files opened and checked: one with all its bands, or several single-band files stacked."""
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,12 @@ from fusiontrain.scenes.gdal_environment import (
     undecodable_messages,
 )
 from fusiontrain.scenes.grids import STACK_TOLERANCE
-from fusiontrain.scenes.named_files import check_files, check_overview_name
+from fusiontrain.scenes.named_files import (
+    check_files,
+    check_overview_name,
+    dataset_sidecars,
+    vrt_sources,
+)
 from fusiontrain.scenes.raster import Nodata, Raster
 
 # Drivers that read what is given and its sidecars, and nothing that a file names. A VRT and a .TIL
@@ -96,6 +102,7 @@ def _open(path: Source) -> Any:
             raise SceneError(f"cannot read {path}: {error}") from error
         if on_disk:
             check_files(path)
+            _check_named_overviews(path)
     elif drivers[0] in ("VRT", "TIL") or str(path).lower().startswith("vrt://"):
         raise SceneError(f"cannot read {path}: it names other files; expected one on this machine")
     for driver in drivers:
@@ -106,6 +113,53 @@ def _open(path: Source) -> Any:
                 first = error
     why = f"no known format; expected {_FORMATS}" if _UNKNOWN in str(first) else first
     raise SceneError(f"cannot read {path}: {why}") from first
+
+
+def _check_named_overviews(path: Path) -> None:
+    """Raises: SceneError if what GDAL opens with a file says where overviews lie, save beside it.
+
+    GDAL follows the names in masks, overviews and sources of a VRT as soon as these are open.
+    """
+    sources = vrt_sources(path) if path.suffix.lower() == ".vrt" else []
+    for file in (path, *sources):
+        for sidecar in dataset_sidecars(file):
+            pam = sidecar.with_name(f"{sidecar.name}.aux.xml")
+            named = _overview_name(sidecar, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+            if named or (pam.is_file() and re.search(rb"OVERVIEW|&#", pam.read_bytes())):
+                raise SceneError(
+                    f"{sidecar}, beside {file}, says that overviews of its own lie elsewhere; "
+                    "expected none: remove it, or make it again (gdaladdo)"
+                )
+    for source in sources:
+        if source.suffix.lower() not in (".vrt", ".til"):
+            _check_overviews_of(source, _overview_name(source))
+
+
+def _check_overviews_of(path: Any, name: str | None) -> None:
+    """`name`: where a file says its overviews lie: beside it, and these name no others."""
+    check_overview_name(path, name)
+    if not name:
+        return
+    overviews = path.absolute().parent / name.removeprefix(":::BASE:::")
+    if overviews.is_file():
+        _check_named_overviews(overviews)
+        if _overview_name(overviews):
+            raise SceneError(
+                f"{overviews}, the overviews of {path}, says that overviews of its own lie "
+                "elsewhere; expected none: remove it, or make it again (gdaladdo)"
+            )
+
+
+def _overview_name(path: Path, **options: str) -> str | None:
+    for driver in _DRIVERS:
+        try:
+            with rasterio.Env(**options), warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                with rasterio.open(path, driver=driver) as file:
+                    return str(file.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", ""))
+        except (*ReadError, OSError, ValueError, TypeError, LookupError):
+            continue  # another driver's, or one that GDAL does not open either
+    return None
 
 
 def _open_by(path: Source, driver: str) -> Any:
@@ -123,7 +177,7 @@ def _checked_facts(source: Source, file: Any) -> FileFacts:
             overviews = file.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
         except (*ReadError, ValueError, LookupError) as error:
             raise SceneError(f"cannot read {name}: its tags are damaged ({error})") from error
-        check_overview_name(Path(source) if is_local(source) else name, overviews)
+        _check_overviews_of(Path(source) if is_local(source) else name, overviews)
     facts = read_facts(name, file)
     _check_contents(name, facts)
     return facts

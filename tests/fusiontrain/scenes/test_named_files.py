@@ -11,6 +11,7 @@ from rasterio.shutil import copy as copy_raster
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.open_raster import open_raster
+from tests.fuzz.watch import Canaries
 from tests.support.geotiffs import write_geotiff
 
 IMAGE = np.arange(256).reshape(1, 16, 16)
@@ -247,3 +248,50 @@ def test_links_beside_an_image_count_by_their_names(tmp_path, image, name, refus
             read_all(path)
     else:
         read_all(path)
+
+
+@pytest.mark.parametrize("beside", ["x.tif.ovr", "x.tif.msk", "x.tif.ovr+aux", "source"])
+@pytest.mark.parametrize("name", ["/vsicurl/http://HOST/x.ovr", "secret.txt"])
+def test_overviews_of_overviews_are_not_followed(tmp_path, host, monkeypatch, beside, name):
+    """An overview, mask or source of a VRT that names overviews of its own, relative to the
+    working folder: GDAL opens them with the image. Found by make fuzz."""
+    server, connections = host
+    (tmp_path / "in").mkdir()
+    path = write_geotiff(tmp_path / "in" / "x.tif", IMAGE, dtype="uint8")
+    (tmp_path / "secret.txt").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+    named = name.replace("HOST", server)
+    evil = tmp_path / "in" / ("y.tif" if beside == "source" else beside.removesuffix("+aux"))
+    write_geotiff(evil, IMAGE, dtype="uint8")
+    if beside.endswith("aux"):
+        evil.with_name(f"{evil.name}.aux.xml").write_text(
+            '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW&#95;FILE">'
+            f"{named}</MDI></Metadata></PAMDataset>"
+        )
+    else:
+        with rasterio.open(evil, "r+") as file:
+            file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=named)
+    if beside == "source":
+        path = tmp_path / "in" / "x.vrt"
+        path.write_text(vrt_of(evil))
+    canaries = Canaries(tmp_path)
+
+    with pytest.raises(SceneError, match=r"overviews"):
+        read_all(path)
+
+    assert not connections
+    assert "secret.txt" not in canaries.opened()
+
+
+def test_overviews_beside_an_image_name_no_others(tmp_path, host):
+    """The image names x.ovr in its folder, as it may; that one names a server."""
+    server, connections = host
+    for name, named in (("x.tif", ":::BASE:::y.tif"), ("y.tif", f"/vsicurl/http://{server}/z.tif")):
+        write_geotiff(tmp_path / name, IMAGE, dtype="uint8")
+        with rasterio.open(tmp_path / name, "r+") as file:
+            file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=named)
+
+    with pytest.raises(SceneError, match=r"y\.tif, the overviews of .*x\.tif, says"):
+        read_all(tmp_path / "x.tif")
+
+    assert not connections
