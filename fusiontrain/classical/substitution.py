@@ -112,5 +112,7 @@ def _substitute(
     moments, C = statistics.moments("bands"), f.bands
     variance, with_bands = _intensity_moments(moments.covariance[:, :C, :C], weights)
     gain = with_bands / variance[:, None].clamp_min(TINY)
-    intensity = combine(weights[..., None], f.up - f.per_band(moments.mean[:, :C]))
-    return f.up + f.per_band(gain) * (pan - intensity)
+    # The bands' means leave after the sum: one band is then subtracted from, not all.
+    mean = (weights * moments.mean[:, :C]).sum(-1, keepdim=True)
+    intensity = combine(weights[..., None], f.up) - f.per_band(mean)
+    return torch.addcmul(f.up, f.per_band(gain), pan - intensity)

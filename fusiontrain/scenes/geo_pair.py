@@ -90,8 +90,8 @@ class GeoPair:
         pan, pan_valid = self.pan_file.read_valid(fine)
         ms, ms_valid = self._read_ms(_moved(box, self.ms_origin))
         return Window(
-            ms=torch.where(ms_valid, ms, self.ms_fill[:, None, None]),
-            pan=torch.where(pan_valid, pan, self.pan_fill[:, None, None]),
+            ms=_filled(ms, ms_valid, self.ms_fill),
+            pan=_filled(pan, pan_valid, self.pan_fill),
             valid=pan_valid_mask(ms_valid, self.ratio) & pan_valid,
         )
 
@@ -155,6 +155,11 @@ class GeoPair:
         ms = F.pad(ms[None], pad, mode="replicate")[0]
         valid = F.pad(valid[None, None].float(), pad, mode="replicate")[0, 0].bool()
         return sample_between(ms, valid, self.ms_shift)
+
+
+def _filled(image: Tensor, valid: Tensor, fill: Tensor) -> Tensor:
+    """`fill`, one a band, where an image is not valid; most windows are valid throughout."""
+    return image if bool(valid.all()) else torch.where(valid, image, fill[:, None, None])
 
 
 def _moved(box: Box, origin: tuple[int, int]) -> Box:

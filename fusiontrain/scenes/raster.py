@@ -144,7 +144,10 @@ class Raster:
         NaN, infinities and values that are no reading hide a pixel by one band. 0 is a reading
         too, of shade or water, so it does where all bands have it.
         """
-        valid = image.isfinite().all(0)
+        if all(facts.dtype.kind in "iu" for facts in self.facts):  # integers are finite
+            valid = image.new_ones(image.shape[1:]).bool()
+        else:
+            valid = image.isfinite().all(0)
         for value in self.marks:
             marked = image == image.new_tensor(value)
             valid = valid & ~(marked.all(0) if value == 0 else marked.any(0))
