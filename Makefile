@@ -20,7 +20,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test test-slow lint fuzz shards bench gpu ablate known study weights clean
+.PHONY: setup demo test test-slow lint fuzz shards bench bench-quick gpu ablate known study weights clean
 
 setup: $(READY)
 
@@ -61,15 +61,13 @@ lint: $(READY)
 gpu: $(READY)
 	$(BIN)/python -m bench.gpu --out gpu.jsonl
 
+# every bench, hours; it fails where an aim is missed (docs/reports/performance.md)
 bench: $(READY)
-	$(BIN)/python -m bench.speed.indices
-	$(BIN)/python -m bench.speed.networks
-	$(BIN)/python -m bench.speed.scan
-	$(BIN)/python -m bench.speed.reader --training --record
-	$(BIN)/python -m bench.speed.simulation
-	$(BIN)/python -m bench.speed.stages
-	$(BIN)/python -m bench.speed.rivals --cog --weights default-sensor
-	$(BIN)/python -m bench.speed.whole_scenes --slope 4 16 64 --methods gsa net
+	$(BIN)/python -m bench.speed
+
+# that every bench runs, in minutes: before a release
+bench-quick: $(READY)
+	$(BIN)/python -m bench.speed --quick
 
 # make ablate SHARDS='DIR:0.8 DIR:0.2' SCENES=../shared/data/real [HELD=DIR] [SECONDS=150]
 ablate: $(READY)

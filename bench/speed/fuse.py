@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.speed.aims import Aim, verdict
 from bench.speed.made_scenes import made_scene
 from fusiontrain import pansharpen
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
@@ -35,7 +36,7 @@ def _sizes(args: argparse.Namespace) -> dict[str, int]:
     return {"width": 8, "blocks": 2} if args.small else {}
 
 
-def seam(args: argparse.Namespace, room: Path) -> None:
+def seam(args: argparse.Namespace, room: Path) -> list[Aim]:
     height, width = map(int, args.seam.split("x"))
     pan, ms = made_scene(height, width, args.bands)
     weights = args.weights or fresh_weights(room / "w.safetensors", **_sizes(args))
@@ -47,7 +48,7 @@ def seam(args: argparse.Namespace, room: Path) -> None:
         print(f"  windows of {window}: {time.monotonic() - started:.0f} s", flush=True)
         return out
 
-    whole = fused(args.whole or max(height, width))
+    whole, aims = fused(args.whole or max(height, width)), []
     for window in (512, 1000):
         parts = fused(window)
         off = np.abs(parts - whole)
@@ -57,9 +58,11 @@ def seam(args: argparse.Namespace, room: Path) -> None:
             f"seam {height}x{width}x{args.bands}, windows of {window}: at most {off.max():.4f} DN "
             f"(after rounding {rounded:.0f}), RMS {np.sqrt((off**2).mean()):.2e}, at {place}"
         )
+        aims.append(Aim(f"seams of windows of {window}, DN", off.max(), 1, at_most=True))
+    return aims
 
 
-def half(args: argparse.Namespace, room: Path) -> None:
+def half(args: argparse.Namespace, room: Path) -> list[Aim]:
     weights = args.weights or fresh_weights(room / "w.safetensors")
     from fusiontrain.fusion.fuse_scene import fuse_to_array
     from fusiontrain.fusion.make_fuser import make_fuser
@@ -89,10 +92,12 @@ def half(args: argparse.Namespace, room: Path) -> None:
         )
         print(f"bf16={bf16}: {time.monotonic() - started:.1f} s")
     off = np.abs(outs[1] - outs[0])
-    print(f"bf16 against float32: RMS {np.sqrt((off**2).mean()):.3f} DN, most {off.max():.2f} DN")
+    rms = np.sqrt((off**2).mean())
+    print(f"bf16 against float32: RMS {rms:.3f} DN, most {off.max():.2f} DN")
+    return [Aim("bf16, RMS in DN of 11 bits", rms, 0.1, at_most=True)]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--seam", metavar="HxW")
@@ -106,11 +111,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--room", type=Path, help="a folder with space")
     args = parser.parse_args()
+    aims = []
     with tempfile.TemporaryDirectory(dir=args.room) as room:
         for asked, what in ((args.seam, seam), (args.half, half)):
             if asked:
-                what(args, Path(room))
+                aims += what(args, Path(room))
+    return verdict(aims)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

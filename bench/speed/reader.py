@@ -19,6 +19,7 @@ import torch
 import webdataset as wds
 from torch.utils.data import DataLoader, Dataset
 
+from bench.speed.aims import reader_aims, verdict
 from bench.speed.record import command_line, record
 from fusiontrain.data.dataset import IndexedShards
 from fusiontrain.data.loader import BatchLoader
@@ -234,7 +235,7 @@ def processes(folder: Path, steps: int = 24) -> dict[str, float]:
     return {name: statistics.median(rates) for name, rates in found.items()}
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tiles", type=int, default=192)
@@ -287,7 +288,8 @@ def main() -> None:
     if args.record:
         libraries = ("torch", "numpy", "webdataset")
         record("reader", figures, command=command_line(), libraries=libraries)
+    return verdict(reader_aims(figures) if args.rounds > 1 else ())
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -41,6 +41,15 @@ def command_line() -> str:
     return " ".join(["python", "-m", module, *sys.argv[1:]])
 
 
+def show(name: str, figures: dict[str, Any]) -> None:
+    """Print a part's figures, a line each."""
+    print(f"\n{name}")
+    for key, value in figures.items():
+        rows = value.items() if isinstance(value, dict) else [(key, value)]
+        for row, number in rows:
+            print(f"  {row:45s} {number}", flush=True)
+
+
 def _cpu() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)

@@ -1,6 +1,7 @@
 """Fusing beside GDAL and OTB: the same scene, the same threads, one run.
 
 python -m bench.speed.rivals --only speed [--side 4096] [--rounds 1] [--threads 1] [--weights W]
+    [--content NAME --softness .3 .54 --before DIR]   a real scene; beside an older version
 python -m bench.speed.rivals --only quality [--scenes ../shared/data/real] [--weights W]
 
 Rivals are Debian's: apt-get install gdal-bin python3-gdal otb-bin. What is not installed is said
@@ -12,11 +13,14 @@ its peak memory; the least of the rounds. Quality: bench/speed/rivals_quality.py
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import rasterio
 from rasterio.transform import Affine
 
+from bench.speed.aims import Aim, verdict
 from bench.speed.made_scenes import GRID, made_scene, write_geotiff
 from bench.speed.programs import (
     COG,
@@ -33,11 +37,10 @@ from bench.speed.programs import (
 from bench.speed.record import command_line, record
 
 
-def speed(args: argparse.Namespace, room: Path) -> None:
+def speed(args: argparse.Namespace, room: Path) -> int:
     paths = room / "pan.tif", room / "ms.tif"
-    for path, image, grid in zip(
-        paths, made_scene(args.side, args.side, 4), (GRID, GRID @ Affine.scale(4)), strict=True
-    ):
+    images = scene_of(args)
+    for path, image, grid in zip(paths, images, (GRID, GRID @ Affine.scale(4)), strict=True):
         write_geotiff(path, image, grid)
     threads, plain = args.threads, ("--format", "GTiff", "-co", "COMPRESS=NONE")
     contenders = list(rivals(threads))
@@ -49,8 +52,7 @@ def speed(args: argparse.Namespace, room: Path) -> None:
     if args.weights is None:
         print("left out: the network; give --weights", flush=True)
     else:
-        how = (*plain, "--weights", str(args.weights))
-        contenders.append(Program("ours network", _how(threads, *how)))
+        contenders += networks(args, plain)
     if args.cog:
         options = [text for option in (*COG, f"NUM_THREADS={threads}") for text in ("-co", option)]
         if shutil.which(GDAL):
@@ -78,14 +80,62 @@ def speed(args: argparse.Namespace, room: Path) -> None:
         peak = max(c.peak for c in each)
         figures[name] = {"cpu": megapixels / cpu, "clock": megapixels / clock, "MiB": peak}
         print(f"| {name} | {megapixels / cpu:.2f} | {megapixels / clock:.2f} | {peak:.0f} |")
+    if args.quick:
+        return 0
     record("fuse beside others: speed", figures, command=command_line(), libraries=LIBRARIES)
+    return verdict(speed_aims(figures))
+
+
+def scene_of(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """PAN and MS of four bands, made, or a real scene's repeated until they are so large."""
+    if args.content is None:
+        return made_scene(args.side, args.side, 4)
+    images = []
+    for kind, side in (("pan", args.side), ("ms", args.side // 4)):
+        with rasterio.open(args.scenes / f"{args.content}_{kind}.tif") as file:
+            image = file.read()[:4]
+        times = -(-side // min(image.shape[1:]))
+        images.append(np.tile(image, (1, times, times))[:, :side, :side].astype("u2"))
+    return images[0], images[1]
+
+
+def networks(args: argparse.Namespace, plain: tuple[str, ...]) -> Iterator[Program]:
+    """Ours at each softness, and with --before the same by the program of that checkout."""
+    for softness in args.softness:
+        how = (*plain, "--weights", str(args.weights), "--softness", softness)
+        yield Program(f"ours network, softness {softness}", _how(args.threads, *how))
+        if args.before is not None:
+            how = (*plain, "--weights", "default", "--softness", softness)
+            own = ["env", f"PYTHONPATH={args.before.resolve()}"]
+            program = _how(args.threads, *how)
+            yield Program(
+                f"network before, softness {softness}",
+                lambda *paths, own=own, program=program: [*own, *program(*paths)],
+            )
+
+
+def speed_aims(figures: dict[str, dict[str, float]]) -> Iterator[Aim]:
+    """Ratios of processor time's rates, where both were run; memory of the network."""
+    pairs = [
+        ("ours Brovey *", "GDAL Brovey", 0.8),
+        ("ours GSA", "OTB rcs", 1.5),
+        ("ours MTF-GLP-HPM-R", "OTB rcs", 1.0),
+    ]
+    for name in figures:
+        if name.startswith("ours network"):
+            yield Aim(f"{name}, peak MiB", figures[name]["MiB"], 2000, at_most=True)
+            pairs.append((name, name.replace("ours network", "network before"), 2.5))
+    for ours_, theirs, bound in pairs:
+        if ours_ in figures and theirs in figures:
+            ratio = figures[ours_]["cpu"] / figures[theirs]["cpu"]
+            yield Aim(f"{ours_} over {theirs}", ratio, bound)
 
 
 def _how(threads: int, *how: str) -> Callable[[Path, Path, Path, str], list[str]]:
     return lambda pan, ms, out, _: ours(pan, ms, out, threads, *how)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--only", choices=("speed", "quality"))
@@ -98,20 +148,24 @@ def main() -> None:
     parser.add_argument("--scenes", type=Path, default=Path("../shared/data/real"))
     parser.add_argument("--names", nargs="*", default=[], help="scenes; default: all")
     parser.add_argument("--protocol", choices=("reduced", "full", "both"), default="both")
+    parser.add_argument("--content", help="a scene of --scenes, repeated to --side; else made")
+    parser.add_argument("--softness", nargs="+", default=["0.3"], help="of the network's runs")
+    parser.add_argument("--before", type=Path, help="checkout of an older version to race")
+    parser.add_argument("--quick", action="store_true", help="no aim, no record")
     parser.add_argument("--room", type=Path, help="a folder with space")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.room) as room:
-        if args.only != "quality":
-            speed(args, Path(room))
+        missed = 0 if args.only == "quality" else speed(args, Path(room))
         if args.only == "speed":
-            return
+            return missed
         if not args.scenes.is_dir():
             print(f"left out: quality; no real scenes at {args.scenes} (--scenes)")
-            return
+            return missed
         from bench.speed.rivals_quality import quality  # with torch: a child starts from our peak
 
         quality(args, Path(room))
+    return missed
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

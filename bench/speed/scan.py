@@ -11,11 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from bench.speed.aims import Aim, verdict
 from bench.speed.record import command_line, record
 from fusiontrain.models.layers.selective_scan import reference_scan, selective_scan
 from fusiontrain.models.layers.ssd import reference_ssd, ssd
 
 FEATURES, STATES, HEADS = 64, 16, 4
+TIMES_THE_LOOP = 3.0  # at least
 BESIDE = 2048  # tokens at which the loops are measured too
 LINEAR = (4096, 16384, 65536)  # tokens of the scans alone; 65536 is a 256 x 256 image
 
@@ -92,7 +94,12 @@ def main(argv: list[str] | None = None) -> int:
             print(f"  {name}: {value}", flush=True)
     if not args.quick:
         record("scan", figures, command=command_line(), libraries=("torch",))
-    return 0
+    return verdict(
+        Aim(f"{form}, {what}", value, TIMES_THE_LOOP)
+        for form, row in figures.items()
+        for what, value in row.items()
+        if what.endswith("times the loop") and not args.quick
+    )
 
 
 if __name__ == "__main__":

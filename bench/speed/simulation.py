@@ -21,8 +21,9 @@ import numpy as np
 from nvidia.dali import fn, pipeline_def, types
 
 from bench.speed import plain_torch
+from bench.speed.aims import Aim, named_aims, verdict
 from bench.speed.builds import BANDS, LIBRARIES, SIZE, build_of, make_photos, on_one_core, tasks_of
-from bench.speed.record import command_line, record
+from bench.speed.record import command_line, record, show
 from shards.schema import decode_sample, packed_members, plain_members
 from shards.tar import read_samples
 from simgen.building.build import Progress, run_build
@@ -260,7 +261,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--memory", type=int, default=20_000, metavar="N", help="samples")
     parser.add_argument("--tile", type=int, default=64, help="of --memory")
+    parser.add_argument("--quick", action="store_true", help="no aim, no record")
     args = parser.parse_args(argv)
+    aims: list[Aim] = []
     with tempfile.TemporaryDirectory(prefix="panprior-bench-") as root:
         photos = args.photos or Path(root) / "photos"
         photos.mkdir(exist_ok=True)
@@ -278,18 +281,13 @@ def main(argv: list[str] | None = None) -> int:
             figures = parts[name]()
             os.sched_setaffinity(0, before)
             show(name, figures)
+            if args.quick:
+                continue
+            aims += named_aims(name, figures)
             record(f"simgen {name}", figures | {"photographs": what}, command=command_line(),
                    libraries=LIBRARIES)  # fmt: skip
-    return 0
-
-
-def show(name: str, figures: dict[str, Any]) -> None:
-    print(f"\n{name}")
-    for key, value in figures.items():
-        rows = value.items() if isinstance(value, dict) else [(key, value)]
-        for row, number in rows:
-            print(f"  {row:45s} {number}", flush=True)
+    return verdict(aims)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -68,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--bands", type=int, default=8)
+    parser.add_argument("--quick", action="store_true", help="no record")
     parser.add_argument("--photos", type=Path, help="a folder of 500x375 JPEGs; default: made")
     args = parser.parse_args(argv)
     on_one_core()
@@ -93,6 +94,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"| {stage} | {took:.1f} | {took * args.samples / total / 10:.0f} % |")
     figures = {"ms a sample": {stage: round(took, 2) for stage, took in rows.items()},
                "samples a second of one core": round(args.samples / total, 1)}  # fmt: skip
+    if args.quick:
+        return 0
     record(f"simgen stages, {args.bands} bands", figures, command=command_line(),
            libraries=LIBRARIES)  # fmt: skip
     return 0

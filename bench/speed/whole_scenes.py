@@ -10,12 +10,15 @@ process of its own: processor time (its own, whatever else runs), the clock, pea
 
 import argparse
 import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.transform import Affine
 
+from bench.speed.aims import Aim, verdict
 from bench.speed.made_scenes import BLOCK, GRID, made_scene
 from bench.speed.programs import CLI, Cost, measure
 from bench.speed.record import command_line, record
@@ -126,7 +129,24 @@ def main(argv: list[str] | None = None) -> int:
         for side, filled in sizes:
             for method in args.methods:
                 print(fused(args, Path(room), side, method, filled), flush=True)
-    return 0
+    return verdict(slope_aims(args.figures))
+
+
+def slope_aims(figures: dict[str, dict[str, float]]) -> Iterator[Aim]:
+    """From the second size on a further Mpix costs the same; memory stays."""
+    by_method: dict[str, list[dict[str, float]]] = {}
+    for name, row in figures.items():
+        if name.endswith("one in 1"):
+            by_method.setdefault(name.split(", ")[1], []).append(row)
+    for method, rows in by_method.items():
+        slopes = [
+            (b["cpu_s"] - a["cpu_s"]) / (b["Mpix_of_data"] - a["Mpix_of_data"])
+            for a, b in pairwise(rows)
+        ]
+        if len(slopes) > 1:
+            yield Aim(f"{method}: last slope over the first", slopes[-1] / slopes[0], 1.1, True)
+            peaks = [row["peak_MiB"] for row in rows[-2:]]
+            yield Aim(f"{method}: last peak over the one before", peaks[1] / peaks[0], 1.1, True)
 
 
 if __name__ == "__main__":
