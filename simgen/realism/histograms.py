@@ -1,5 +1,6 @@
 """Histograms of the statistics: the real scenes in grey, a line for each build."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shards.atomic_write import whole_file
+from shards.console import printable
 from simgen.realism.compare import Comparison
 from simgen.realism.distance import Values
 from simgen.realism.statistics import STATISTICS, Statistic
@@ -49,9 +51,8 @@ def _draw(axis: Axes, statistic: Statistic, comparison: Comparison) -> None:
         heights = _heights(side.values[name], statistic.shown)
         distance = comparison.distances[side.name][name]
         colour = _COLOURS[i % len(_COLOURS)]
-        axis.stairs(
-            heights, edges, color=colour, label=f"{side.name} {distance:.2f}", linewidth=1.5
-        )
+        label = f"{printable(side.name)} {distance:.2f}"
+        axis.stairs(heights, edges, color=colour, label=label, linewidth=1.5)
         highest = max(highest, heights.max())
     axis.set_title(statistic.text, fontsize=9)
     axis.set_xlabel(statistic.unit, fontsize=8)
@@ -59,7 +60,8 @@ def _draw(axis: Axes, statistic: Statistic, comparison: Comparison) -> None:
     axis.set_ylim(0, min(highest, _HEADROOM * real.max()) * 1.05)
     axis.set_yticks([])
     axis.tick_params(labelsize=8)
-    axis.legend(fontsize=7, frameon=False)
+    for text in axis.legend(fontsize=7, frameon=False).get_texts():
+        text.set_parse_math(False)  # a name with two $ is no formula
 
 
 def _heights(values: Values, shown: tuple[float, float]) -> np.ndarray:
@@ -69,5 +71,6 @@ def _heights(values: Values, shown: tuple[float, float]) -> np.ndarray:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with whole_file(path) as file:
+    with whole_file(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph ")  # of a name in letters that the font lacks
         figure.savefig(file, format="png")

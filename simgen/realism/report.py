@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
+from shards.console import printable
 from simgen.realism.compare import LEVELS, Comparison
 from simgen.realism.distance import Values, wasserstein
 from simgen.realism.statistics import STATISTICS
@@ -44,11 +46,13 @@ def mean_distance(found: Comparison, name: str) -> float:
 def rich_table(found: Comparison) -> Table:
     """Raises nothing; widths are the terminal's."""
     head, body = rows(found)
-    table = Table(title=caption(found), title_justify="left")
+    # Text and printable: names of builds may hold rich's markup, or what steers a terminal.
+    table = Table(title=Text(printable(caption(found))), title_justify="left")
     for i, name in enumerate(head):
-        table.add_column(name, justify="left" if i == 0 else "right")
+        table.add_column(Text(printable(name)), justify="left" if i == 0 else "right")
     for row in body:
-        table.add_row(*row, end_section=row is body[-2])
+        cells = (Text(printable(cell)) for cell in row)
+        table.add_row(*cells, end_section=row is body[-2])
     return table
 
 

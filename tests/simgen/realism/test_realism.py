@@ -274,6 +274,20 @@ def test_the_command_ranks_builds_and_draws_them(small_build, tmp_path, capsys):
             assert len(picture.getcolors(100_000)) > 3
 
 
+def test_names_of_builds_do_not_steer_the_terminal(small_build, tmp_path, capsys):
+    """Nor are they rich's markup or matplotlib's formulas: wrong ones end in a traceback."""
+    write_scene(tmp_path / "scenes", "one", side=32)
+    name = "a\x1b]0;title\x07[/bold]$_{$像"
+
+    code = main(["realism", f"{name}={small_build}", "--limit", "4",
+                 "--against", str(tmp_path / "scenes"), "--out", str(tmp_path / "out")])  # fmt: skip  # noqa: E501
+
+    printed = capsys.readouterr()
+    assert 0 == code
+    assert r"a\x1b]0;title\x07[/bold]$_{$像" in "".join(printed.out.split())
+    assert not {"\x1b", "\x07"} & {*printed.out, *printed.err}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
