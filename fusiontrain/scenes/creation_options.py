@@ -27,11 +27,11 @@ _RASTERIOS = frozenset(
         *("NODATA", "SHARING", "OPENER", "GCPS", "RPCS"),
     )
 )
-# Of the COG driver: they make another grid, whose size a trial does not bound.
+# Of the COG driver: they make another grid than the PAN's, of any size, or another band.
 _OF_GRID = frozenset(
     (
         *("TARGET_SRS", "TILING_SCHEME", "ZOOM_LEVEL", "ZOOM_LEVEL_STRATEGY", "RES", "EXTENT"),
-        "ALIGNED_LEVELS",
+        *("ALIGNED_LEVELS", "ADD_ALPHA", "WARP_RESAMPLING"),
     )
 )
 
@@ -50,8 +50,6 @@ def check_creation_options(
         return
     small = dict(profile) | {"height": _SIDE, "width": _SIDE}
     pixels = np.ones((small["count"], _SIDE, _SIDE), small["dtype"])
-    if cog is not None:
-        cog = {name: value for name, value in cog.items() if name not in _OF_GRID}
     try:
         with tempfile.TemporaryDirectory(prefix="panprior-") as folder, _warnings() as said:
             first = Path(folder) / "a.tif"
@@ -74,6 +72,9 @@ def _check(name: str, value: str) -> None:
     shown = f"{name}={value}"
     if name.upper() in _RASTERIOS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_:]*", name):
         raise _refused(shown, "it is no creation option")
+    if name.upper() in _OF_GRID:
+        reason = "the output has the PAN's grid and the MS's bands: warp it afterwards (gdalwarp)"
+        raise _refused(shown, reason)
     if name.upper() in _BLOCKS:
         whole = value.strip().isascii() and value.strip().isdigit()
         if not whole or int(value) % 16 or not 16 <= int(value) <= _MOST_BLOCK:

@@ -33,7 +33,17 @@ WRONG = [
     *("BLOCKXSIZE=-16", "BLOCKYSIZE=99999999999999999999", "COMPRESS=EVIL", "EVIL=1"),
     *("count=1", "crs=x", "driver=PNG", "mode=r", "fp=/etc/passwd", "dtype=x", "nodata=x"),
     *("width=9", "height=9", "transform=1", "sharing=1", "opener=x", "gcps=1", "rpcs=1"),
-    *("BIGTIFF=PERHAPS", "COMPRESS=WEBP", "__class__=1", "self=1", "a b=1", "=1"),
+    *("TILING_SCHEME=GoogleMapsCompatible", "tiling_scheme=x", "TARGET_SRS=EPSG:4326", "RES=1"),
+    *(
+        "ADD_ALPHA=YES",
+        "EXTENT=0,0,1,1",
+        "BIGTIFF=PERHAPS",
+        "COMPRESS=WEBP",
+        "__class__=1",
+        "self=1",
+        "a b=1",
+        "=1",
+    ),
 ]
 
 
