@@ -172,7 +172,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="side of a window, PAN pixels (default: as --memory allows)",
     )
     group.add_argument(
-        "--bf16", action="store_true", help="half precision, where it is exact enough"
+        "--bf16", action="store_true", help="half precision; refused where it is not exact enough"
     )
     group.add_argument(
         "--dry-run", action="store_true", help="print plan, memory and time; write nothing"

@@ -12,6 +12,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.fusion.device_windows import DeviceWindows
 from fusiontrain.fusion.flip_ensemble import FLIPS, FlipEnsemble
 from fusiontrain.fusion.fuser import no_progress
+from fusiontrain.fusion.half_precision import check_half_precision
 from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import (
@@ -88,6 +89,7 @@ class NetworkFuser:
             "PANPRIOR_MODEL": self.name,
             "PANPRIOR_TARGET": self.target,
             "PANPRIOR_WEIGHTS_SHA256": self.digest,
+            "PANPRIOR_PRECISION": "bf16" if self.bf16 else "float32",
             "PANPRIOR_QUALITY": f"mean of {FLIPS} flips" if self.flips else "one run",
         }
 
@@ -105,12 +107,17 @@ class NetworkFuser:
         *,
         advance: Callable[[], None] = no_progress,
     ) -> Iterator[FusedWindow]:
+        statistics = scene_statistics(scene, sensor_model, advance)
+        if self.bf16:
+            check_half_precision(
+                scene, self.net, sensor_model, statistics, halo=plan.halo, device=self.device
+            )
         yield from fuse_windows(
             scene,
             FlipEnsemble(self.net) if self.flips else self.net,
             sensor_model,
             halo=plan.halo,
-            statistics=scene_statistics(scene, sensor_model, advance),
+            statistics=statistics,
             core=plan.core,
             device=self.device,
             bf16=self.bf16,

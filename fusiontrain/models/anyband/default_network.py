@@ -41,6 +41,12 @@ class AnyBand(AnyBandBase):
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.head = last_layer(width)
 
+    def forward(self, batch: PanBatch) -> Tensor:
+        if not computes_by_rows(batch):
+            return super().forward(batch)
+        H, W = batch.pan.shape[-2:]
+        return AnyBand.forward_part(self, batch, slice(0, H), slice(0, W))  # no subclass's step
+
     def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
         """`forward(batch)[..., rows, columns]`, without what lies beyond the layers' reach."""
         if not computes_by_rows(batch):

@@ -73,8 +73,8 @@ def fuse_by_rows(net: "AnyBand", batch: PanBatch, cells: Cells) -> Tensor:
         inputs = make_input_rows(batch)
         conditions = net.condition(inputs.conditions.float())
         B, C = conditions.shape[:2]
-        x, start = _enter(net, inputs, conditions, cells, dtype)
-        y = Features(torch.empty_like(x.data))
+        x, start = _enter(net, inputs, conditions, cells)
+        y = Features(torch.empty_like(x.data, dtype=dtype))
         width = x.data.shape[-1]
         here = Cells(slice(0, cells.height), slice(0, cells.width))
         strips = [strip.rows for strip in here.strips(_height(cells.width * width))]
@@ -91,7 +91,7 @@ def _height(numbers_a_row: int) -> int:
 
 
 def _enter(
-    net: "AnyBand", inputs: InputRows, conditions: Tensor, cells: Cells, dtype: torch.dtype
+    net: "AnyBand", inputs: InputRows, conditions: Tensor, cells: Cells
 ) -> tuple[Features, Tensor]:
     """The stem's features, and the image that the network corrects: (N, h', w', P), units of std.
 
@@ -102,7 +102,7 @@ def _enter(
     width = out - _POSITIONS
     bias = F.pad(_bias(net.stem), (0, _POSITIONS))
     h, w = cells.height, cells.width
-    x = Features(torch.empty(N, h + 2, w + 2, width, dtype=dtype))
+    x = Features(torch.empty(N, h + 2, w + 2, width))
     start = torch.empty(N, h, w, _POSITIONS)
     for strip in cells.strips(_height(N * _POSITIONS * w)):
         images = torch.stack([*inputs.stem_images(strip)], 2).reshape(N, channels, -1)
@@ -130,7 +130,7 @@ def _run_block(
     block: "Block", x: Features, y: Features, conditions: Tensor, C: int, strips: list[slice]
 ) -> None:
     """`x` becomes the block's output; `y` is room for what lies between its convolutions."""
-    dtype = x.data.dtype
+    dtype = y.data.dtype
     first, first_bias = block.first.weight.to(dtype), _bias(block.first).to(dtype)
     second, second_bias = (part.to(dtype) for part in _second_with_film(block, conditions))
     waiting: slice | None = None
@@ -139,7 +139,7 @@ def _run_block(
     for rows in (*strips, None):
         if rows is not None:
             outs = [
-                torch.ops.aten.gelu_(F.conv2d(x.around(n, rows), first, first_bias))
+                torch.ops.aten.gelu_(F.conv2d(x.around(n, rows).to(dtype), first, first_bias))
                 for n in range(len(x.data))
             ]
             for sample in range(0, len(outs), C):
@@ -184,8 +184,7 @@ def _leave(
     strips: list[slice],
 ) -> None:
     """The fused image, (N, H, W) DN: the last layer corrects `start`."""
-    dtype = x.data.dtype
-    weight, bias = net.head.weight.to(dtype), _bias(net.head).to(dtype)
+    weight, bias = net.head.weight, _bias(net.head)
     mean, std = (s.flatten() for s in (inputs.stats.ms_mean, inputs.stats.ms_std))
     for rows in strips:
         for n in range(len(out)):
