@@ -25,7 +25,7 @@ QUICK = (
     ("indices", "--rounds", "1", "--quick"),
     ("networks", "--quick", "--models", "anyband", "pannet", "fusionnet"),
     ("scan", "--quick"),
-    ("reader", "--rounds", "1", "--tiles", "16"),
+    ("reader", "--rounds", "1", "--tiles", "128"),
     ("simulation", "--only", "rivals", "--rounds", "1", "--samples", "8", "--quick"),
     ("stages", "--samples", "8", "--quick"),
     ("rivals", "--only", "speed", "--side", "512", "--weights", "default-sensor", "--quick"),

@@ -26,19 +26,24 @@ def record(name: str, figures: dict[str, Any], *, command: str, libraries: Seque
 
 
 def machine(libraries: Sequence[str]) -> dict[str, Any]:
-    """Cores, CPU and versions: enough to judge a figure by."""
+    """Cores, CPU and versions: enough to judge a figure by; how busy it was."""
     return {
         "cores": os.cpu_count(),
         "cpu": _cpu(),
+        "load": round(os.getloadavg()[1], 1),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in libraries},
     }
 
 
 def command_line() -> str:
-    """The command as one would type it: `python -m bench.speed.NAME ...`."""
+    """The command as one would type it: `python -m bench.speed.NAME ...`.
+
+    Of absolute paths the last part: where a folder lies is nobody else's matter.
+    """
     module = ".".join(Path(sys.argv[0]).with_suffix("").parts[-3:])
-    return " ".join(["python", "-m", module, *sys.argv[1:]])
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return " ".join(["python", "-m", module, *words])
 
 
 def show(name: str, figures: dict[str, Any]) -> None:
