@@ -48,7 +48,10 @@ def check_files(path: Path, depth: int = 0) -> None:
             _check_vrt(path, depth)
         case ".til":
             for name in _TIL_NAME.findall(_text_of(path)):
-                _check_beside(path, name.decode("latin-1"), "tile")
+                tile = name.decode("latin-1")
+                _check_beside(path, tile, "tile")
+                if (path.absolute().parent / tile).is_file():
+                    check_blocks(path.absolute().parent / tile)
         case _:
             if path.is_file():
                 check_blocks(path)

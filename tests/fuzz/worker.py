@@ -36,7 +36,9 @@ _MOST_MEMORY = 1_500_000  # kB that one case may add
 # How lines on standard error begin: of the programs, continued, and of pretrain's progress.
 _OURS = ("fusiontrain: ", "fusiontrain ", "simgen: ", "simgen ", "shards: ", "  ", "pretrain ")
 # and of what benchmark shows; of what libraries of GDAL's and DALI's print themselves, to no avail.
-_SHOWN = re.compile(r"reading scenes |scoring |a[:,] |Error: Key |Corrupt JPEG data")
+_SHOWN = re.compile(
+    r"reading scenes |scoring |a[:,] |Error: Key |Corrupt JPEG data|Warning: unknown JFIF"
+)
 _LEAVES = (
     "build.json",
     ".lock",

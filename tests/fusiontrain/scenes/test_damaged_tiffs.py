@@ -131,3 +131,22 @@ def test_a_block_larger_than_memory_is_refused(tmp_path, bands):
 
     with pytest.raises(SceneError, match="write it in tiles"), open_raster(path):
         pass
+
+
+def test_tiles_of_a_til_are_looked_at_too(tmp_path):
+    """Their lists of blocks, before GDAL reads: it gives garbage, or prints a line of its own."""
+    path = write_geotiff(tmp_path / "x.tif", np.ones((1, 64, 64)), dtype="uint8", blockysize=8)
+    (tmp_path / "x.IMD").write_text("numRows = 64;\nnumColumns = 64;\nbitsPerPixel = 8;\nEND;\n")
+    (tmp_path / "x.TIL").write_text(
+        'bandId = "P";\nnumTiles = 1;\ntileSizeX = 64;\ntileSizeY = 64;\ntileUnits = "Pixels";\n'
+        'tileOverlap = 0;\nBEGIN_GROUP = TILE_1\n\tfilename = "x.tif";\n\tULColOffset = 0;\n'
+        "\tULRowOffset = 0;\n\tLRColOffset = 63;\n\tLRRowOffset = 63;\nEND_GROUP = TILE_1\nEND;\n"
+    )
+    with open_raster(tmp_path / "x.TIL") as raster:
+        assert 64 == raster.height
+    data = bytearray(path.read_bytes())
+    Tags(data).put(OFFSETS, "values", 2**31)
+    path.write_bytes(data)
+
+    with pytest.raises(SceneError, match=r"x\.tif: block"), open_raster(tmp_path / "x.TIL"):
+        pass
