@@ -66,5 +66,11 @@ def is_local(source: Source) -> bool:
     return isinstance(source, str) and not _REMOTE.match(source)
 
 
+def gdal_name(source: str) -> str:
+    """The name that GDAL gets: /vsizip/a.zip/x.tif for zip://a.zip!x.tif."""
+    match = re.fullmatch(r"(?:file\+)?(zip|tar)://(.+?)!/?(.+)", source, re.IGNORECASE)
+    return f"/vsi{match[1].lower()}/{match[2]}/{match[3]}" if match else source
+
+
 def name_of(source: Source) -> str:
     return str(source.name) if is_dataset(source) else str(source)

@@ -19,6 +19,7 @@ from fusiontrain.scenes.file_facts import FileFacts, read_facts
 from fusiontrain.scenes.gdal_environment import (
     ReadError,
     Source,
+    gdal_name,
     is_dataset,
     is_local,
     name_of,
@@ -32,6 +33,7 @@ from fusiontrain.scenes.named_files import (
     vrt_sources,
 )
 from fusiontrain.scenes.raster import Nodata, Raster
+from fusiontrain.scenes.tiff_structure import check_archived_blocks
 
 # Drivers that read what is given and its sidecars, and nothing that a file names. A VRT and a .TIL
 # name others, so only a file with that suffix may be one, and named_files.py reads it first.
@@ -105,6 +107,8 @@ def _open(path: Source) -> Any:
             _check_named_overviews(path)
     elif drivers[0] in ("VRT", "TIL") or str(path).lower().startswith("vrt://"):
         raise SceneError(f"cannot read {path}: it names other files; expected one on this machine")
+    else:
+        check_archived_blocks(gdal_name(path))
     for driver in drivers:
         try:
             return _open_by(path, driver)

@@ -3,10 +3,15 @@
 Source: TIFF 6.0, pages 13-16, 39-40 and 66-69; BigTIFF, libtiff.gitlab.io/libtiff.
 """
 
+import re
 import struct
+import tarfile
+import zipfile
+import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -17,6 +22,8 @@ _STRIPS, _TILES = (273, 279), (324, 325)  # tags of offsets, of counts of bytes
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _TYPES = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # SHORT, LONG, IFD, LONG8, IFD8
 _MOST_IMAGES, _MOST_TAGS, _MOST_BLOCKS = 64, 4096, 2**26
+_ARCHIVED = re.compile(r"/vsi(zip|tar)/(.+)", re.IGNORECASE)
+_NO_ARCHIVE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
 _DAMAGED = "the file is damaged or cut short; copy it again"
 
 
@@ -42,12 +49,45 @@ def check_blocks(path: Path) -> None:
     """
     try:
         with path.open("rb") as file:
-            header, first = _header(file)
-            if header is None:
-                return
-            _check_images(path, file, header, first)
+            _check(path, file, path.stat().st_size)
     except (OSError, ValueError, struct.error) as error:
         raise SceneError(f"cannot read {path}: {error}: {_DAMAGED}") from error
+
+
+def check_archived_blocks(name: str) -> None:
+    """The same of /vsizip/ARCHIVE/FILE and /vsitar/ARCHIVE/FILE, where ARCHIVE is a local file.
+
+    Nothing is unpacked to the disk. Archives that are damaged or elsewhere are left to GDAL.
+    """
+    match = _ARCHIVED.fullmatch(name)
+    if match is None:
+        return
+    kind, place = match[1].lower(), Path(match[2].replace("{", "").replace("}", ""))
+    archive = next((parent for parent in place.parents if parent.is_file()), None)
+    if archive is None:
+        return
+    member = str(place.relative_to(archive))
+    found: Any
+    try:
+        with ExitStack() as stack:
+            if kind == "zip":
+                whole = stack.enter_context(zipfile.ZipFile(archive))
+                size, found = whole.getinfo(member).file_size, whole.open(member)
+            else:
+                tar = stack.enter_context(tarfile.open(archive))
+                size, found = tar.getmember(member).size, tar.extractfile(member)
+            if found is not None:
+                _check(name, stack.enter_context(found), size)
+    except (KeyError, OSError, RuntimeError, *_NO_ARCHIVE):
+        return
+    except (ValueError, struct.error) as error:
+        raise SceneError(f"cannot read {name}: {error}: {_DAMAGED}") from error
+
+
+def _check(path: Path | str, file: Any, size: int) -> None:
+    header, first = _header(file)
+    if header is not None:
+        _check_images(path, file, header, first, size)
 
 
 def _header(file: BinaryIO) -> tuple[_Header | None, int]:
@@ -63,9 +103,8 @@ def _header(file: BinaryIO) -> tuple[_Header | None, int]:
     return None, 0
 
 
-def _check_images(path: Path, file: BinaryIO, header: _Header, place: int) -> None:
+def _check_images(path: Path | str, file: BinaryIO, header: _Header, place: int, size: int) -> None:
     """Every image of the file: overviews and masks too."""
-    size = path.stat().st_size
     for _ in range(_MOST_IMAGES):
         if place == 0:
             return

@@ -1,6 +1,8 @@
 """Damaged TIFFs end in a line: where blocks are said to lie, and what GDAL signals as it reads."""
 
 import struct
+import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -149,4 +151,35 @@ def test_tiles_of_a_til_are_looked_at_too(tmp_path):
     path.write_bytes(data)
 
     with pytest.raises(SceneError, match=r"x\.tif: block"), open_raster(tmp_path / "x.TIL"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/vsizip/{}.zip/in/x.tif",
+        "zip://{}.zip!in/x.tif",
+        "/vsizip/{{{}.zip}}/in/x.tif",
+        "/vsitar/{}.tar/in/x.tif",
+        "tar://{}.tar!/in/x.tif",
+    ],
+)
+def test_files_in_archives_are_looked_at_too(tmp_path, name):
+    """GDAL gave garbage of blocks beyond them, without an error."""
+    path = write_geotiff(tmp_path / "x.tif", np.ones((1, 64, 64)), dtype="uint8", blockysize=8)
+
+    def pack():
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as whole:
+            whole.write(path, "in/x.tif")
+        with tarfile.open(tmp_path / "a.tar", "w") as whole:
+            whole.add(path, "in/x.tif")
+        return name.format(tmp_path / "a")
+
+    with open_raster(pack()) as raster:
+        assert bool((raster.sample()[0] == 1).all())
+    data = bytearray(path.read_bytes())
+    Tags(data).put(OFFSETS, "values", 2**31)
+    path.write_bytes(data)
+
+    with pytest.raises(SceneError, match=r"x\.tif: block"), open_raster(pack()):
         pass
