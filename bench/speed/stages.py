@@ -21,7 +21,7 @@ from simgen.simulate import dispatch, numpy_engine
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "DALI: decode, crop, resize": [(dispatch, "read_crops")],
     "check of the image": [(shard, "examine")],
-    "random parameters, kernels": [(shard, "draw_sample")],
+    "random parameters, kernels": [(shard, "sample_parameters")],
     "light, jitter, high-pass, indices": [(numpy_engine, "_light"), (numpy_engine, "retouched")],
     "band mixing, tints of materials": [(numpy_engine, "_bands")],
     "placing, texture, objects, warp": [
