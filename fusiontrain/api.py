@@ -30,16 +30,19 @@ from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import make_plan
 from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions, Quality
+from fusiontrain.fusion.prepared_output import measured_scaling, prepared
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.gdal_environment import is_dataset
-from fusiontrain.scenes.grids import GRID_TOLERANCE
+from fusiontrain.scenes.grids import check_coordinates
+from fusiontrain.scenes.output_formats import format_of
 from fusiontrain.scenes.output_values import check_nodata
 from fusiontrain.scenes.raster import EVERY_VALUE, Nodata, band_means, sample_windows
 from fusiontrain.scenes.scene import Scene
+from fusiontrain.scenes.value_scaling import Scale, check_narrowing
 from fusiontrain.scenes.writer import Output, check_output
 
 _LOGGER = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ def pansharpen(
     bands: Sequence[int] = (),
     bbox: tuple[float, float, float, float] | None = None,
     dtype: Any = None,
+    scale: str | tuple[float, float] | None = None,
     nodata: Nodata = None,
     assume_aligned: bool = False,
     match: bool = False,
@@ -66,7 +70,7 @@ def pansharpen(
     frame: Frame = "pan",
     adapt: float | str | None = None,
     quality: Quality = "normal",
-    format: str = "COG",  # noqa: A002 - the command's own word
+    format: str | None = None,  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -76,14 +80,14 @@ def pansharpen(
     """The MS's bands on the PAN's grid, in the MS's dtype.
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
-    Arrays (numpy, masked or not, or tensors) give an array; labelled ones (xarray) one with PAN's
-    coordinates; paths, URLs and open datasets of rasterio (a WarpedVRT as it is) an array, or with
-    `out` a file, whose path is returned. `nodata`: the value of missing pixels in PAN, MS and
-    output ("none": no value). `bbox`, `assume_aligned` and `match` are for files. `target`: "scene"
-    (crisp, bands in place) or "sensor" (the MS sensor's view on PAN's grid); None: what `weights`
-    give. `register`: the shift between PAN and MS is removed, with `local_shift` as it varies.
-    `frame`: the result lies on PAN ("pan") or where the MS lies ("ms"). `adapt`: seconds (or
-    "40steps") of tuning on the scene. `quality`: "best", the mean of eight flips.
+    Arrays (numpy, masked, tensors) give an array; xarray's one with PAN's coordinates; paths, URLs
+    and open datasets of rasterio an array, or with `out` a file, whose path is returned. `nodata`:
+    the value of missing pixels in PAN, MS and output ("none": none). `bbox`, `assume_aligned` and
+    `match` are for files. `target`: "scene" (crisp, bands in place) or "sensor" (the MS sensor's
+    view); None: what `weights` give. `scale`, for a narrower `dtype`: "2%,98%" (percentiles), (MIN,
+    MAX) or "bits". `register`: the shift is removed, with `local_shift` as it varies. `frame`: the
+    result lies on PAN ("pan") or where MS lies ("ms"). `adapt`: seconds ("40steps") of tuning on
+    the scene. `quality`: "best", the mean of eight flips.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -101,7 +105,7 @@ def pansharpen(
         memory=memory,
         window=window,
     )
-    call = _Call(options, tuple(bands), dtype, nodata, use_threads(threads))
+    call = _Call(options, tuple(bands), dtype, Scale.of(scale), nodata, use_threads(threads))
     files = _FileOptions(out, bbox, assume_aligned, match, nodata, format, creation_options or {})
     return _fuse(pan, ms, call, files)
 
@@ -113,6 +117,7 @@ class _Call:
     options: FusionOptions
     bands: tuple[int, ...]
     dtype: Any  # None: the MS's
+    scale: Scale | None
     given_nodata: Nodata
     threads: int
 
@@ -131,7 +136,7 @@ class _FileOptions:
     assume_aligned: bool
     match: bool
     nodata: Nodata
-    format: str
+    format: str | None
     creation_options: Mapping[str, str]
 
 
@@ -162,19 +167,22 @@ def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
     with open_job(inputs, fuser, call.options, threads=call.threads) as opened:
         for warning in opened.warnings:
             _LOGGER.warning("%s", warning)
-        if files.out is None:
-            return fuse_job_to_array(_adapted(opened), dtype=dtype, nodata=call.nodata)
+        path = Path("" if files.out is None else files.out)
         output = Output(
-            path=Path(files.out),
-            format=files.format,
+            path=path,
+            format=format_of(path, files.format),
             dtype=dtype,
+            scale=call.scale,
             nodata=call.nodata,
             options=dict(files.creation_options),
             threads=call.threads,
         )
+        output = prepared(opened, output)
+        if files.out is None:
+            return fuse_job_to_array(_adapted(opened), output)
         check_output(output, opened.pair)
         fuse_to_file(_adapted(opened), output)
-        return Path(files.out)
+        return path
 
 
 def _adapted(job: FusionJob) -> FusionJob:
@@ -203,6 +211,8 @@ def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
     if nodata is not None:
         check_nodata(nodata, dtype)
     scene = _scene_of_arrays(pan, ms, nodata)
+    scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
+    check_narrowing(ms.dtype, None, dtype, scaling)
     fuser = make_fuser(options)
     sensor_model, _ = sensor_model_for(
         scene, options, blind=fuser.blind, target=fuser.target, bands=call.bands
@@ -214,7 +224,9 @@ def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
     if nodata is None and dtype.kind == "f":
         nodata = math.nan
     plan = make_plan(scene, fuser, memory=options.memory, core=options.window)
-    return fuse_to_array(scene, fuser, sensor_model, plan, dtype=dtype, nodata=nodata)
+    return fuse_to_array(
+        scene, fuser, sensor_model, plan, dtype=dtype, nodata=nodata, scaling=scaling
+    )
 
 
 def _scene_of_arrays(pan: Any, ms: Any, nodata: float | None) -> Scene:
@@ -252,7 +264,7 @@ def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
         raise SceneError(f"MS must have dims (band, {y}, {x}) beside PAN's; got {ms.dims}")
     for axis in (y, x):
         if axis in pan.coords and axis in ms.coords:
-            _check_labels(str(axis), np.asarray(pan[axis]), np.asarray(ms[axis]))
+            check_coordinates(str(axis), np.asarray(pan[axis]), np.asarray(ms[axis]))
     nodata = call.nodata
     if nodata is None:
         for metadata in (ms.attrs, ms.encoding):
@@ -263,21 +275,6 @@ def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
     if ms.dims[0] in picked.coords:
         coords[ms.dims[0]] = picked.coords[ms.dims[0]]
     return type(ms)(fused, dims=ms.dims, coords=coords, attrs=ms.attrs, name=ms.name)
-
-
-def _check_labels(axis: str, fine: np.ndarray, coarse: np.ndarray) -> None:
-    """Raises: SceneError unless both begin at one edge and end at one."""
-    if min(len(fine), len(coarse)) < 2:
-        return
-    a, b = (float(v[-1] - v[0]) / (len(v) - 1) for v in (fine, coarse))
-    starts = (float(fine[0]) - a / 2, float(coarse[0]) - b / 2)
-    ends = (float(fine[-1]) + a / 2, float(coarse[-1]) + b / 2)
-    offset = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
-    if not offset <= GRID_TOLERANCE:
-        raise SceneError(
-            f"PAN and MS do not cover the same {axis}: they differ by {offset:.2f} PAN pixels; "
-            "cut them to the same ground, or give files, which are aligned"
-        )
 
 
 def _are_files(pan: Any, ms: Any) -> bool:

@@ -31,7 +31,7 @@ CLASSICAL_NAMES = (
     *("glp-hpm-r", "gs", "gsa", "pca", "pracs", "sr-d", "tv"),
 )
 SHIPPED_WEIGHTS = ("default", "default-sensor", "small")
-FORMATS = ("COG", "GTiff")
+FORMATS = ("COG", "GTiff", "JPEG", "PNG")
 MATCH_LIMIT = 8.0  # MS pixels
 MEMORY = 2.0  # GiB
 

@@ -13,8 +13,7 @@ from fusiontrain.commands.fuse_checks import refuse_early
 from fusiontrain.commands.fuse_flags import fuse_parser
 from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
 from fusiontrain.errors import InterruptedBySignal
-from shards.command_line import PlainFlags, with_flags
-from shards.console import print_error, print_result
+from shards.command_line import PlainFlags
 from shards.signals import stoppable
 
 if TYPE_CHECKING:
@@ -28,60 +27,28 @@ def make_parser() -> PlainFlags:
 
 
 def run(args: Namespace) -> int:
+    started = time.monotonic()
     with stoppable(InterruptedBySignal):
         refuse_early(args)
-    # Here, not above: torch and rasterio only after the flags are right.
-    from fusiontrain.commands.fuse_printing import check_paths, print_plan, progress, write_report
-    from fusiontrain.fusion.fuse_scene import fuse_to_file, open_job
-    from fusiontrain.fusion.make_fuser import make_fuser
-    from fusiontrain.fusion.output_frame import in_output_frame
-    from fusiontrain.fusion.quality_sampler import QualitySampler
-    from fusiontrain.scenes.output_values import output_nodata
-    from fusiontrain.scenes.writer import check_output
+        # Here, not above: torch and rasterio only after the flags are right.
+        from fusiontrain.commands.fuse_pair import PairRequest, fuse_pair
+        from fusiontrain.fusion.make_fuser import make_fuser
 
-    started = time.monotonic()
-
-    def say(line: str) -> None:
-        if not args.quiet:
-            print_result(f"fusiontrain: {line}")
-
-    with stoppable(InterruptedBySignal):
         inputs, options, threads = read_arguments(args)
-        output = read_output(args, threads)
-        with open_job(inputs, make_fuser(options), options, threads=threads) as job:
-            check_paths(args.out, args.json, job.pair)
-            dtype = output.dtype or job.pair.dtype
-            check_output(output, job.pair)
-            _, changed = output_nodata(job.pair.nodata, dtype, output.nodata)
-            for line in filter(None, (*job.notes, changed)):
-                say(line)
-            for line in job.warnings:
-                print_error("fusiontrain", f"warning: {with_flags(line, make_parser().flags)}")
-            if args.dry_run:
-                print_plan(job, output, dtype)
-                return 0
-            opened = time.monotonic()
-            if options.adapt is not None:
-                from fusiontrain.training.adaptation import adapted  # fusing needs no training
-
-                job = adapted(job)  # noqa: PLW2901
-            if job.adaptation is not None:
-                say(str(job.adaptation))
-            ready = time.monotonic()
-            # Scored where the result lies: beside the MS as it was moved.
-            scene, _ = in_output_frame(job.pair, job.sensor_model)
-            sampler = QualitySampler(scene, job.plan.windows) if args.json else None
-            with progress(job, quiet=args.quiet) as (statistics, advance):
-                fuse_to_file(job, output, sampler=sampler, statistics=statistics, advance=advance)
-            fused = time.monotonic()
-            seconds = {"opening": opened - started, "fusing": fused - ready}
-            if job.adaptation is not None:
-                seconds["adapting"] = ready - opened
-            if sampler is not None:
-                write_report(args.json, job, output.path, sampler, seconds)
-        h, w = (side * job.pair.ratio for side in job.pair.shape)
-        speed = job.plan.megapixels / max(fused - ready, 1e-9)
-        say(f"wrote {args.out}: {job.pair.bands} x {h} x {w}, {dtype}, {speed:.2f} Mpix/s")
+        request = PairRequest(
+            inputs=inputs,
+            output=read_output(args, threads),
+            json=args.json,
+            quicklook=args.quicklook,
+            dry_run=args.dry_run,
+            quiet=args.quiet,
+            flags=make_parser().flags,
+        )
+        fuser = make_fuser(options)
+        result = fuse_pair(request, fuser, options, threads=threads, started=started)
+        if not args.dry_run:
+            shape = " x ".join(map(str, result.shape))
+            request.say(f"wrote {args.out}: {shape}, {result.dtype}, {result.speed:.2f} Mpix/s")
     return 0
 
 
@@ -124,12 +91,15 @@ def read_output(args: Namespace, threads: int) -> "Output":
     """Raises: SceneError naming the parameter."""
     import numpy as np
 
+    from fusiontrain.scenes.output_formats import format_of
+    from fusiontrain.scenes.value_scaling import Scale
     from fusiontrain.scenes.writer import Output
 
     name = "uint8" if args.dtype == "byte" else args.dtype  # GDAL's name
     return Output(
         path=args.out,
-        format=args.format,
+        format=format_of(args.out, args.format),
+        scale=Scale.of(args.scale),
         dtype=None if name is None else np.dtype(name),
         nodata=None if args.nodata == "none" else args.nodata,
         options=dict(text.split("=", 1) for text in args.creation_option),

@@ -27,14 +27,21 @@ def refuse_early(args: Namespace) -> None:
         raise SceneError(f"`dtype` is one of {', '.join(DTYPES)}; got {args.dtype!r}")
     parse_threads(args.threads)
     _check_words(args)
-    for path in filter(None, (args.out, args.json)):
+    for path in filter(None, (args.out, args.json, args.quicklook)):
         check_replaceable(path)
     from fusiontrain.scenes.gdal_environment import gdal, is_local
     from fusiontrain.scenes.gdal_writing import check_place
     from fusiontrain.scenes.grids import check_ratio
     from fusiontrain.scenes.open_raster import check_pan, open_raster
+    from fusiontrain.scenes.output_formats import format_of
+    from fusiontrain.scenes.quicklook import check_quicklook
+    from fusiontrain.scenes.value_scaling import Scale
 
     check_place(args.out)
+    format_of(args.out, args.format)
+    Scale.of(args.scale)
+    if args.quicklook is not None:
+        check_quicklook(args.quicklook)
     if not all(map(is_local, (args.pan, *args.ms))):
         return  # another machine's files are opened once
     with gdal(), open_raster(args.pan) as pan, open_raster(args.ms) as ms:

@@ -133,13 +133,28 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        *("--format", "-of"), choices=FORMATS, default="COG", help="format of the file"
+        *("--format", "-of"),
+        choices=FORMATS,
+        help="format of the file (default: by the suffix of OUT: .jpg, .png; else COG)",
     )
     group.add_argument(
         *("--dtype", "-ot"),
         type=str.lower,
         metavar="TYPE",
         help=f"{', '.join(DTYPES)} (default: the MS's)",
+    )
+    group.add_argument(
+        "--scale",
+        metavar="LOW,HIGH",
+        help="what becomes the whole range of a narrower --dtype: 2%%,98%% (percentiles of each "
+        "band), MIN,MAX (DN of all bands), or bits (0 to the sensor's full scale)",
+    )
+    group.add_argument(
+        "--quicklook",
+        type=Path,
+        metavar="FILE",
+        help="write an 8-bit picture for looking at too: .png, .tif or .jpg, up to 2048 pixels a "
+        "side",
     )
     group.add_argument(
         *("--nodata", "-nodata"),

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,17 +67,27 @@ def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
     )
 
 
-def check_paths(out: Path, report: Path | None, pair: GeoPair) -> None:
-    """Raises: SceneError if a file to be written is an input, or both are one."""
+def check_paths(out: Path, pair: GeoPair, others: Mapping[str, Path | None]) -> None:
+    """`others`: parameter -> the file that it names.
+
+    Raises: SceneError if a file to be written is an input, or two are one.
+    """
     facts = (*pair.pan_file.facts, *pair.ms_file.facts)
     check_not_read(out, facts)
-    if report is None:
-        return
-    check_not_read(report, facts)
-    if report.absolute() == out.absolute() or (
-        report.exists() and out.exists() and report.samefile(out)
-    ):
-        raise SceneError(f"`json` and the output are one file, {out}; give another name to one")
+    written = {"": out}
+    for name, path in others.items():
+        if path is None:
+            continue
+        check_not_read(path, facts)
+        for before, other in written.items():
+            if path.absolute() == other.absolute() or (
+                path.exists() and other.exists() and path.samefile(other)
+            ):
+                same = f"`{before}`" if before else "the output"
+                raise SceneError(
+                    f"`{name}` and {same} are one file, {other}; give another name to one"
+                )
+        written[name] = path
 
 
 def write_report(

@@ -30,6 +30,7 @@ from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
+from fusiontrain.scenes.value_scaling import ValueScaling, check_narrowing
 from fusiontrain.scenes.writer import Output, create_fused
 
 
@@ -189,6 +190,7 @@ def fuse_to_array(
     dtype: np.dtype,
     nodata: float | None,
     bits: int | None = None,
+    scaling: ValueScaling | None = None,
 ) -> np.ndarray:
     """(C, H, W) of `dtype`, with the pixels that a file would have; missing ones `nodata` or 0."""
     h, w = (side * scene.ratio for side in scene.shape)
@@ -198,22 +200,29 @@ def fuse_to_array(
     for window in fuser.fuse(scene, sensor_model, plan):
         has_data = has_data or bool(window.valid.any())
         fine = window.core.scaled(scene.ratio)
-        data = output_pixels(window.fused.numpy(), window.valid.numpy(), dtype, nodata, bits)
+        values = window.fused.numpy() if scaling is None else scaling(window.fused.numpy())
+        data = output_pixels(values, window.valid.numpy(), dtype, nodata, bits)
         out[:, fine.top : fine.bottom, fine.left : fine.right] = data
     if not has_data:
         raise SceneError(NO_DATA)
     return out
 
 
-def fuse_job_to_array(
-    job: FusionJob, *, dtype: np.dtype | None, nodata: float | None
-) -> np.ndarray:
-    """fuse_to_array of an open pair, in the dtype and nodata that its file would have."""
-    dtype = dtype or job.pair.dtype
-    nodata, _ = output_nodata(job.pair.nodata, dtype, nodata)
-    bits = job.pair.bits if dtype == job.pair.dtype else None
+def fuse_job_to_array(job: FusionJob, output: Output) -> np.ndarray:
+    """fuse_to_array of an open pair, with the pixels of the file that `output` describes."""
+    dtype, pair = output.dtype or job.pair.dtype, job.pair
+    check_narrowing(pair.dtype, pair.bits, dtype, output.scaling)
+    nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
+    bits = pair.bits if dtype == pair.dtype and output.scaling is None else None
     return fuse_to_array(
-        job.pair, job.fuser, job.sensor_model, job.plan, dtype=dtype, nodata=nodata, bits=bits
+        pair,
+        job.fuser,
+        job.sensor_model,
+        job.plan,
+        dtype=dtype,
+        nodata=nodata,
+        bits=bits,
+        scaling=output.scaling,
     )
 
 

@@ -37,12 +37,14 @@ _OF_GRID = frozenset(
 
 
 def check_creation_options(
-    given: Mapping[str, str], profile: Mapping[str, Any], cog: Mapping[str, str] | None
+    given: Mapping[str, str],
+    profile: Mapping[str, Any],
+    copied: tuple[str, Mapping[str, str]] | None,
 ) -> None:
     """Raises: SceneError naming the option of `given` that the driver does not take.
 
     profile: of the GeoTIFF to write, `given` included where the output is that GeoTIFF.
-    cog: options of the COG to copy it to.
+    copied: the driver that it is then copied by, and its options.
     """
     for name, value in given.items():
         _check(name, value)
@@ -50,18 +52,19 @@ def check_creation_options(
         return
     small = dict(profile) | {"height": _SIDE, "width": _SIDE}
     pixels = np.ones((small["count"], _SIDE, _SIDE), small["dtype"])
+    driver, options = copied or ("GTiff", {})
     try:
         with tempfile.TemporaryDirectory(prefix="panprior-") as folder, _warnings() as said:
             first = Path(folder) / "a.tif"
             with create(first, small) as file:
                 file.write(pixels)
-            if cog is not None:
+            if copied is not None:
                 said.clear()
-                copy_as(first, Path(folder) / "b.tif", "COG", cog)
+                copy_as(first, Path(folder) / "b.tif", driver, options)
     except (*WriteError, ValueError, TypeError) as error:
-        options = ", ".join(f"{name}={value}" for name, value in given.items())
+        shown = ", ".join(f"{name}={value}" for name, value in given.items())
         reason = str(error.__cause__ or error)
-        raise _refused(options, f"{_driver(cog)} cannot write with it: {reason}") from error
+        raise _refused(shown, f"{driver} cannot write with it: {reason}") from error
     for line in said:
         for name, value in given.items():
             if re.search(rf"\b{re.escape(name)}\b", line, re.IGNORECASE):
@@ -79,10 +82,6 @@ def _check(name: str, value: str) -> None:
         whole = value.strip().isascii() and value.strip().isdigit()
         if not whole or int(value) % 16 or not 16 <= int(value) <= _MOST_BLOCK:
             raise _refused(shown, f"a block is 16 to {_MOST_BLOCK} pixels a side, by steps of 16")
-
-
-def _driver(cog: Mapping[str, str] | None) -> str:
-    return "GTiff" if cog is None else "COG"
 
 
 def _refused(shown: str, reason: str) -> SceneError:

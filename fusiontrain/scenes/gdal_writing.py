@@ -4,18 +4,20 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
+from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
 from fusiontrain.errors import SceneError
-from shards.atomic_write import check_replaceable
+from shards.atomic_write import check_replaceable, publish
 
 # Bytes of chunks for overviews: in GDAL's own 10 MB eight bands do not fit, and are held whole.
 _OVERVIEW_CHUNK = 200 * 2**20
@@ -55,6 +57,43 @@ def check_whole(path: Path) -> None:
         for level in range(-1, levels):
             with rasterio.open(path, **({} if level < 0 else {"OVERVIEW_LEVEL": level})) as file:
                 file.read(window=Window(file.width - 1, file.height - 1, 1, 1))
+
+
+def read_small(
+    path: Path, bands: Sequence[int], side: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """(C, h, w) of a file at most `side` pixels a side, (h, w) where it has data, and its grid.
+
+    From overviews where there are any; averaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            factor = max(1.0, max(file.height, file.width) / side)
+            h, w = (max(1, round(length / factor)) for length in (file.height, file.width))
+            how: dict[str, Any] = {"indexes": list(bands), "out_shape": (len(bands), h, w)}
+            image = file.read(**how, resampling=Resampling.average)
+            valid = file.read_masks(**how).min(0) > 0
+            if image.dtype.kind == "f":
+                valid &= np.isfinite(image).all(0)
+                image = np.where(valid, image, 0)
+            grid: dict[str, Any] = {"count": len(bands), "height": h, "width": w, "crs": file.crs}
+            if not file.transform.is_identity:
+                scale = file.transform.scale(file.width / w, file.height / h)
+                grid["transform"] = file.transform @ scale
+    return image, valid, grid
+
+
+def publish_with_sidecar(finished: Path, path: Path) -> None:
+    """publish, after the .aux.xml that GDAL wrote beside it; one of an earlier file goes."""
+    with finished.open("rb+") as file:
+        os.fsync(file.fileno())
+    old, new = (file.with_name(f"{file.name}.aux.xml") for file in (path, finished))
+    if new.exists():
+        publish(new, old)
+    elif path.exists():
+        old.unlink(missing_ok=True)
+    publish(finished, path)
 
 
 def copy_interruptibly(source: Path, target: Path, driver: str, options: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from fusiontrain.errors import SceneError
 
 LEAST_RATIO, MAX_RATIO = 1.5, 8  # PAN pixels per MS pixel
@@ -30,4 +32,19 @@ def check_ratio(size: float, ms: str) -> None:
         raise SceneError(
             f"an MS pixel must be {LEAST_RATIO} to {MAX_RATIO} PAN pixels wide; got {size:.4g}: "
             "is this the PAN of this MS?"
+        )
+
+
+def check_coordinates(axis: str, fine: np.ndarray, coarse: np.ndarray) -> None:
+    """Raises: SceneError unless both begin at one edge and end at one."""
+    if min(len(fine), len(coarse)) < 2:
+        return
+    a, b = (float(v[-1] - v[0]) / (len(v) - 1) for v in (fine, coarse))
+    starts = (float(fine[0]) - a / 2, float(coarse[0]) - b / 2)
+    ends = (float(fine[-1]) + a / 2, float(coarse[-1]) + b / 2)
+    offset = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
+    if not offset <= GRID_TOLERANCE:
+        raise SceneError(
+            f"PAN and MS do not cover the same {axis}: they differ by {offset:.2f} PAN pixels; "
+            "cut them to the same ground, or give files, which are aligned"
         )

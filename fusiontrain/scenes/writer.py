@@ -1,6 +1,5 @@
 """Fused files: a COG or a GeoTIFF on the PAN's grid, whole or absent."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,17 +14,25 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.band_colours import Colours, color_interpretation
 from fusiontrain.scenes.creation_options import check_creation_options
 from fusiontrain.scenes.gdal_environment import WriteError
-from fusiontrain.scenes.gdal_writing import check_place, check_whole, copy_interruptibly, create
+from fusiontrain.scenes.gdal_writing import (
+    check_place,
+    check_whole,
+    copy_interruptibly,
+    create,
+    publish_with_sidecar,
+)
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.input_files import check_not_read
+from fusiontrain.scenes.output_formats import PICTURES, check_picture
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster_metadata import read_metadata
+from fusiontrain.scenes.value_scaling import Scale, ValueScaling, check_narrowing
 from shards.atomic_write import publish, remove_leftovers, temporary_path
 
 BLOCK = 512
-FORMATS = ("COG", "GTiff")
 ZSTD_LEVEL = 3  # unless given; GDAL's 9 takes a third more time than all of Brovey, for 6 % of size
 _STALE = ("STATISTICS_", "AREA_OR_POINT", "OVR_RESAMPLING", "TIFFTAG_DOCUMENTNAME")  # not carried
 
@@ -41,6 +48,9 @@ class Output:
     options: dict[str, str] = field(default_factory=dict)  # GDAL's creation options
     threads: int = 1
     tags: dict[str, str] = field(default_factory=dict)
+    scale: Scale | None = None  # how DN become values of `dtype`, as asked
+    scaling: ValueScaling | None = None  # `scale` as measured on the scene
+    colours: Colours = ()  # of each band, where known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +63,7 @@ class FusedFile:
     nodata: float | None
     masked: bool
     bits: int | None = None  # of its integers, where they are fewer than the dtype's
+    scaling: ValueScaling | None = None
 
     def write(self, box: Box, fused: Tensor, valid: Tensor) -> None:
         """`box` in MS pixels; fused (C, H, W) DN; invalid pixels become nodata.
@@ -62,7 +73,10 @@ class FusedFile:
         mask = valid.cpu().numpy()
         fine = box.scaled(self.ratio)
         window = ((fine.top, fine.bottom), (fine.left, fine.right))
-        data = output_pixels(fused.cpu().numpy(), mask, self.dtype, self.nodata, self.bits)
+        values = fused.cpu().numpy()
+        if self.scaling is not None:
+            values = self.scaling(values)
+        data = output_pixels(values, mask, self.dtype, self.nodata, self.bits)
         try:
             self.file.write(data, window=window)
             if self.masked:
@@ -81,12 +95,12 @@ def check_output(output: Output, pair: GeoPair) -> None:
     check_not_read(path, (*pair.pan_file.facts, *pair.ms_file.facts))
     check_place(path)
     dtype = output.dtype or pair.dtype
+    sides = [side * pair.ratio for side in pair.shape]
+    check_picture(output.format, path, pair.bands, dtype, *sides)
+    check_narrowing(pair.dtype, pair.bits, dtype, output.scaling)
     nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
-    check_creation_options(
-        output.options,
-        _profile(output, pair, dtype, nodata),
-        _cog(output, dtype) if output.format == "COG" else None,
-    )
+    copied = None if output.format == "GTiff" else (output.format, _copy_options(output, dtype))
+    check_creation_options(output.options, _profile(output, pair, dtype, nodata), copied)
 
 
 @contextmanager
@@ -106,7 +120,7 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
     try:
         try:
             folder.mkdir()
-            first, last = folder / "fused.tif", folder / "cog.tif"
+            first = folder / "fused.tif"
             with create(first, _profile(output, pair, dtype, nodata)) as file:
                 _describe(file, output, pair)
                 yield FusedFile(
@@ -116,16 +130,15 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
                     nodata=nodata,
                     masked=masked,
                     bits=_bits(output, pair),
+                    scaling=output.scaling,
                 )
-            if output.format == "COG":
+            if output.format != "GTiff":
                 check_whole(first)
-                options = _cog(output, dtype)
-                copy_interruptibly(first, last, "COG", options)
+                last = folder / ("cog.tif" if output.format == "COG" else f"copy{path.suffix}")
+                copy_interruptibly(first, last, output.format, _copy_options(output, dtype))
                 first = last
             check_whole(first)
-            with first.open("rb+") as file:
-                os.fsync(file.fileno())
-            publish(first, path)
+            publish_with_sidecar(first, path)
         except WriteError as error:
             raise _cannot(path, error) from error
     finally:
@@ -156,7 +169,7 @@ def _profile(
         "bigtiff": "IF_SAFER",
         "num_threads": output.threads,
     }
-    if output.format == "COG":  # this file is only copied from
+    if output.format != "GTiff":  # this file is only copied from
         # Not sparse: a block that a full disk kept out would then pass for an empty one.
         return profile | {"compress": "zstd", "zstd_level": 1, "predictor": _predictor(dtype)}
     chosen: dict[str, Any] = {"compress": "zstd", "predictor": _predictor(dtype)} | {
@@ -177,7 +190,7 @@ def _nbits(output: Output) -> int | None:
 
 def _bits(output: Output, pair: GeoPair) -> int | None:
     """Of the output's integers: as asked, else the MS's in its own dtype."""
-    own = pair.bits if output.dtype in (None, pair.dtype) else None
+    own = pair.bits if output.dtype in (None, pair.dtype) and output.scaling is None else None
     return min(filter(None, (_nbits(output), own)), default=None)
 
 
@@ -185,7 +198,10 @@ def _predictor(dtype: np.dtype) -> int:
     return 3 if dtype.kind == "f" else 2
 
 
-def _cog(output: Output, dtype: np.dtype) -> dict[str, str]:
+def _copy_options(output: Output, dtype: np.dtype) -> dict[str, str]:
+    given = {key.upper(): value for key, value in output.options.items()}
+    if output.format in PICTURES:
+        return ({"QUALITY": "90"} if output.format == "JPEG" else {}) | given
     options = {
         "BLOCKSIZE": str(BLOCK),
         "COMPRESS": "ZSTD",
@@ -193,7 +209,7 @@ def _cog(output: Output, dtype: np.dtype) -> dict[str, str]:
         "OVERVIEWS": "AUTO",
         "RESAMPLING": "AVERAGE",
         "NUM_THREADS": str(output.threads),
-    } | {key.upper(): value for key, value in output.options.items()}
+    } | given
     if options["COMPRESS"].upper() == "ZSTD":
         options.setdefault("LEVEL", str(ZSTD_LEVEL))
     if options["COMPRESS"].upper() in ("ZSTD", "DEFLATE", "LZW") and not _nbits(output):
@@ -204,13 +220,16 @@ def _cog(output: Output, dtype: np.dtype) -> dict[str, str]:
 def _describe(file: Any, output: Output, pair: GeoPair) -> None:
     """Metadata of the MS's file, and how this one was made."""
     metadata = read_metadata(pair.ms_file)
-    file.colorinterp = metadata.colors
+    file.colorinterp = color_interpretation(output.colours, metadata.colors)
     file.descriptions = metadata.descriptions
     file.update_tags(**_carried(metadata.tags), **output.tags)
     for band, tags in enumerate(metadata.band_tags, 1):
         file.update_tags(band, **_carried(tags))
     if any(scale != 1 for scale in metadata.scales) or any(metadata.offsets):
-        file.scales, file.offsets = metadata.scales, metadata.offsets
+        both = list(zip(metadata.scales, metadata.offsets, strict=True))
+        if output.scaling is not None:
+            both = [output.scaling.scale_and_offset(*one, i) for i, one in enumerate(both)]
+        file.scales, file.offsets = zip(*both, strict=True)
     if any(metadata.units):
         file.units = [unit or "" for unit in metadata.units]
     if not pair.placed:

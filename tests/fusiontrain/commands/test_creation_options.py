@@ -54,9 +54,10 @@ def test_what_the_driver_does_not_take(form, option):
     name, value = option.split("=")
     given = {name: value}
     profile = PROFILE | ({} if form == "COG" else {name.lower(): value})
+    copied = ("COG", {name.upper(): value}) if form == "COG" else None
 
     with pytest.raises(SceneError) as caught:
-        check_creation_options(given, profile, {name.upper(): value} if form == "COG" else None)
+        check_creation_options(given, profile, copied)
 
     assert option in str(caught.value)
 

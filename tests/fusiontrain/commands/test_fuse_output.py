@@ -74,7 +74,7 @@ def test_a_cog_says_all_that_the_ms_said(pair, weights, tmp_path, capsys):
 
     with rasterio.open(out) as file, rasterio.open(pair[0]) as pan, rasterio.open(pair[1]) as ms:
         assert (pan.crs, pan.transform, pan.shape) == (file.crs, file.transform, file.shape)
-        assert (ms.descriptions, ms.colorinterp) == (file.descriptions, file.colorinterp)
+        assert (ms.descriptions, ms.colorinterp[:3]) == (file.descriptions, file.colorinterp[:3])
         assert (ms.scales, ms.offsets, ms.units) == (file.scales, file.offsets, file.units)
         assert (ms.dtypes, 0) == (file.dtypes, file.nodata)
         layout = file.tags(ns="IMAGE_STRUCTURE")
@@ -116,7 +116,7 @@ def test_large_files_have_overviews_of_averages(tmp_path):
         (["-of", "GTiff", "-co", "compress=NONE"], ("uint16", None, None, None)),
         (["-co", "COMPRESS=LZW"], ("uint16", None, "LZW", "COG")),
         (["-ot", "Float32", "-nodata", "-1"], ("float32", -1, "ZSTD", "COG")),
-        (["--dtype", "uint8", "--nodata", "255"], ("uint8", 255, "ZSTD", "COG")),
+        (["--dtype", "uint8", "--nodata", "255", "--scale", "2,98"], ("uint8", 255, "ZSTD", "COG")),
     ],
 )
 def test_the_output_is_as_asked(pair, tmp_path, flags, expected):
