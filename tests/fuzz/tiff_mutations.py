@@ -133,7 +133,7 @@ def _changed(rng: Random, entry: Entry, names: tuple[str, ...]) -> tuple[Entry, 
         case 3 if entry.tag in _TEXTS:
             value, what = mutate_text(rng, entry.value, names)
             return replace(entry, value=value, count=len(value)), what
-        case 4 if entry.kind == 12:
+        case 4 if entry.kind == 12 and len(entry.value) == 8 * entry.count:
             values = list(struct.unpack(f"<{entry.count}d", entry.value))
             values[rng.randrange(entry.count)] = rng.choice(_REALS)
             return replace(entry, value=struct.pack(f"<{entry.count}d", *values)), str(values)
