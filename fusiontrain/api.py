@@ -80,14 +80,13 @@ def pansharpen(
     """The MS's bands on the PAN's grid, in the MS's dtype.
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
-    Arrays (numpy, masked, tensors) give an array; xarray's one with PAN's coordinates; paths, URLs
-    and open datasets of rasterio an array, or with `out` a file, whose path is returned. `nodata`:
-    the value of missing pixels in PAN, MS and output. `bbox`, `assume_aligned` and `match` are for
-    files. `target`: "scene" (crisp, bands in place) or "sensor"; None: what `weights` give.
-    `scale`, for a narrower `dtype`: "2%,98%" (percentiles), (MIN, MAX) or "bits". `register`: the
-    shift is removed, with `local_shift` as it varies. `frame`: the result lies on PAN ("pan") or
-    where MS lies ("ms"). `adapt`: seconds ("40steps") of tuning on the scene. `quality`: "best",
-    the mean of eight flips.
+    Arrays (numpy, masked, tensors) give an array; xarray's a DataArray; paths, URLs and open
+    datasets of rasterio an array, or with `out` a file, whose path is returned. `nodata`: the value
+    of missing pixels. `bbox`, `assume_aligned` and `match` are for files. `target`: "scene" (crisp,
+    bands in place) or "sensor"; None: what `weights` give. `scale`, for a narrower `dtype`:
+    "2%,98%" (percentiles), (MIN, MAX) or "bits". `register`: the shift is removed, with
+    `local_shift` as it varies. `frame`: where the result lies, "pan" or "ms". `adapt`: seconds
+    ("40steps") of tuning on the scene. `quality`: "best", the mean of eight flips.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(

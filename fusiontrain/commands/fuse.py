@@ -1,8 +1,10 @@
-"""Fuse PAN and MS into one file: the MS's bands on the PAN's grid.
+"""Fuse PAN and MS into one file: the MS's bands on the PAN's grid. Or every pair of a folder.
 
 PAN, MS and OUT as gdal_pansharpen takes them; MS may be several files, one a band. Inputs are
-what GDAL reads: GeoTIFF, COG, JP2, VRT, /vsi..., https://. Exit codes: 0 done; 2 bad input or a
-full disk, with one line that says what to do; 128 + N stopped by signal N; nothing is half-written.
+what GDAL reads: GeoTIFF, COG, JP2, VRT, /vsi..., https://. `fusiontrain fuse FOLDER OUT_FOLDER`
+fuses all pairs of FOLDER (X_pan.tif and X_ms.tif, Landsat, IKONOS, Maxar; as `benchmark` finds
+them). Exit codes: 0 done; 2 bad input or a full disk, with one line that says what to do, or a
+pair of the folder failed; 128 + N stopped by signal N; nothing is half-written.
 """
 
 import time
@@ -30,6 +32,8 @@ def run(args: Namespace) -> int:
     started = time.monotonic()
     with stoppable(InterruptedBySignal):
         refuse_early(args)
+        if not args.ms:
+            return _run_folder(args)
         # Here, not above: torch and rasterio only after the flags are right.
         from fusiontrain.commands.fuse_pair import PairRequest, fuse_pair
         from fusiontrain.fusion.make_fuser import make_fuser
@@ -50,6 +54,14 @@ def run(args: Namespace) -> int:
             shape = " x ".join(map(str, result.shape))
             request.say(f"wrote {args.out}: {shape}, {result.dtype}, {result.speed:.2f} Mpix/s")
     return 0
+
+
+def _run_folder(args: Namespace) -> int:
+    from fusiontrain.commands.fuse_batch import run_batch
+
+    inputs, options, threads = read_arguments(args)
+    output = read_output(args, threads)
+    return run_batch(args, output, inputs, options, flags=make_parser().flags)
 
 
 def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
@@ -95,10 +107,12 @@ def read_output(args: Namespace, threads: int) -> "Output":
     from fusiontrain.scenes.value_scaling import Scale
     from fusiontrain.scenes.writer import Output
 
+    # Of a folder: all outputs have the format's own suffix.
+    form = args.format or "COG" if not args.ms else format_of(args.out, args.format)
     name = "uint8" if args.dtype == "byte" else args.dtype  # GDAL's name
     return Output(
         path=args.out,
-        format=format_of(args.out, args.format),
+        format=form,
         scale=Scale.of(args.scale),
         dtype=None if name is None else np.dtype(name),
         nodata=None if args.nodata == "none" else args.nodata,

@@ -27,6 +27,15 @@ def refuse_early(args: Namespace) -> None:
         raise SceneError(f"`dtype` is one of {', '.join(DTYPES)}; got {args.dtype!r}")
     parse_threads(args.threads)
     _check_words(args)
+    if not args.ms:
+        if not Path(args.pan).is_dir():
+            raise SceneError(
+                f"two names are FOLDER OUT_FOLDER, and {args.pan} is no folder; one pair takes "
+                "three: PAN MS OUT"
+            )
+        return  # fuse_batch.py checks the folders
+    if args.overwrite:
+        raise SceneError("`overwrite` is for a folder; the output of one pair is always replaced")
     for path in filter(None, (args.out, args.json, args.quicklook)):
         check_replaceable(path)
     from fusiontrain.scenes.gdal_environment import gdal, is_local

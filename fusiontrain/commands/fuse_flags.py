@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from fusiontrain.commands.choices import (
     CLASSICAL_NAMES,
@@ -17,11 +18,20 @@ from fusiontrain.models.target import TARGETS
 from shards.command_line import PlainFlags
 
 
+class _FuseFlags(PlainFlags):
+    """MS may be left out, so flags may stand between PAN and MS only if names are read last."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return self.parse_intermixed_args(args, namespace)
+
+
 def fuse_parser(description: str | None) -> PlainFlags:
-    parser = PlainFlags(prog="fusiontrain fuse", description=description)
-    parser.add_argument("pan", help="PAN file")
-    parser.add_argument("ms", nargs="+", help="MS file, or one file a band in order")
-    parser.add_argument("out", type=Path, help="file to write")
+    parser = _FuseFlags(prog="fusiontrain fuse", description=description)
+    parser.add_argument("pan", help="PAN file, or a folder of pairs")
+    parser.add_argument(
+        "ms", nargs="*", help="MS file, or one file a band in order; none for a folder"
+    )
+    parser.add_argument("out", type=Path, help="file to write, or a folder for those of a folder")
     _add_method(parser.add_argument_group("fusion"))
     _add_inputs(parser.add_argument_group("inputs"))
     _add_output(parser.add_argument_group("output"))
@@ -193,4 +203,9 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         "--dry-run", action="store_true", help="print plan, memory and time; write nothing"
     )
     group.add_argument("--json", type=Path, metavar="FILE", help="write a report")
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="of a folder: fuse pairs again whose output is there",
+    )
     group.add_argument("--quiet", "-q", action="store_true", help="print errors only")

@@ -93,7 +93,7 @@ def _ready_output(request: PairRequest, job: FusionJob) -> Output:
         request.output.path, job.pair, {"json": request.json, "quicklook": request.quicklook}
     )
     output = prepared(job, request.output)
-    check_output(output, job.pair)
+    check_output(output, job.pair, place=not request.dry_run)
     dtype = output.dtype or job.pair.dtype
     _, changed = output_nodata(job.pair.nodata, dtype, output.nodata)
     scaled = "" if output.scaling is None else f"scale: {output.scaling}"

@@ -1,5 +1,6 @@
 """What files say beside their pixels: names, colours, tags, scales and units of bands."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,13 @@ from rasterio.enums import ColorInterp
 
 from fusiontrain.scenes.gdal_environment import name_of
 from fusiontrain.scenes.raster import Raster
+
+_ACQUISITION = re.compile(
+    r"SAT|SENSOR|PLATFORM|SPACECRAFT|MISSION|INSTRUMENT|ACQ|SUN|CLOUD|NADIR|AZIMUTH|ELEVATION"
+    r"|(?<!FILE_)DATE|CATALOG|SCENE_?ID",
+    re.IGNORECASE,
+)
+_LONGEST = 200  # characters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +56,15 @@ def band_names(raster: Raster) -> tuple[str | None, ...]:
 def all_tags(raster: Raster) -> dict[str, str]:
     """Tags of every domain of the first file: where products name their satellite."""
     return raster.facts[0].domains
+
+
+def acquisition_tags(raster: Raster) -> dict[str, str]:
+    """Tags of every domain that say when, how and by what the image was taken."""
+    return {
+        key: value
+        for key, value in all_tags(raster).items()
+        if _ACQUISITION.search(key) and len(value) <= _LONGEST
+    }
 
 
 def rpcs(raster: Raster) -> Any:

@@ -28,7 +28,7 @@ from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.output_formats import PICTURES, check_picture
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
-from fusiontrain.scenes.raster_metadata import read_metadata
+from fusiontrain.scenes.raster_metadata import acquisition_tags, read_metadata
 from fusiontrain.scenes.value_scaling import Scale, ValueScaling, check_narrowing
 from shards.atomic_write import publish, remove_leftovers, temporary_path
 
@@ -85,15 +85,16 @@ class FusedFile:
             raise _cannot(self.file.name, error) from error
 
 
-def check_output(output: Output, pair: GeoPair) -> None:
-    """Before work.
+def check_output(output: Output, pair: GeoPair, *, place: bool = True) -> None:
+    """Before work. `place`: whether its folder must be there.
 
     Raises: SceneError if the output is an input, its folder is not there or its driver does not
         take an option; OutputError if it is there and no regular file.
     """
     path = output.path
     check_not_read(path, (*pair.pan_file.facts, *pair.ms_file.facts))
-    check_place(path)
+    if place:
+        check_place(path)
     dtype = output.dtype or pair.dtype
     sides = [side * pair.ratio for side in pair.shape]
     check_picture(output.format, path, pair.bands, dtype, *sides)
@@ -222,7 +223,8 @@ def _describe(file: Any, output: Output, pair: GeoPair) -> None:
     metadata = read_metadata(pair.ms_file)
     file.colorinterp = color_interpretation(output.colours, metadata.colors)
     file.descriptions = metadata.descriptions
-    file.update_tags(**_carried(metadata.tags), **output.tags)
+    carried = _carried(acquisition_tags(pair.pan_file) | metadata.tags)
+    file.update_tags(**carried | output.tags)
     for band, tags in enumerate(metadata.band_tags, 1):
         file.update_tags(band, **_carried(tags))
     if any(scale != 1 for scale in metadata.scales) or any(metadata.offsets):
