@@ -56,6 +56,14 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: object) -> str:
+    """The text as one printable line, at most 300 characters: a library's own words in a message.
+
+    What a library says of a damaged file may break lines, or repeat bytes of the file.
+    """
+    return " ".join(printable(str(text)).split())[:300]
+
+
 class _Printable(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

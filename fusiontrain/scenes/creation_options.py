@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.gdal_environment import WriteError
+from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import copy_as, create
+from shards.console import one_line
 
 _SIDE = 64  # pixels of the trial
 _BLOCKS = ("BLOCKSIZE", "BLOCKXSIZE", "BLOCKYSIZE")
@@ -63,12 +64,11 @@ def check_creation_options(
                 copy_as(first, Path(folder) / "b.tif", driver, options)
     except (*WriteError, ValueError, TypeError) as error:
         shown = ", ".join(f"{name}={value}" for name, value in given.items())
-        reason = str(error.__cause__ or error)
-        raise _refused(shown, f"{driver} cannot write with it: {reason}") from error
+        raise _refused(shown, f"{driver} cannot write with it: {reason(error)}") from error
     for line in said:
         for name, value in given.items():
             if re.search(rf"\b{re.escape(name)}\b", line, re.IGNORECASE):
-                raise _refused(f"{name}={value}", re.sub(r"^CPLE_\w+ in ", "", line))
+                raise _refused(f"{name}={value}", re.sub(r"^CPLE_\w+ in ", "", one_line(line)))
 
 
 def _check(name: str, value: str) -> None:

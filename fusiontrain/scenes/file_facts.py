@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.gdal_environment import ReadError
+from fusiontrain.scenes.gdal_environment import ReadError, reason
 
 _MOST_BANDS = 2**16
 
@@ -62,10 +62,9 @@ def read_facts(name: str, file: Any) -> FileFacts:
         TypeError,
         ValueError,
     ) as error:
-        why = " ".join(str(error.__cause__ or error).split())[:200]
         raise SceneError(
-            f"cannot read {name}: its header is damaged ({why}): copy it again, or write it anew "
-            "(gdal_translate)"
+            f"cannot read {name}: its header is damaged ({reason(error)}): copy it again, or "
+            "write it anew (gdal_translate)"
         ) from error
     numbers = facts.transform[:6]
     if not all(map(math.isfinite, numbers)) or not _can_be_inverted(facts.transform):

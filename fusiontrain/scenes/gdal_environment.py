@@ -11,6 +11,8 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
+from shards.console import one_line
+
 # A local file; what GDAL reads: /vsi..., https://, s3://; or an open dataset of rasterio.
 Source = Any
 
@@ -52,6 +54,11 @@ def undecodable_messages() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook, sys.excepthook = unraisable, uncaught
+
+
+def reason(error: BaseException) -> str:
+    """Why reading or writing failed, in GDAL's or the system's words: one printable line."""
+    return one_line(getattr(error, "strerror", None) or error.__cause__ or error)
 
 
 def is_dataset(source: Source) -> bool:

@@ -23,6 +23,7 @@ from fusiontrain.scenes.gdal_environment import (
     is_dataset,
     is_local,
     name_of,
+    reason,
     undecodable_messages,
 )
 from fusiontrain.scenes.grids import STACK_TOLERANCE
@@ -101,7 +102,7 @@ def _open(path: Source) -> Any:
         try:
             on_disk = path.exists()
         except (OSError, ValueError) as error:  # a NUL in the name
-            raise SceneError(f"cannot read {path}: {error}") from error
+            raise SceneError(f"cannot read {path}: {reason(error)}") from error
         if on_disk:
             check_files(path)
             _check_named_overviews(path)
@@ -115,7 +116,8 @@ def _open(path: Source) -> Any:
         except (*ReadError, OSError, ValueError, TypeError) as error:
             if first is None or _UNKNOWN in str(first):
                 first = error
-    why = f"no known format; expected {_FORMATS}" if _UNKNOWN in str(first) else first
+    assert first is not None  # no list of drivers is empty
+    why = f"no known format; expected {_FORMATS}" if _UNKNOWN in str(first) else reason(first)
     raise SceneError(f"cannot read {path}: {why}") from first
 
 
@@ -180,7 +182,9 @@ def _checked_facts(source: Source, file: Any) -> FileFacts:
         try:
             overviews = file.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
         except (*ReadError, ValueError, LookupError) as error:
-            raise SceneError(f"cannot read {name}: its tags are damaged ({error})") from error
+            raise SceneError(
+                f"cannot read {name}: its tags are damaged ({reason(error)})"
+            ) from error
         _check_overviews_of(Path(source) if is_local(source) else name, overviews)
     facts = read_facts(name, file)
     _check_contents(name, facts)

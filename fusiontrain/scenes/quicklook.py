@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.gdal_environment import WriteError
+from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import (
     check_place,
     check_whole,
@@ -61,8 +61,7 @@ def write_quicklook(path: Path, fused: Path, bands: Sequence[int]) -> None:
         check_whole(first)
         publish_with_sidecar(first, path)
     except WriteError as error:
-        reason = getattr(error, "strerror", None) or error.__cause__ or error
-        raise SceneError(f"cannot write {path}: {reason}: is the disk full?") from error
+        raise SceneError(f"cannot write {path}: {reason(error)}: is the disk full?") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

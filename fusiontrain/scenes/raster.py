@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.file_facts import FileFacts
-from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of
+from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of, reason
 from fusiontrain.scenes.read_errors import read_errors
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Raster:
             try:
                 yield
             except ReadError as error:
-                raise self._damaged(str(error.__cause__ or error)) from error
+                raise self._damaged(reason(error)) from error
         if errors:
             raise self._damaged(errors[0])
 

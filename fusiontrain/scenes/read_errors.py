@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from shards.console import one_line
+
 _LOGGER = logging.getLogger("rasterio._err")  # rasterio logs there what GDAL signals
 _SIGNALLED = "GDAL signalled an error"
 _IGNORED = "tag ignored"  # a list of blocks that libtiff leaves out
@@ -22,7 +24,7 @@ class _Collector(logging.Filter):
         message = record.getMessage()
         if errors is not None and (_SIGNALLED in message or _IGNORED in message):
             said = message.partition("msg=")[2].strip("'\"") or message
-            errors.append(" ".join(said.replace("\\n", " ").split()))
+            errors.append(one_line(said.replace("\\n", " ")))
         return record.levelno >= logging.WARNING
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.gdal_environment import ReadError
+from fusiontrain.scenes.gdal_environment import ReadError, reason
 from fusiontrain.scenes.raster import Raster, sample_windows
 
 BEFORE, AFTER = 1, 2  # pixels a cubic needs around the two between which it samples
@@ -131,7 +131,7 @@ def transform_points(
         try:
             moved = np.array(warp_points(source, target, xs, ys)[:2], dtype=float)
         except ReadError as error:
-            raise SceneError(f"no way from {source} to {target}: {error}") from error
+            raise SceneError(f"no way from {source} to {target}: {reason(error)}") from error
     if around is not None and is_geographic(target):
         with np.errstate(invalid="ignore"):  # infinite points stay so
             moved[0] -= 360 * np.nan_to_num(np.round((moved[0] - around) / 360), posinf=0, neginf=0)

@@ -16,7 +16,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.band_colours import Colours, color_interpretation
 from fusiontrain.scenes.creation_options import check_creation_options
-from fusiontrain.scenes.gdal_environment import WriteError
+from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import (
     check_place,
     check_whole,
@@ -147,8 +147,9 @@ def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
 
 
 def _cannot(path: Any, error: Exception) -> SceneError:
-    reason = getattr(error, "strerror", None) or error.__cause__ or error
-    return SceneError(f"cannot write {path}: {reason}: is the disk full, or the folder closed?")
+    return SceneError(
+        f"cannot write {path}: {reason(error)}: is the disk full, or the folder closed?"
+    )
 
 
 def _profile(

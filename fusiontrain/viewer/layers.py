@@ -15,7 +15,7 @@ from rio_tiler.io import ImageReader, Reader
 from rio_tiler.models import ImageData
 
 from fusiontrain.errors import SceneError
-from fusiontrain.scenes.gdal_environment import ReadError, Source, gdal
+from fusiontrain.scenes.gdal_environment import ReadError, Source, gdal, reason
 from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.raster_metadata import band_names
@@ -54,8 +54,7 @@ class Layer:
                     return self._warped(view, own, shape, smooth)
                 return self._cut(view, own, shape, smooth)
         except (*ReadError, OSError, RioTilerError) as error:
-            why = error.__cause__ or error
-            raise SceneError(f"{self.name} broke off while being read: {why}") from error
+            raise SceneError(f"{self.name} broke off while being read: {reason(error)}") from error
 
     def limits(self, bands: Sequence[int], cut: float, view: View | None) -> list[list[float]]:
         """[low, high] of each band, `cut` percent of pixels beyond either; of `view`, or of all."""

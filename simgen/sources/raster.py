@@ -18,6 +18,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from shards.console import one_line
 from shards.schema import MAX_BANDS
 from simgen.errors import SourceError
 
@@ -139,8 +140,8 @@ def _read(tiff: Any, raster: Raster, window: Any) -> np.ndarray:
     try:
         data = tiff.read(list(raster.bands), window=window, out_dtype="float32")
     except (RasterioError, ValueError, MemoryError) as error:
-        cause = error.__cause__ or error
-        raise SourceError(f"breaks off while being read: {cause}") from error
+        why = one_line(error.__cause__ or error)
+        raise SourceError(f"breaks off while being read: {why}") from error
     if raster.nodata is not None:
         data[data == np.float32(raster.nodata)] = np.nan
     data[~np.isfinite(data)] = np.nan
@@ -176,5 +177,5 @@ def _opened(file: File) -> Iterator[Any]:
             else:
                 tiff = stack.enter_context(rasterio.open(file.absolute(), driver="GTiff"))
         except RasterioError as error:
-            raise SourceError(f"is no readable TIFF: {str(error).partition(chr(10))[0]}") from error
+            raise SourceError(f"is no readable TIFF: {one_line(error)}") from error
         yield tiff

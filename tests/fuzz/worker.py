@@ -37,8 +37,12 @@ _MOST_MEMORY = 1_500_000  # kB that one case may add
 _OURS = ("fusiontrain: ", "fusiontrain ", "simgen: ", "simgen ", "shards: ", "  ", "pretrain ")
 # and of what benchmark shows; of what libraries of GDAL's and DALI's print themselves, to no avail.
 _SHOWN = re.compile(
-    r"reading scenes |scoring |a[:,] |Error: Key |Corrupt JPEG data|Warning: unknown JFIF"
+    r"reading scenes |scoring |a[:,] |decoder: \[|Error: Key |Corrupt JPEG data|"
+    r"Warning: unknown JFIF"
 )
+# How DALI's image decoder begins its own lines: its log level goes no lower than errors.
+# Of an image that it does not decode it prints a fixed text; Pillow's pixels are used instead.
+_DECODER = re.compile(r"^\x1b\[0;3\dm\[(ERROR|WARNING)\] \x1b\[0m(?=\[\w+\] )", re.MULTILINE)
 _LEAVES = (
     "build.json",
     ".lock",
@@ -177,6 +181,7 @@ def _captured(*paths: Path) -> Any:
 def _odd_lines(printed: str, said: str, code: int) -> list[str]:
     """Lines that no program of ours wrote; an exit code without a line; what steers a terminal."""
     faults = []
+    said = _DECODER.sub("decoder: ", said)
     if "Traceback" in said:
         faults.append("traceback printed: " + said[said.index("Traceback") :][-300:])
     if code not in (0, 2):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from shards.command_line import PlainFlags
-from shards.console import print_error, print_result, run_command, set_up_logging
+from shards.console import one_line, print_error, print_result, run_command, set_up_logging
 from shards.errors import PanpriorError
 
 MISSING = (
@@ -53,6 +53,12 @@ def test_any_missing_package_may_be_one_extras(capsys):
         "prog: nvidia.dali is not installed\n  do: pip install 'panprior[simgen]'\n"
         == capsys.readouterr().err
     )
+
+
+def test_words_of_libraries_become_one_printable_line():
+    assert "band 22 illegal: stop" == one_line(ValueError("band 22\n\tillegal:  stop\n"))
+    assert "a\\x1b[2Jb" == one_line("a\x1b[2Jb")
+    assert 300 == len(one_line("x" * 5000))
 
 
 @pytest.mark.parametrize("error", [ValueError("bug"), ModuleNotFoundError(name="typo")])

@@ -87,6 +87,18 @@ def test_a_file_that_names_others_is_known_by_its_suffix(tmp_path, host, name, c
     assert not connections
 
 
+def test_what_gdal_says_is_one_line(tmp_path):
+    """GDAL ends its message about a band that is not there with a line end."""
+    write_geotiff(tmp_path / "a.tif", np.ones((1, 16, 16)), dtype="uint8")
+    text = vrt_of(tmp_path / "a.tif").replace("SourceBand>1", "SourceBand>22")
+    (tmp_path / "a.vrt").write_text(text)
+
+    with pytest.raises(SceneError, match="Illegal band") as error:
+        read_all(tmp_path / "a.vrt")
+
+    assert str(error.value).isprintable()
+
+
 def test_a_vrt_of_local_rasters_is_read(tmp_path):
     """Next to it, elsewhere, and through another VRT."""
     (tmp_path / "far").mkdir()
