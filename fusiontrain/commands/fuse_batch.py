@@ -26,6 +26,7 @@ from shards.atomic_write import remove_leftovers, temporary_path, whole_file
 from shards.command_line import with_flags
 from shards.console import print_error, print_result
 from shards.errors import OutputError, PanpriorError
+from shards.progress_lines import spoken_seconds
 from shards.signals import check_signals
 
 BATCH_TAG = "PANPRIOR_BATCH"  # options and inputs that an output was made by, so that it is skipped
@@ -93,7 +94,7 @@ def run_batch(
             if pair.name in done:
                 rows.append(Row(name=pair.name, out=pair.out, state="skipped"))
                 continue
-            say(f"scene {number} of {len(pairs)}: {pair.name}")
+            say(f"scene {number} of {len(pairs)}: {pair.name}{_time_left(rows, pairs, done)}")
             tags = output.tags | {BATCH_TAG: marks[pair.name]}
             request = PairRequest(
                 inputs=replace(inputs, pan=pair.pan, ms=pair.ms),
@@ -110,6 +111,15 @@ def run_batch(
     finally:
         _report(args, rows, total=len(pairs), say=say)
     return FAILED if any(row.state == "failed" for row in rows) else 0
+
+
+def _time_left(rows: Sequence[Row], pairs: Sequence[PairFiles], done: set[str]) -> str:
+    """By the mean of the scenes that were fused."""
+    fused = [row.seconds for row in rows if row.state == "fused"]
+    if not fused:
+        return ""
+    left = sum(pair.name not in done for pair in pairs[len(rows) :])
+    return f"; about {spoken_seconds(left * sum(fused) / len(fused))} left for all"
 
 
 def _speaker(args: Namespace, flags: Mapping[str, str]) -> Callable[[str], None]:

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fusiontrain.commands.fuse_printing import check_paths, print_plan, progress, write_report
+from fusiontrain.commands.fuse_printing import (
+    check_paths,
+    print_plan,
+    progress,
+    say_progress,
+    write_report,
+)
 from fusiontrain.fusion.fuse_scene import FusionJob, InputFiles, fuse_to_file, open_job
 from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.options import FusionOptions
@@ -18,6 +24,7 @@ from fusiontrain.scenes.quicklook import write_quicklook
 from fusiontrain.scenes.writer import Output, check_output
 from shards.command_line import with_flags
 from shards.console import print_error, print_result
+from shards.progress_lines import ProgressLines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +69,7 @@ def fuse_pair(
             print_plan(job, output, dtype)
             return _result(job, dtype.name, 0.0, started)
         opened = time.monotonic()
-        job = _adapted(job)  # noqa: PLW2901
+        job = _adapted(job, request)  # noqa: PLW2901
         if job.adaptation is not None:
             request.say(str(job.adaptation))
         ready = time.monotonic()
@@ -104,12 +111,14 @@ def _ready_output(request: PairRequest, job: FusionJob) -> Output:
     return output
 
 
-def _adapted(job: FusionJob) -> FusionJob:
+def _adapted(job: FusionJob, request: PairRequest) -> FusionJob:
     if job.options.adapt is None:
         return job
+    request.say("tuning the network on this pair, by its own reduced resolution")
+    lines = None if request.quiet else ProgressLines(say_progress, "tuning", "step")
     from fusiontrain.training.adaptation import adapted  # fusing needs no training
 
-    return adapted(job)
+    return adapted(job, advance=lines)
 
 
 def _result(job: FusionJob, dtype: str, speed: float, started: float) -> PairResult:

@@ -1,7 +1,7 @@
 """What `fuse` prints and reports: its plan, a progress bar, the JSON of --json."""
 
 import json
-import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,14 +19,51 @@ from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.writer import Output
 from shards.atomic_write import remove_leftovers, whole_file
-from shards.console import print_result
+from shards.console import print_error, print_result
+from shards.progress_lines import ProgressLines, spoken_seconds
+
+Callbacks = tuple[Callable[[int], None], Callable[[int], None]]
 
 
 @contextmanager
-def progress(
-    job: FusionJob, *, quiet: bool
-) -> Iterator[tuple[Callable[[], None], Callable[[int], None]]]:
-    """Two callbacks: of a window of the first pass, and of PAN pixels that are fused."""
+def progress(job: FusionJob, *, quiet: bool) -> Iterator[Callbacks]:
+    """Two callbacks: of a window of the first passes, with their number; of PAN pixels fused.
+
+    A bar on a terminal; elsewhere a line every ten seconds.
+    """
+    if quiet:
+        yield (lambda _: None, lambda _: None)
+    elif sys.stderr.isatty():
+        with _bar(job) as callbacks:
+            yield callbacks
+    else:
+        yield _lines(job)
+
+
+def say_progress(line: str) -> None:
+    print_error("fusiontrain", line)
+
+
+def _lines(job: FusionJob) -> Callbacks:
+    plan, counts = job.plan, [0, 0, 0]  # windows of first passes, windows fused, pixels
+    statistics = ProgressLines(say_progress, "reading the scene's statistics", "window")
+    fusing = ProgressLines(say_progress, "fusing", "window")
+
+    def measured(total: int) -> None:
+        counts[0] += 1
+        statistics(counts[0], max(total, counts[0]))
+        fusing.begun = fusing.clock()  # the time left is that of fusing alone
+
+    def fused(pixels: int) -> None:
+        counts[1] += 1
+        counts[2] += pixels
+        fusing(counts[1], plan.windows, counts[2] / 1e6 / plan.megapixels)
+
+    return measured, fused
+
+
+@contextmanager
+def _bar(job: FusionJob) -> Iterator[Callbacks]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,7 +72,7 @@ def progress(
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet)) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         total = round(job.plan.megapixels * 1e6)
         first_pass = bar.add_task("statistics", total=None, speed="")
         fusing = bar.add_task("fusing", total=total, speed="", start=False)
@@ -48,7 +85,7 @@ def progress(
             bar.start_task(fusing)
             bar.update(fusing, completed=done, speed=f"{speed:.2f} Mpix/s")
 
-        yield lambda: bar.advance(first_pass), advance
+        yield (lambda windows: bar.update(first_pass, total=windows, advance=1)), advance
 
 
 def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
@@ -60,7 +97,7 @@ def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
         f"plan: {job.fuser.name} on {job.fuser.device}: {plan.windows} windows of {plan.core} "
         f"PAN pixels and {plan.halo} around them\n"
         f"memory: about {plan.memory:.1f} GiB\n"
-        f"time: about {_duration(plan.seconds)} on a CPU\n"
+        f"time: about {spoken_seconds(plan.seconds)} on a CPU\n"
         f"disk: up to {while_writing:.2f} GB while writing {output.format}, "
         f"{raw:.2f} GB of pixels {dtype}\n"
         "nothing is written (--dry-run)"
@@ -98,8 +135,3 @@ def write_report(
     remove_leftovers(path)
     with whole_file(path) as file:
         file.write(json.dumps(report, indent=2).encode() + b"\n")
-
-
-def _duration(seconds: float) -> str:
-    seconds = math.ceil(seconds)
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -77,20 +78,27 @@ class ClassicalFuser:
         sensor_model: SensorModel,
         plan: Plan,
         *,
-        advance: Callable[[], None] = no_progress,  # noqa: ARG002 - the interface's
+        advance: Callable[[int], None] = no_progress,
     ) -> Iterator[FusedWindow]:
-        yield from fuse_windows_classical(scene, self.method, sensor_model, core=plan.core)
+        yield from fuse_windows_classical(
+            scene, self.method, sensor_model, core=plan.core, advance=advance
+        )
 
 
 @torch.inference_mode()
 def collect_statistics(
-    scene: WindowedScene, method: Method, sensor_model: SensorModel
+    scene: WindowedScene,
+    method: Method,
+    sensor_model: SensorModel,
+    advance: Callable[[int], None] = no_progress,
 ) -> StatisticsAccumulator:
     """What `method` must know of the whole scene: a pass for each of its stacks of images."""
     collected = StatisticsAccumulator()
+    windows = len(scene_tiles(scene, halo=0)) * (len(method.stacks) + bool(method.darkest))
+    counted = partial(advance, windows)
     for stack in method.stacks:
         sums = StatisticsAccumulator()
-        for window in _windows_with_data(scene, method, sensor_model, collected):
+        for window in _windows_with_data(scene, method, sensor_model, collected, counted):
             channels = STACKS[stack](window.statistics.inputs, window.statistics)
             rows, columns, valid = window.core_of(stack)
             sums.add(stack, Moments.of(channels[..., rows, columns], valid))
@@ -98,7 +106,7 @@ def collect_statistics(
             raise SceneError(NO_DATA)
         collected.moments |= sums.moments
     if method.darkest:
-        collected.darkest = _darkest(scene, method, sensor_model, collected)
+        collected.darkest = _darkest(scene, method, sensor_model, collected, counted)
     return collected
 
 
@@ -107,12 +115,13 @@ def _darkest(
     method: Method,
     sensor_model: SensorModel,
     collected: StatisticsAccumulator,
+    counted: Callable[[], None],
 ) -> Tensor:
     """(B, C) DN of the scene's darkest ground."""
     height, width = (side * scene.ratio for side in scene.shape)
     every = max(1, height * width // DARK_SAMPLE)
     kept = []
-    for window in _windows_with_data(scene, method, sensor_model, collected):
+    for window in _windows_with_data(scene, method, sensor_model, collected, counted):
         up = window.statistics.inputs.up[..., window.rows, window.columns]
         # Four bands go by a percentile, which a sample gives; others by the minimum.
         values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
@@ -124,7 +133,12 @@ def _darkest(
 
 @torch.inference_mode()
 def fuse_windows_classical(
-    scene: WindowedScene, method: Method, sensor_model: SensorModel, *, core: int = CORE
+    scene: WindowedScene,
+    method: Method,
+    sensor_model: SensorModel,
+    *,
+    core: int = CORE,
+    advance: Callable[[int], None] = no_progress,
 ) -> Iterator[FusedWindow]:
     """Every window of the scene, fused by a classical method with the whole scene's statistics.
 
@@ -133,7 +147,7 @@ def fuse_windows_classical(
     """
     if scene.phase != "aligned":
         raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
-    collected = collect_statistics(scene, method, sensor_model)
+    collected = collect_statistics(scene, method, sensor_model, advance)
     core = core if method.window is None else method.window * scene.ratio
     for window in _windows(scene, method, sensor_model, collected, core=core):
         if window.empty:
@@ -190,8 +204,10 @@ def _windows_with_data(
     method: Method,
     sensor_model: SensorModel,
     collected: StatisticsAccumulator,
+    counted: Callable[[], None],
 ) -> Iterator[_MethodWindow]:
     for window in _windows(scene, method, sensor_model, collected, core=CORE):
+        counted()
         if not window.empty:
             yield window
 

@@ -125,9 +125,12 @@ def open_job(
             bands=inputs.bands,
         )
         h, w = (side * pair.ratio for side in pair.shape)
+        measured = "Measured on" if options.sensor == "auto" else "Used for"
         notes = (
             *filter(None, [pair.note]),
-            f"{pair.bands} bands, ratio {pair.ratio}, {h} x {w}; {source}: {sensor_model}",
+            f"{pair.bands} bands, {h} x {w} pixels, {pair.ratio} PAN pixels to one MS pixel",
+            f"{source[:1].upper()}{source[1:]}",
+            f"{measured} this pair: {sensor_model}",
             registration(sensor_model, register=options.register),
         )
         plan = make_plan(pair, fuser, memory=options.memory, core=options.window, threads=threads)
@@ -150,12 +153,13 @@ def fuse_to_file(
     output: Output,
     *,
     sampler: QualitySampler | None = None,
-    statistics: Callable[[], None] = no_progress,
+    statistics: Callable[[int], None] = no_progress,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """The file appears when it is whole. Reading, fusing and writing go on side by side.
 
-    `statistics` is called for each window of the first pass, `advance` with the PAN pixels done.
+    `statistics` is called for each window of the first passes, with their number; `advance` with
+    the PAN pixels done.
     """
     output = replace(output, tags=_tags(job) | output.tags)
     with create_fused(output, job.pair) as file, ThreadPoolExecutor(1, "writing") as writer:

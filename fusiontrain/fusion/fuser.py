@@ -12,8 +12,8 @@ from fusiontrain.models.target import Target
 from fusiontrain.scenes.scene import WindowedScene
 
 
-def no_progress() -> None:
-    """Progress callback of who wants none."""
+def no_progress(total: int) -> None:
+    """Progress callback of who wants none; `total`: windows of the pass."""
 
 
 class Fuser(Plannable, Protocol):
@@ -43,6 +43,9 @@ class Fuser(Plannable, Protocol):
         sensor_model: SensorModel,
         plan: Plan,
         *,
-        advance: Callable[[], None] = no_progress,
+        advance: Callable[[int], None] = no_progress,
     ) -> Iterator[FusedWindow]:
-        """The scene, window by window; `advance` is called for each window of a first pass."""
+        """The scene, window by window.
+
+        `advance` is called for each window of the first passes, with the number of them all.
+        """

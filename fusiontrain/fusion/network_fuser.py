@@ -105,7 +105,7 @@ class NetworkFuser:
         sensor_model: SensorModel,
         plan: Plan,
         *,
-        advance: Callable[[], None] = no_progress,
+        advance: Callable[[int], None] = no_progress,
     ) -> Iterator[FusedWindow]:
         statistics = scene_statistics(scene, sensor_model, advance)
         if self.bf16:
@@ -126,7 +126,7 @@ class NetworkFuser:
 
 @torch.inference_mode()
 def scene_statistics(
-    scene: WindowedScene, sensor_model: SensorModel, advance: Callable[[], None] = no_progress
+    scene: WindowedScene, sensor_model: SensorModel, advance: Callable[[int], None] = no_progress
 ) -> Statistics:
     """Statistics of the scene, the same for all its windows, so that none shows its edge.
 
@@ -137,7 +137,7 @@ def scene_statistics(
     for tiles in (_sampled(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
         total = None
         for tile, window in read_ahead(scene, tiles):
-            advance()
+            advance(len(tiles))
             rows, columns = core_slices(tile, scene.ratio)
             valid = window.valid[rows, columns]
             if not bool(valid.any()):

@@ -47,18 +47,18 @@ def sensor_model_for(
     )
     sensor_model = replace(sensor_model, frame=options.frame)
     if given is not None:
-        return sensor_model, f"sensor {given.name} and its published MTF, as asked"
+        return sensor_model, f"sensor {given.name}: its published MTF, as asked"
     named, where = named_sensor(tags or {}, name)
     if named is None:
-        return sensor_model, "sensor unknown, MTF measured on the scene"
+        return sensor_model, "sensor unknown: no tag and no file name says it"
     if named.ratio != scene.ratio:
         return sensor_model, (
             f"{where} says {named.name}, whose ratio is {named.ratio}, not {scene.ratio}: "
-            "MTF measured on the scene"
+            "its MTF is not used"
         )
     source = (
-        f"sensor {named.name} ({where}), its published MTF only for PAN and for HQNR; the MS's "
-        f"MTF measured on the scene (sensor={named.name}: the published one)"
+        f"sensor {named.name} ({where}): its published MTF serves PAN and HQNR "
+        f"(`sensor={named.name}`: the MS too)"
     )
     return replace(sensor_model, sensor=named), source
 

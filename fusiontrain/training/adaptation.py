@@ -7,6 +7,7 @@ before and after. Axes as in pan_batch.py.
 
 import copy
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -37,12 +38,18 @@ _TIMED_STEPS = 2  # to estimate the time of one
 
 
 def adapt(
-    fuser: Fuser, scene: WindowedScene, sensor_model: SensorModel, budget: AdaptationBudget
+    fuser: Fuser,
+    scene: WindowedScene,
+    sensor_model: SensorModel,
+    budget: AdaptationBudget,
+    *,
+    advance: Callable[[int, int], None] | None = None,
 ) -> tuple[Fuser, AdaptationResult]:
     """A fuser with the tuned network if it is better on the test part, else `fuser`.
 
     Seconds of the budget are turned into steps by timing a few; the same steps give the same
-    network. Random streams and recipe are fixed. `fuser` itself is not changed.
+    network. Random streams and recipe are fixed. `fuser` itself is not changed. `advance` is
+    called with the steps done and all steps.
     """
     begun = time.monotonic()
     if not isinstance(fuser, NetworkFuser):
@@ -57,7 +64,7 @@ def adapt(
         if steps is None:
             left = budget.seconds - (time.monotonic() - begun)
             steps = _steps_in(left, net, entry, training)
-        tuned = tune(net, entry, training, _config(steps))
+        tuned = tune(net, entry, training, _config(steps), advance=advance)
         after = _scores(tuned, entry, test)
     except (MetricError, SceneError, ShapeError) as error:
         return fuser, AdaptationResult(kept=False, reason=str(error).splitlines()[0])
@@ -71,11 +78,11 @@ def adapt(
     return (replace(fuser, net=tuned.to(fuser.device)) if result.kept else fuser), result
 
 
-def adapted(job: FusionJob) -> FusionJob:
+def adapted(job: FusionJob, *, advance: Callable[[int, int], None] | None = None) -> FusionJob:
     """The job with its network adapted to the scene, if its options ask for it and it helps."""
     if job.options.adapt is None:
         return job
-    fuser, result = adapt(job.fuser, job.pair, job.sensor_model, job.options.adapt)
+    fuser, result = adapt(job.fuser, job.pair, job.sensor_model, job.options.adapt, advance=advance)
     return replace(job, fuser=fuser, adaptation=result)
 
 

@@ -5,7 +5,8 @@ stop, no other scene. Freeze-tuning trains only the parameters that the model's 
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +26,22 @@ from fusiontrain.models.registry import ModelEntry, find_model
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.fit import fit
+from shards.progress_lines import ProgressLines
+
+_LOGGER = logging.getLogger(__name__)
 
 
-def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> nn.Module:
+def tune(
+    net: nn.Module,
+    entry: ModelEntry,
+    case: Case,
+    config: TrainConfig,
+    *,
+    advance: Callable[[int, int], None] | None = None,
+) -> nn.Module:
     """A tuned copy of `net`; `net` itself is not touched. `case` must have a truth.
+
+    `advance` is called with the steps done and all steps.
 
     `config`: recipes.one_shot or one_shot_freeze, or as they are but for their numbers.
     Raises: SceneError without a truth, or where a crop does not fit.
@@ -36,7 +49,10 @@ def tune(net: nn.Module, entry: ModelEntry, case: Case, config: TrainConfig) -> 
     if case.truth is None:
         raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
     tuned = copy.deepcopy(net).train()
-    fit(tuned, _crops(case, config), config, freeze_prefixes=entry.freeze_tuning_prefixes)
+    batches = _crops(case, config)
+    if advance is not None:
+        batches = _counted(batches, config.max_steps, advance)
+    fit(tuned, batches, config, freeze_prefixes=entry.freeze_tuning_prefixes)
     with torch.no_grad():
         for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
             end.lerp_(start.to(end), 1 - config.blend)
@@ -64,7 +80,10 @@ def tune_to_file(
         raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
     net, info = load_checkpoint(weights)
     net = net.to(find_device("auto"))  # as training on shards does
-    tuned = tune(net, find_model(info.model), reduced(found[0].load()), config).cpu()
+    _LOGGER.info("tuning on %s: %d steps", found[0].name, config.max_steps)
+    lines = ProgressLines(_LOGGER.info, "tuning", "step")
+    case, entry = reduced(found[0].load()), find_model(info.model)
+    tuned = tune(net, entry, case, config, advance=lines).cpu()
     training = {
         "recipe": {"name": recipe, "sha256": config.digest},
         "config": config.as_data(),
@@ -76,6 +95,14 @@ def tune_to_file(
         path, tuned, CheckpointInfo(model=info.model, sizes=info.sizes, training=training)
     )
     return path, found[0].name
+
+
+def _counted(
+    batches: Iterator[TrainingBatch], total: int, advance: Callable[[int, int], None]
+) -> Iterator[TrainingBatch]:
+    for done, batch in enumerate(batches):
+        advance(done, total)
+        yield batch
 
 
 class OneShot:
