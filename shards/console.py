@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shards.errors import PanpriorError
+from shards.errors import PanpriorError, without_credentials
 
 PACKAGES = ("shards", "simgen", "fusiontrain")
 _HANDLER = "panprior"
@@ -49,8 +49,10 @@ def _rich_handler() -> logging.Handler | None:
 def printable(text: str) -> str:
     """The text with control characters as escapes, save line ends and tabs.
 
-    Names of files and answers of servers may hold what steers a terminal, or no character.
+    Names of files and answers of servers may hold what steers a terminal, or no character. URLs
+    are without user and password.
     """
+    text = without_credentials(text)
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )

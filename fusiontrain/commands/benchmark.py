@@ -37,11 +37,10 @@ def _add_inputs(parser: PlainFlags) -> None:
         "scenes", type=Path, nargs="*", help="folders of GeoTIFFs, PanCollection .h5, .mat files"
     )
     parser.add_argument(
-        "--pan", type=Path, metavar="FILE", help="PAN of a pair of GeoTIFFs of any names"
+        "--pan", metavar="FILE", help="PAN of a pair of any names; a file or what GDAL reads"
     )
     parser.add_argument(
         "--ms",
-        type=Path,
         nargs="*",
         default=[],
         metavar="FILE",

@@ -30,10 +30,8 @@ def make_parser() -> PlainFlags:
     parser.add_argument(
         "--shards", type=Path, metavar="DIR", help="score on the first sample of this build"
     )
-    parser.add_argument(
-        "--pan", type=Path, metavar="FILE", help="score on a real pair, by Wald's protocol"
-    )
-    parser.add_argument("--ms", type=Path, metavar="FILE", help="the MS of the real pair")
+    parser.add_argument("--pan", metavar="FILE", help="score on a real pair, by Wald's protocol")
+    parser.add_argument("--ms", metavar="FILE", help="the MS of the real pair")
     parser.add_argument(
         "--sensor",
         metavar="NAME|FILE.toml",
@@ -74,7 +72,7 @@ def run(args: Namespace) -> int:
         cases.append((case, simulated_note(sample.facts, case.scene.bands, in_training=trained_on)))
     if args.pan is not None:
         row = find_sensor(args.sensor or "generic")
-        scene = read_scene(args.pan, args.ms, name=args.ms.stem, sensor=row)
+        scene = read_scene(args.pan, args.ms, name=Path(args.ms).stem, sensor=row)
         cases.append((reduced(scene), "A real scene; the MS is the truth."))
     facts = {net.name: net.description for net in networks}
     facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"

@@ -20,6 +20,7 @@ from fusiontrain.evaluation.results import BenchmarkResults, LeftOut
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
+from fusiontrain.scenes.gdal_environment import Source, name_of
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.raster import Nodata
 from shards.errors import PanpriorError
@@ -41,8 +42,8 @@ def classical_contenders(methods: str, *, registered: bool) -> list[Contender]:
 
 def scene_entries(
     scenes: Sequence[Path],
-    pan: Path | None,
-    ms: Sequence[Path],
+    pan: Source | None,
+    ms: Sequence[Source],
     sensor: str | None,
     nodata: Nodata = None,
 ) -> list[SceneEntry]:
@@ -52,10 +53,11 @@ def scene_entries(
     entries = find_scenes(scenes, sensor=sensor, nodata=nodata) if scenes else []
     if pan is not None:
         row = None if sensor is None else find_sensor(sensor)
-        load = partial(read_scene, pan, ms, name=ms[0].stem, sensor=row, nodata=nodata)
-        if any(entry.name == ms[0].stem for entry in entries):
-            raise SceneError(f"two scenes are named {ms[0].stem}; score the pair by itself")
-        entries.append(SceneEntry(name=ms[0].stem, load=load, pan=pan, ms=tuple(ms)))
+        name = Path(name_of(ms[0])).stem
+        load = partial(read_scene, pan, ms, name=name, sensor=row, nodata=nodata)
+        if any(entry.name == name for entry in entries):
+            raise SceneError(f"two scenes are named {name}; score the pair by itself")
+        entries.append(SceneEntry(name=name, load=load, pan=pan, ms=tuple(ms)))
     return entries
 
 

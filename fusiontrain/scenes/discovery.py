@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
+from fusiontrain.scenes.gdal_environment import Source
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.layouts import SceneFiles, list_folder
 from fusiontrain.scenes.raster import Nodata
@@ -25,8 +26,8 @@ class SceneEntry:
 
     name: str
     load: Callable[[], Scene]
-    pan: Path | None = None
-    ms: tuple[Path, ...] = ()
+    pan: Source | None = None
+    ms: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.gdal_environment import Source
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import open_pair
 from fusiontrain.scenes.metadata import (
@@ -24,8 +25,8 @@ from shards.sensors import GENERIC, Sensor, match_sensor
 
 
 def read_scene(
-    pan: Path,
-    ms: Path | Sequence[Path],
+    pan: Source,
+    ms: Source | Sequence[Source],
     *,
     name: str,
     sensor: Sensor | None = None,

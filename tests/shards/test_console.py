@@ -55,6 +55,18 @@ def test_any_missing_package_may_be_one_extras(capsys):
     )
 
 
+@pytest.mark.parametrize("before", ["", "cannot read ", "/vsicurl/", "zip+"])
+@pytest.mark.parametrize("user", ["me:secret@", "me@", "me:se@cret@", ":secret@"])
+def test_messages_do_not_repeat_credentials(before, user, capsys):
+    """Of errors as the library raises them, and of lines as commands print them."""
+    said, plain = (f"{before}https://{who}host:8/a@b.tif: gone, ask a@b.c" for who in (user, ""))
+
+    print_error("prog", said)
+
+    assert plain == str(PanpriorError(said))
+    assert f"prog: {plain}\n" == capsys.readouterr().err
+
+
 def test_words_of_libraries_become_one_printable_line():
     assert "band 22 illegal: stop" == one_line(ValueError("band 22\n\tillegal:  stop\n"))
     assert "a\\x1b[2Jb" == one_line("a\x1b[2Jb")

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from fusiontrain.cli import main
+from fusiontrain.commands.benchmark import make_parser
+from fusiontrain.evaluation.benchmark import scene_entries
 from fusiontrain.fusion import sensor_model
 from fusiontrain.scenes import discovery
 from tests.support.geotiffs import write_pair
@@ -65,6 +67,19 @@ def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
     for text in (shown, *((out / name).read_text() for name in ("tables.md", "index.html"))):
         assert "Frame pan: the MS is moved to PAN for every method and index" in text
     assert str(out / "index.html") in shown
+
+
+def test_a_pair_is_named_as_fuse_takes_it(tmp_path):
+    """What GDAL reads keeps its slashes; the scene has the name of the MS's file."""
+    write_scene(tmp_path, "one", seed=3, side=16)
+    urls = [f"file://{tmp_path}/one_{kind}.tif" for kind in ("pan", "ms")]
+    argv = ["--pan", urls[0], "--ms", urls[1], "--out", str(tmp_path / "out")]
+
+    args = make_parser().parse_args(argv)
+    (entry,) = scene_entries(args.scenes, args.pan, args.ms, None)
+
+    assert urls == [entry.pan, *entry.ms]
+    assert ("one_ms", (4, 16, 16)) == (entry.load().name, tuple(entry.load().ms.shape))
 
 
 def test_each_scene_is_read_and_estimated_once(tmp_path, monkeypatch):
