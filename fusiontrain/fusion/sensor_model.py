@@ -25,6 +25,9 @@ Frame = Literal["pan", "ms"]
 CRISP = 0.9  # softness of the target `scene`, where none is given
 _COARSE_SIDE = 192  # MS pixels of the middle on which the estimates of a large window start
 MTF_LIMITS = (0.05, 0.9)  # of an estimated gain
+# Where a softness is asked for, detail that the MS passes with less than this gain is more noise
+# than ground: to restore it in full speckles softly resampled MS (GaoFen-2, SPOT-6) with colour.
+LEAST_RESTORED = 0.12
 _FULL_ENOUGH = 0.9  # part of a window's pixels that have data: no other window is tried
 
 
@@ -98,6 +101,7 @@ def estimate_sensor_model(
 ) -> SensorModel:
     """Sensor model for fusing `scene` at its own resolution; None: estimated on the scene.
 
+    The estimated MTF is at least LEAST_RESTORED where a softness is given.
     An estimated softness is at least a nominal sensor's, as docs/guides/fuse.md explains.
     Without a `sensor` the MTF is the MS's blur relative to PAN, less the part that the softness
     leaves in. `band_shifts`: each band's own shift too; `local_shift`: how the shift varies over
@@ -130,7 +134,8 @@ def estimate_sensor_model(
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.
         remaining = ms_softness / target ** (1 / ratio**2)
-        mtf = remaining.clamp(*MTF_LIMITS).float()
+        least, most = MTF_LIMITS
+        mtf = remaining.clamp(least if given is None else LEAST_RESTORED, most).float()
     else:
         mtf = torch.tensor(sensor.gains(C))
     registered = estimate if register else None

@@ -11,6 +11,7 @@ from fusiontrain.training.recipes.release import (
     release,
     release_more,
     release_scene,
+    release_sensor,
     release_small,
 )
 
@@ -25,6 +26,7 @@ FINETUNE: dict[str, Callable[[], TrainConfig]] = {
     "finetune_freeze": finetune_freeze,
     "release_more": release_more,
     "release_scene": release_scene,
+    "release_sensor": release_sensor,
     "one_shot": one_shot,
     "one_shot_freeze": one_shot_freeze,
 }

@@ -56,6 +56,17 @@ def test_each_band_has_its_own_blur():
     assert left == pytest.approx(known.mtf.tolist(), abs=0.02)
 
 
+def test_a_very_soft_ms_is_not_sharpened_in_full():
+    """A crisp result of it is given a larger MTF than was estimated; its own softness is not."""
+    ms, pan = pair(0.08)
+    scene = Scene(name="x", ms=ms.float(), pan=pan.float())
+
+    crisp, own = (estimate_sensor_model(scene, sensor=None, softness=s) for s in (0.9, None))
+
+    assert [0.12] * len(ms) == pytest.approx(crisp.mtf.tolist())
+    assert [0.08 / 0.3 ** (1 / 16)] * len(ms) == pytest.approx(own.mtf.tolist(), abs=0.02)
+
+
 def test_softer_than_nominal_is_known_but_not_wanted():
     """What a number asks for is taken as it is; what the MS itself has is remembered."""
     ms, pan = pair(0.1)
