@@ -46,8 +46,20 @@ def step_of_part(
 
     `fuse_part`: (batch, rows, columns) -> (B, C, rows, columns) DN, before the step.
     """
+    around, fine, inner = cut_around(batch, rows, columns, reach=REACH)
+    stepped = step_to_ms(fuse_part(batch, *fine), around, smoothing=smoothing)
+    return stepped[..., inner[0], inner[1]]
+
+
+def cut_around(
+    batch: PanBatch, rows: slice, columns: slice, *, reach: int
+) -> tuple[PanBatch, tuple[slice, slice], tuple[slice, slice]]:
+    """The batch around a part, where that lies in the whole, and where the part lies in it.
+
+    `rows`, `columns`: of the part, PAN pixels. `reach`: PAN pixels around it at ratio 4.
+    """
     ratio = batch.ratio
-    margin = math.ceil(REACH * max(ratio, 4) / 4 / ratio)  # MS pixels
+    margin = math.ceil(reach * max(ratio, 4) / 4 / ratio)  # MS pixels
     coarse, fine, inner = [], [], []
     for part, side in zip((rows, columns), batch.ms.shape[-2:], strict=True):
         start = max(0, part.start // ratio - margin)
@@ -60,5 +72,4 @@ def step_of_part(
         ms=batch.ms[..., coarse[0], coarse[1]],
         pan=batch.pan[..., fine[0], fine[1]],
     )
-    stepped = step_to_ms(fuse_part(batch, fine[0], fine[1]), around, smoothing=smoothing)
-    return stepped[..., inner[0], inner[1]]
+    return around, (fine[0], fine[1]), (inner[0], inner[1])

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fusiontrain.imaging.ms_consistency import COLOURS, step_of_part, step_to_ms
+from fusiontrain.imaging.colour_damping import REACH, damp_colours, damped
+from fusiontrain.imaging.ms_consistency import COLOURS, cut_around, step_of_part, step_to_ms
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.base import (
     CONDITION_WIDTH,
@@ -72,21 +73,42 @@ class AnyBandSensor(AnyBand):
     smoothing = 0.0
 
     def forward(self, batch: PanBatch) -> Tensor:
-        return step_to_ms(super().forward(batch), batch, smoothing=self.smoothing)
+        return step_to_ms(self.fuse_whole(batch), batch, smoothing=self.smoothing)
 
     def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
         """`forward(batch)[..., rows, columns]`, without what lies beyond the step's reach."""
-        part = super().forward_part
-        return step_of_part(part, batch, rows, columns, smoothing=self.smoothing)
+        return step_of_part(self.fuse_part, batch, rows, columns, smoothing=self.smoothing)
+
+    def fuse_whole(self, batch: PanBatch) -> Tensor:
+        """The network's result before the step, (B, C, H, W) DN."""
+        return super().forward(batch)
+
+    def fuse_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """A part of that, PAN pixels."""
+        return super().forward_part(batch, rows, columns)
 
 
 class AnyBandScene(AnyBandSensor):
-    """For the target `scene`: the step is smoothed, and brings back colours alone.
+    """For the target `scene`: colours of a very soft MS are damped; a smoothed step is the last.
 
-    A network that learnt what MS sensors do wrong takes faint colours for their noise.
+    A network that learnt what MS sensors do wrong takes faint colours for their noise; the step
+    brings colours back, and hardly noise and rings.
     """
 
     smoothing = COLOURS
+    bytes_per_pixel = 80
+
+    def fuse_whole(self, batch: PanBatch) -> Tensor:
+        fused = super().fuse_whole(batch)
+        whole = slice(0, fused.shape[-2]), slice(0, fused.shape[-1])
+        return damp_colours(fused, batch, *whole) if damped(batch) else fused
+
+    def fuse_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        fused = super().fuse_part(batch, rows, columns)
+        if not damped(batch):
+            return fused
+        around, _, inner = cut_around(batch, rows, columns, reach=REACH)
+        return damp_colours(fused, around, *inner)
 
 
 class Block(nn.Module):
