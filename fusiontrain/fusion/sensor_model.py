@@ -101,12 +101,12 @@ def estimate_sensor_model(
 ) -> SensorModel:
     """Sensor model for fusing `scene` at its own resolution; None: estimated on the scene.
 
-    The estimated MTF is at least LEAST_RESTORED where a softness is given.
-    An estimated softness is at least a nominal sensor's, as docs/guides/fuse.md explains.
-    Without a `sensor` the MTF is the MS's blur relative to PAN, less the part that the softness
-    leaves in. `band_shifts`: each band's own shift too; `local_shift`: how the shift varies over
-    the scene. Without `register` shifts are left out, and nothing is estimated if both sensor and
-    softness are given, or the method is `blind` to them.
+    An estimated softness is at least a nominal sensor's (docs/guides/fuse.md); an estimated MTF at
+    least LEAST_RESTORED, if a softness is given. Without a `sensor` the MTF is the MS's blur
+    relative to PAN, less the part that the softness leaves in. `band_shifts`: each band's own
+    shift too; `local_shift`: how the shift varies over the scene. Without `register` shifts are
+    left out, and nothing is estimated if both sensor and softness are given, or the method is
+    `blind` to them.
     `pair`: blur and shift where they were estimated on `scene` before.
     Raises: SceneError if the pair has too little data for what must be estimated.
     """
@@ -134,8 +134,8 @@ def estimate_sensor_model(
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.
         remaining = ms_softness / target ** (1 / ratio**2)
-        least, most = MTF_LIMITS
-        mtf = remaining.clamp(least if given is None else LEAST_RESTORED, most).float()
+        least = MTF_LIMITS[0] if given is None else LEAST_RESTORED
+        mtf = remaining.clamp(least, MTF_LIMITS[1]).float()
     else:
         mtf = torch.tensor(sensor.gains(C))
     registered = estimate if register else None
