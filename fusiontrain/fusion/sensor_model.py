@@ -126,10 +126,7 @@ def estimate_sensor_model(
         if not complete:
             raise
     ones = torch.ones(C, dtype=torch.float64)
-    ms_softness = ones * NOMINAL_MS
-    if estimate is not None:
-        per_band = estimate.band_softness
-        ms_softness = ones * estimate.softness if per_band is None else per_band
+    ms_softness = ones * NOMINAL_MS if estimate is None else _softness_of_bands(estimate, ones)
     target = ms_softness.clamp_min(NOMINAL_MS) if given is None else ones * given
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.
@@ -148,6 +145,11 @@ def estimate_sensor_model(
         local_shift=None if registered is None or not local_shift else registered.local_shift,
         ms_softness=None if estimate is None else estimate.softness,
     )
+
+
+def _softness_of_bands(estimate: PairEstimate, ones: Tensor) -> Tensor:
+    per_band = estimate.band_softness
+    return ones * estimate.softness if per_band is None else per_band
 
 
 def estimate_pair(
