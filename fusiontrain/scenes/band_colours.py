@@ -97,6 +97,15 @@ def color_interpretation(colours: Colours, own: Sequence[ColorInterp]) -> list[C
     return [words.get(colour or "", ColorInterp.undefined) for colour in colours]
 
 
+def photometric(colors: Sequence[ColorInterp]) -> str:
+    """What a TIFF of these bands is created as.
+
+    GDAL's own choice as colours are set leaves a count of extra samples that does not fit.
+    """
+    first = [ColorInterp[colour] for colour in _FIRST]
+    return "RGB" if list(colors[:3]) == first else "MINISBLACK"
+
+
 def _modern(name: str) -> ColorInterp:
     """GDAL has words for infrared since 3.10."""
     version = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.band_colours import Colours, color_interpretation
+from fusiontrain.scenes.band_colours import Colours, color_interpretation, photometric
 from fusiontrain.scenes.creation_options import check_creation_options
 from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import (
@@ -165,6 +165,7 @@ def _profile(
         "crs": pair.pan_file.crs,
         **({"transform": pair.transform} if pair.placed else {}),
         "nodata": nodata,
+        "photometric": photometric(_colorinterp(output, pair)),
         "tiled": True,
         "blockxsize": BLOCK,
         "blockysize": BLOCK,
@@ -219,10 +220,14 @@ def _copy_options(output: Output, dtype: np.dtype) -> dict[str, str]:
     return options
 
 
+def _colorinterp(output: Output, pair: GeoPair) -> list[Any]:
+    return color_interpretation(output.colours, read_metadata(pair.ms_file).colors)
+
+
 def _describe(file: Any, output: Output, pair: GeoPair) -> None:
     """Metadata of the MS's file, and how this one was made."""
     metadata = read_metadata(pair.ms_file)
-    file.colorinterp = color_interpretation(output.colours, metadata.colors)
+    file.colorinterp = _colorinterp(output, pair)
     file.descriptions = metadata.descriptions
     carried = _carried(acquisition_tags(pair.pan_file) | metadata.tags)
     file.update_tags(**carried | output.tags)

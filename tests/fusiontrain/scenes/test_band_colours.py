@@ -1,14 +1,17 @@
 """Which band is red, green, blue: by names, numbers, flags, wavelengths, sensors, or a guess."""
 
+import struct
+
 import numpy as np
 import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from fusiontrain.cli import main
 from fusiontrain.scenes.band_colours import band_colours, color_interpretation, rgb_bands
 from fusiontrain.scenes.open_raster import open_raster
 from shards.sensors import GENERIC, SENSORS
-from tests.support.geotiffs import write_geotiff
+from tests.support.geotiffs import write_geotiff, write_pair
 
 
 def colours_of(paths, sensor=GENERIC, bands=None):
@@ -98,3 +101,33 @@ def test_own_interpretation_stays_where_nothing_is_known():
 
     assert own == color_interpretation((None, None), own)
     assert [ColorInterp.red, ColorInterp.undefined] == color_interpretation(("red", None), own)
+
+
+def entries(path):
+    """Tag -> (count, value or offset) of the first image of a little-endian TIFF."""
+    data = path.read_bytes()
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    found = (struct.unpack_from("<HHIHxx", data, start + 2 + 12 * i) for i in range(count))
+    return {tag: (items, value) for tag, _, items, value in found}
+
+
+@pytest.mark.parametrize("form", ["GTiff", "COG"])
+@pytest.mark.parametrize("names", ["red green blue nir", "red green blue", "blue green red nir"])
+def test_samples_of_the_output_add_up(tmp_path, names, form):
+    """TIFF 6.0, ExtraSamples: those, and three for RGB or one for gray, are SamplesPerPixel."""
+    rng = np.random.default_rng(0)
+    count = len(names.split())
+    paths = write_pair(tmp_path, *(rng.uniform(1, 900, s) for s in ((1, 64, 64), (count, 16, 16))))
+    with rasterio.open(paths[1], "r+") as file:
+        file.descriptions = names.split()
+
+    assert 0 == main(["fuse", *paths, str(tmp_path / "o.tif"), "--method", "exp", "-of", form])
+
+    tags = entries(tmp_path / "o.tif")
+    rgb = names.startswith("red green blue")
+    assert (1, 2 if rgb else 1) == tags[262]
+    assert (1, count) == tags[277]
+    assert count - (3 if rgb else 1) == tags.get(338, (0, 0))[0]
+    with rasterio.open(tmp_path / "o.tif") as file:
+        assert names.split() == [colour.name for colour in file.colorinterp]
