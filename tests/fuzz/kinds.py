@@ -64,9 +64,10 @@ def mutate_named(rng: Random, name: str, data: bytes, names: tuple[str, ...]) ->
 
 FRUGAL = ("--memory", "0.5", "--threads", "1")
 _FUSE_FLAGS = (
-    [], [], [], ["--assume-aligned"], ["--assume-aligned"], ["--match"], ["-ot", "uint8"],
-    ["-ot", "float32"], ["-b", "1"], ["--nodata", "0"], ["--nodata", "none"], ["--window", "64"],
-    ["--sensor", "GF2"], ["--json", "OUT/report.json"], ["--frame", "ms"],
+    [], [], [], ["--assume-aligned"], ["--assume-aligned"], ["--match"],
+    ["-ot", "uint8", "--scale", "2%,98%"], ["-ot", "float32"], ["-b", "1"], ["--nodata", "0"],
+    ["--nodata", "none"], ["--window", "64"], ["--sensor", "GF2"], ["--json", "OUT/report.json"],
+    ["--frame", "ms"],
 )  # fmt: skip
 _METHODS = (*["exp"] * 6, "gsa", "brovey", "glp-hpm", "bdsd", "glp-fs-soft", "net")
 _PLANTED = (".msk", ".ovr", ".aux.xml", ".hdr", ".rpb", ".wld")

@@ -16,7 +16,8 @@ from typing import Any
 
 from tests.support.paths import ROOT
 
-LIMIT = 120  # seconds for a case; making the seeds takes some ten
+LIMIT = 120  # seconds for a case
+STARTING = 600  # to import everything and make the seeds: ten on a free core, minutes on a busy one
 _AT_ONCE = 2500  # cases of one process
 
 
@@ -83,7 +84,8 @@ def _from(first: int, last: int, folder: Path) -> Iterator[dict[str, Any]]:
     if ended == last:
         return
     if begun is None:
-        raise RuntimeError((folder / "errors.txt").read_text(errors="replace")[-3000:])
+        said = (folder / "errors.txt").read_text(errors="replace")[-3000:]
+        raise RuntimeError(f"no case began: {_name(code)}, or over {STARTING} s\n{said}")
     stack = (folder / "stack.txt").read_text(errors="replace")
     why = f"hang: over {LIMIT} s" if code == -signal.SIGKILL else f"crash: {_name(code)}"
     yield {
@@ -99,8 +101,9 @@ def _from(first: int, last: int, folder: Path) -> Iterator[dict[str, Any]]:
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     """Lines of JSON until the process ends or is silent for too long."""
     assert process.stdout is not None
-    rest = b""
-    while select.select([process.stdout], [], [], LIMIT)[0]:
+    rest, limit = b"", STARTING
+    while select.select([process.stdout], [], [], limit)[0]:
+        limit = LIMIT
         data = os.read(process.stdout.fileno(), 1 << 16)
         if not data:
             process.wait()
