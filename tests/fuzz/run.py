@@ -80,6 +80,8 @@ def _from(first: int, last: int, folder: Path) -> Iterator[dict[str, Any]]:
     finally:
         process.kill()
         code = process.wait()
+        if process.stdout is not None:
+            process.stdout.close()  # else a warning, which pytest makes a failure
         errors.close()
     if ended == last:
         return
