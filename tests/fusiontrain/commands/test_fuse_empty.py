@@ -59,9 +59,9 @@ def test_islands_are_the_same_whole_and_by_windows(pair, method):
 def test_a_network_looks_at_windows_with_data_alone(pair, monkeypatch):
     """As many as the files themselves show, of 36; and pixels are those of one window."""
     seen = []
-    forward = AnyBand.forward
+    fuse_part = AnyBand.forward_part
     monkeypatch.setattr(
-        AnyBand, "forward", lambda net, batch: (seen.append(1), forward(net, batch))[1]
+        AnyBand, "forward_part", lambda net, *given: (seen.append(1), fuse_part(net, *given))[1]
     )
 
     parts = pansharpen(*pair, weights="small", window=256, **HOW)
