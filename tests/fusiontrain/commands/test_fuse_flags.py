@@ -111,8 +111,8 @@ def test_a_sensor_of_the_tags_keeps_the_measured_mtf(tmp_path, capsys):
     assert unknown["sensor_model"]["mtf"] == seen["sensor_model"]["mtf"]
     assert seen["sensor_model"] == seen["knowledge"]  # the key's old name, for one version
     assert list(find_sensor("IKONOS").mtf_ms) == pytest.approx(asked["sensor_model"]["mtf"])
-    assert "sensor IKONOS (tag SATELLITE)" in said
-    assert "the MS's MTF measured on the scene" in said
+    assert "Sensor IKONOS (tag SATELLITE)" in said
+    assert "Measured on this pair: MTF" in said
     assert "published MTF, as asked" in capsys.readouterr().out
 
 
