@@ -1,5 +1,7 @@
 """Registry entries of the any-band networks."""
 
+from dataclasses import replace
+
 from fusiontrain.models.anyband.default_network import (
     AnyBand,
     AnyBandScene,
@@ -16,58 +18,42 @@ from fusiontrain.models.model_entry import ModelEntry
 
 _PARTS_OF_PANMAMBA = (("alone", 0), ("swaps", 0), ("crossings", 0), ("crossings", 1))
 
+_ANYBAND = ModelEntry(
+    name="anyband",
+    family="cnn",
+    build=AnyBand,
+    sizes={"width": 32, "blocks": 4},
+    params=96_245,
+    flops=43_128,
+    multiple_of=4,
+    reach=120,
+    freeze_tuning_prefixes=(
+        "head",
+        "trust",
+        "condition",
+        *(f"blocks.{i}.film" for i in range(4)),
+    ),
+    paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
+)
+
 # Freeze-tuning trains the last layer and FiLM, the scales of these networks.
 ANY_BAND_ENTRIES = (
-    ModelEntry(
-        name="anyband",
-        family="cnn",
-        build=AnyBand,
-        sizes={"width": 32, "blocks": 4},
-        params=96_245,
-        flops=43_128,
-        multiple_of=4,
-        reach=120,
-        freeze_tuning_prefixes=(
-            "head",
-            "trust",
-            "condition",
-            *(f"blocks.{i}.film" for i in range(4)),
-        ),
-        paper="panprior's own; injection of Vivone et al. 2018, doi:10.1109/TIP.2018.2819501",
-    ),
-    ModelEntry(
+    _ANYBAND,
+    replace(
+        _ANYBAND,
         name="anyband-scene",
-        family="cnn",
         build=AnyBandScene,
-        sizes={"width": 32, "blocks": 4},
-        params=96_245,
         flops=43_419,
-        multiple_of=4,
         reach=152,
-        freeze_tuning_prefixes=(
-            "head",
-            "trust",
-            "condition",
-            *(f"blocks.{i}.film" for i in range(4)),
-        ),
         continues="anyband",
         paper="panprior's own: anyband, and the MS's colours restored at the end",
     ),
-    ModelEntry(
+    replace(
+        _ANYBAND,
         name="anyband-sensor",
-        family="cnn",
         build=AnyBandSensor,
-        sizes={"width": 32, "blocks": 4},
-        params=96_245,
         flops=43_419,
-        multiple_of=4,
         reach=152,
-        freeze_tuning_prefixes=(
-            "head",
-            "trust",
-            "condition",
-            *(f"blocks.{i}.film" for i in range(4)),
-        ),
         continues="anyband",
         paper="panprior's own: anyband, and a step towards the MS at the end",
     ),
