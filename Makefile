@@ -20,7 +20,7 @@ FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
 FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
 REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 
-.PHONY: setup demo test test-slow lint fuzz shards bench bench-quick gpu ablate known study weights clean
+.PHONY: setup demo test test-fast test-slow lint docs fuzz shards bench bench-quick gpu ablate known study weights clean
 
 setup: $(READY)
 
@@ -48,6 +48,14 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# make test-fast [WHAT='tests/fusiontrain/metrics -k sam']: rules of the house and what you name, in seconds
+test-fast: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x -m "not slow" $(or $(WHAT),tests/house tests/shards tests/fusiontrain/metrics)
+
+# the site: site/index.html
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # 20,000 damaged inputs, some 15 minutes of one core; one of them again: python -m tests.fuzz --case N
 fuzz: $(READY)
