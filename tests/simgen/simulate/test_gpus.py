@@ -10,7 +10,7 @@ import pytest
 from nvidia.dali import backend, pipeline
 
 from simgen.building import build as building
-from simgen.building import shard
+from simgen.building import shard, worker_pool
 from simgen.errors import BuildError
 from simgen.recipes import find_recipe
 from simgen.simulate import dali_graph, dispatch, gpus
@@ -82,7 +82,7 @@ def test_workers_take_the_gpus_in_turn(monkeypatch):
 
     devices = []
     for _ in range(5):
-        building._start_worker(os.getpid(), started, 2)
+        worker_pool._start_worker(os.getpid(), started, 2)
         devices.append(dali_graph._options("gpu", 1)["device_id"])
 
     assert [0, 1, 0, 1, 0] == devices
