@@ -27,9 +27,10 @@ MODEL_NAMES = (
 )
 NETWORK = "net"
 CLASSICAL_NAMES = (
-    *("awlp", "bdsd", "bdsd-pc", "brovey", "bt-h", "exp", "glp", "glp-cbd", "glp-fs", "glp-hpm"),
-    *("glp-hpm-r", "gs", "gsa", "pca", "pracs", "sr-d", "tv"),
+    *("EXP", "Brovey", "PCA", "GS", "GSA", "BT-H", "PRACS", "BDSD", "BDSD-PC", "AWLP", "MTF-GLP"),
+    *("MTF-GLP-FS", "MTF-GLP-CBD", "MTF-GLP-HPM", "MTF-GLP-HPM-R", "SR-D", "TV"),
 )
+SPELLING = "NAME-soft: on a softened PAN; case, hyphens and MTF- are free"
 SHIPPED_WEIGHTS = ("default", "default-sensor", "small")
 FORMATS = ("COG", "GTiff", "JPEG", "PNG")
 MATCH_LIMIT = 8.0  # MS pixels

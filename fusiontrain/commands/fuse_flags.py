@@ -11,6 +11,7 @@ from fusiontrain.commands.choices import (
     MEMORY,
     NETWORK,
     SHIPPED_WEIGHTS,
+    SPELLING,
     nodata_value,
 )
 from fusiontrain.commands.fuse_checks import DTYPES
@@ -44,7 +45,7 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "--method",
         default=NETWORK,
         metavar="NAME",
-        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; NAME-soft: of a softened PAN",
+        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; {SPELLING}",
     )
     group.add_argument(
         "--weights",

@@ -2,7 +2,7 @@
 
 import torch
 
-from fusiontrain.classical import METHODS, find_method_name
+from fusiontrain.classical import METHODS
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.classical_fuser import ClassicalFuser
 from fusiontrain.fusion.fuser import Fuser
@@ -19,7 +19,7 @@ def make_fuser(options: FusionOptions) -> Fuser:
     if options.method == NETWORK:
         return make_network_fuser(options)
     find_device(options.device)  # refused if it is not there, though the CPU does the work
-    return ClassicalFuser(method=METHODS[str(find_method_name(options.method))])
+    return ClassicalFuser(method=METHODS[options.method])
 
 
 def make_network_fuser(options: FusionOptions) -> NetworkFuser:

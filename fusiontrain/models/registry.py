@@ -6,6 +6,7 @@ from fusiontrain.errors import UnknownModel
 from fusiontrain.models.anyband.entries import ANY_BAND_ENTRIES
 from fusiontrain.models.model_entry import WHOLE_IMAGE_HALO, ModelEntry
 from fusiontrain.models.published.entries import PUBLISHED_ENTRIES
+from shards.near_names import did_you_mean
 
 __all__ = ["MODELS", "WHOLE_IMAGE_HALO", "ModelEntry", "build_model", "find_model"]
 
@@ -18,7 +19,8 @@ def find_model(name: str) -> ModelEntry:
     Raises: UnknownModel, with the names of all models.
     """
     if name not in MODELS:
-        raise UnknownModel(f"no model {name!r}; have: {', '.join(MODELS)} ({__name__})")
+        guess = did_you_mean(name, MODELS)
+        raise UnknownModel(f"no model {name!r}; have: {', '.join(MODELS)} ({__name__}){guess}")
     return MODELS[name]
 
 
