@@ -32,7 +32,7 @@ def build_in_processes(
         min(workers, len(tasks)),
         mp_context=context,
         initializer=_start_worker,
-        initargs=(os.getpid(), context.Value("i", 0), gpus),
+        initargs=(os.getpid(), context.Value("i", 0), gpus, workers),
     )
     waiting = iter(tasks)
     running: dict[Future[Sidecar], Task] = {}
@@ -63,12 +63,12 @@ def build_in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(parent: int, started: "Synchronized[int]", gpus: int) -> None:
+def _start_worker(parent: int, started: "Synchronized[int]", gpus: int, workers: int) -> None:
     """`started`: workers before this one; they take the GPUs in turn."""
     ignore_signals()
     if gpus:
         with started.get_lock():
-            use_gpu(started.value % gpus)
+            use_gpu(started.value % gpus, workers=workers)
             started.value += 1
     _die_with_parent(parent)
 
