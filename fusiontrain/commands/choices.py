@@ -1,5 +1,6 @@
 """Names and defaults for --help, without importing torch; a test holds them to the registries."""
 
+import argparse
 from typing import Literal
 
 MODEL_NAMES = (
@@ -24,6 +25,7 @@ MODEL_NAMES = (
     "pannet",
     "pnn",
     "swinir",
+    "swinir-small",
 )
 NETWORK = "net"
 CLASSICAL_NAMES = (
@@ -40,6 +42,15 @@ MEMORY = 2.0  # GiB
 def nodata_value(text: str) -> float | Literal["none"]:
     """A number, or none: no value marks missing pixels."""
     return "none" if text.strip().lower() == "none" else float(text)
+
+
+def model_name(text: str) -> str:
+    """A name of MODEL_NAMES, or my_module:MyNet."""
+    if text not in MODEL_NAMES and ":" not in text:
+        raise argparse.ArgumentTypeError(
+            f"no model {text!r}; have: {', '.join(MODEL_NAMES)}, or my_module:MyNet"
+        )
+    return text
 
 
 nodata_value.__name__ = "number, or none"  # argparse: invalid number, or none value: 'x'

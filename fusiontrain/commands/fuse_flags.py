@@ -61,7 +61,11 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "sensor's view on the PAN's grid, which Wald's protocol scores (default: what --weights "
         "give; without these, scene)",
     )
-    group.add_argument("--model", metavar="NAME", help="refuse weights of any other model")
+    group.add_argument(
+        "--model",
+        metavar="NAME|MODULE:CLASS",
+        help="refuse weights of any other model; your own network: my_module:MyNet",
+    )
     group.add_argument(
         "--sensor",
         default="auto",
