@@ -6,15 +6,12 @@ pansharpen(rasterio.open("pan.tif"), rasterio.open("ms.tif"), "out.tif", method=
 """
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuse_scene import (
@@ -26,6 +23,9 @@ from fusiontrain.fusion.fuse_scene import (
     open_job,
     use_threads,
 )
+from fusiontrain.fusion.fuser import Fuser
+from fusiontrain.fusion.guided_fuser import GuidedFuser, joint_model, prepare_group
+from fusiontrain.fusion.guided_job import check_options
 from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import make_plan
@@ -33,15 +33,19 @@ from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, Fusion
 from fusiontrain.fusion.prepared_output import measured_scaling, prepared
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import Frame
-from fusiontrain.imaging.masks import pan_valid_mask
-from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.target import Target
+from fusiontrain.scenes.array_scene import (
+    checked_arrays,
+    guided_scene_of_arrays,
+    nodata_of_arrays,
+    picked_bands,
+    scene_of_arrays,
+)
 from fusiontrain.scenes.gdal_environment import is_dataset
 from fusiontrain.scenes.grids import check_coordinates
 from fusiontrain.scenes.output_formats import format_of
 from fusiontrain.scenes.output_values import check_nodata
-from fusiontrain.scenes.raster import EVERY_VALUE, Nodata, band_means, sample_windows
-from fusiontrain.scenes.scene import Scene
+from fusiontrain.scenes.raster import EVERY_VALUE, Nodata
 from fusiontrain.scenes.value_scaling import Scale, check_narrowing
 from fusiontrain.scenes.writer import Output, check_output
 
@@ -59,6 +63,7 @@ def pansharpen(
     sensor: str = "auto",
     softness: float | Literal["bands"] | None = None,
     bands: Sequence[int] = (),
+    keep_guides: bool = False,
     bbox: tuple[float, float, float, float] | None = None,
     dtype: Any = None,
     scale: str | tuple[float, float] | None = None,
@@ -79,18 +84,17 @@ def pansharpen(
 ) -> Any:
     """The MS's bands on the PAN's grid, in the MS's dtype.
 
-    Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W).
-    Arrays (numpy, masked, tensors) give an array; xarray's a DataArray; paths, URLs and open
-    datasets of rasterio an array, or with `out` a file, whose path is returned. `nodata`: the value
-    of missing pixels. `bbox`, `assume_aligned` and `match` are for files. `target`: "scene" (crisp,
-    bands in place) or "sensor"; None: what `weights` give. `scale`, for a narrower `dtype`:
-    "2%,98%" (percentiles), (MIN, MAX) or "bits". `register`: the shift is removed, with
-    `local_shift` as it varies. `frame`: where the result lies, "pan" or "ms". `adapt`: seconds
-    ("40steps") of tuning on the scene. `quality`: "best", the mean of eight flips.
+    Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W). Guides, several
+    sharp bands in place of PAN: (G, H, W), or a list of files, whose MS may be of several grids;
+    `keep_guides`: the output begins with them. Arrays give an array, xarray's a DataArray; paths,
+    URLs and rasterio's datasets an array, or with `out` a file, whose path is returned. `bbox`,
+    `assume_aligned`, `match`: for files. `nodata`: the value of missing pixels. `target`: "scene"
+    (crisp, bands in place), "sensor", or as `weights`. `scale`: "2%,98%", (MIN, MAX) or "bits".
+    `register`, `local_shift`: shifts are removed. `adapt`: seconds ("40steps").
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
-        method=method,
+        method=method.lower(),
         weights=None if weights is None else Path(weights),
         target=target,
         sensor=sensor,
@@ -104,7 +108,7 @@ def pansharpen(
         memory=memory,
         window=window,
     )
-    call = _Call(options, tuple(bands), dtype, Scale.of(scale), nodata, use_threads(threads))
+    call = _Call(options, tuple(bands), dtype, Scale.of(scale), nodata, threads, keep_guides)
     files = _FileOptions(out, bbox, assume_aligned, match, nodata, format, creation_options or {})
     return _fuse(pan, ms, call, files)
 
@@ -118,7 +122,12 @@ class _Call:
     dtype: Any  # None: the MS's
     scale: Scale | None
     given_nodata: Nodata
-    threads: int
+    threads: int | None
+    keep_guides: bool = False
+
+    @property
+    def workers(self) -> int:
+        return use_threads(self.threads)
 
     @property
     def nodata(self) -> float | None:
@@ -142,8 +151,9 @@ class _FileOptions:
 def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
     if _are_files(pan, ms):
         inputs = InputFiles(
-            pan=pan,
+            pan=tuple(pan) if isinstance(pan, (list, tuple)) else pan,
             ms=tuple(_listed(ms)),
+            keep_guides=call.keep_guides,
             bands=call.bands,
             bbox=files.bbox,
             assume_aligned=files.assume_aligned,
@@ -163,7 +173,7 @@ def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
 def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
     dtype = None if call.dtype is None else np.dtype(call.dtype)
     fuser = make_fuser(call.options)
-    with open_job(inputs, fuser, call.options, threads=call.threads) as opened:
+    with open_job(inputs, fuser, call.options, threads=call.workers) as opened:
         for warning in opened.warnings:
             _LOGGER.warning("%s", warning)
         path = Path("" if files.out is None else files.out)
@@ -174,7 +184,7 @@ def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
             scale=call.scale,
             nodata=call.nodata,
             options=dict(files.creation_options),
-            threads=call.threads,
+            threads=call.workers,
         )
         output = prepared(opened, output)
         if files.out is None:
@@ -194,25 +204,22 @@ def _adapted(job: FusionJob) -> FusionJob:
 
 def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
     options, nodata = call.options, call.nodata
-    images = np.ma.asanyarray(pan), np.ma.asanyarray(ms)
-    pan, ms = (image[None] if image.ndim == 2 else image for image in images)
-    for name, image in (("PAN", pan), ("MS", ms)):
-        if image.ndim != 3 or image.dtype.kind not in "uif" or 0 in image.shape:
-            raise SceneError(
-                f"{name} must be numbers (C, H, W), of an integer or float dtype; "
-                f"got {image.dtype} {image.shape}"
-            )
-    if call.bands:
-        if not all(1 <= band <= len(ms) for band in call.bands):
-            raise SceneError(f"bands go from 1 to {len(ms)}; got {[*call.bands]}")
-        ms = ms[[band - 1 for band in call.bands]]
-    dtype = np.dtype(call.dtype or ms.dtype)
+    arrays = checked_arrays(pan, ms)
+    guided = len(arrays[0]) > 1
+    dtype = np.dtype(call.dtype or arrays[1].dtype)
     if nodata is not None:
         check_nodata(nodata, dtype)
-    scene = _scene_of_arrays(pan, ms, nodata)
+    fuser = make_fuser(options)
+    fuse = _fuse_guided if guided else _fuse_pair
+    return fuse(*arrays, call, fuser, dtype)
+
+
+def _fuse_pair(pan: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtype) -> np.ndarray:
+    options = call.options
+    ms = picked_bands(ms, call.bands)
+    scene = scene_of_arrays(pan, ms, call.nodata)
     scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
     check_narrowing(ms.dtype, None, dtype, scaling)
-    fuser = make_fuser(options)
     sensor_model, _ = sensor_model_for(
         scene, options, blind=fuser.blind, target=fuser.target, bands=call.bands
     )
@@ -220,40 +227,28 @@ def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
         from fusiontrain.training.adaptation import adapt
 
         fuser, _ = adapt(fuser, scene, sensor_model, options.adapt)
-    if nodata is None and dtype.kind == "f":
-        nodata = math.nan
     plan = make_plan(scene, fuser, memory=options.memory, core=options.window)
+    nodata = nodata_of_arrays(call.nodata, dtype)
     return fuse_to_array(
         scene, fuser, sensor_model, plan, dtype=dtype, nodata=nodata, scaling=scaling
     )
 
 
-def _scene_of_arrays(pan: Any, ms: Any, nodata: float | None) -> Scene:
-    pan_data, pan_valid = _filled(pan, nodata)
-    ms_data, ms_valid = _filled(ms, nodata)
-    ratio = max(1, pan_data.shape[-1] // ms_data.shape[-1])
-    valid = None
-    if pan_valid.shape == tuple(side * ratio for side in ms_valid.shape):
-        valid = pan_valid & pan_valid_mask(ms_valid, ratio)
-        valid = None if bool(valid.all()) else valid
-    return Scene(name="arrays", ms=ms_data, pan=pan_data, valid=valid)
-
-
-def _filled(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
-    """(C, h, w) float32, missing pixels at their band's typical value; (h, w) bool."""
-    data = torch.from_numpy(np.ascontiguousarray(np.ma.getdata(image), dtype=np.float32))
-    hidden = torch.from_numpy(np.ma.getmaskarray(image).copy())
-    if nodata is not None and not math.isnan(nodata):
-        hidden |= data == torch.tensor(nodata, dtype=data.dtype)
-    # 0 is a reading too, of shade or water: as in a file it hides a pixel where all bands have it.
-    valid = torch.isfinite(data).all(0) & ~hidden.all(0) & ~(hidden & (data != 0)).any(0)
-
-    def read(box: Box) -> tuple[Tensor, Tensor]:
-        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-        return data[:, rows, columns], valid[rows, columns]
-
-    fill = band_means(*sample_windows(data.shape[1], data.shape[2], read))
-    return torch.where(valid, data, fill[:, None, None]), valid
+def _fuse_guided(guides: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtype) -> np.ndarray:
+    options = call.options
+    check_options(options)
+    scene = guided_scene_of_arrays(
+        guides, ms, call.nodata, bands=call.bands, keep_guides=call.keep_guides
+    )
+    scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
+    check_narrowing(ms.dtype, None, dtype, scaling)
+    groups = (prepare_group(scene.groups[0], options, fuser),)
+    guided = GuidedFuser(inner=fuser, groups=groups)
+    plan = guided.plan(scene, memory=options.memory, core=options.window, threads=1)
+    nodata = nodata_of_arrays(call.nodata, dtype)
+    return fuse_to_array(
+        scene, guided, joint_model(groups, scene), plan, dtype=dtype, nodata=nodata, scaling=scaling
+    )
 
 
 def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
@@ -269,15 +264,17 @@ def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
         for metadata in (ms.attrs, ms.encoding):
             nodata = metadata.get("_FillValue", metadata.get("nodata", nodata))
     fused = _fuse_arrays(pan.values, ms.values, replace(call, given_nodata=nodata))
-    picked = ms.isel({ms.dims[0]: [band - 1 for band in call.bands]}) if call.bands else ms
     coords = {key: pan.coords[key] for key in (y, x, "spatial_ref") if key in pan.coords}
-    if ms.dims[0] in picked.coords:
+    picked = ms
+    if call.bands and not call.keep_guides:
+        picked = ms.isel({ms.dims[0]: [band - 1 for band in call.bands]})
+    if ms.dims[0] in picked.coords and not call.keep_guides:
         coords[ms.dims[0]] = picked.coords[ms.dims[0]]
     return type(ms)(fused, dims=ms.dims, coords=coords, attrs=ms.attrs, name=ms.name)
 
 
 def _are_files(pan: Any, ms: Any) -> bool:
-    return _is_file(pan) and all(map(_is_file, _listed(ms)))
+    return all(map(_is_file, (*_listed(pan), *_listed(ms))))
 
 
 def _is_file(source: Any) -> bool:

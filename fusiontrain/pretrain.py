@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 
-from fusiontrain.commands.choices import model_name
+from fusiontrain.commands.choices import MODEL_NAMES
 from fusiontrain.commands.config_parser import ConfigParser
 from fusiontrain.commands.training_options import (
     configure,
@@ -33,10 +33,9 @@ def make_parser() -> ConfigParser:
     )
     parser.add_argument(
         "--model",
-        type=model_name,
+        choices=MODEL_NAMES,
         default=find_recipe("pretrain").model,
-        metavar="NAME|MODULE:CLASS",
-        help="network to train (docs/reference/models.md), or your own: my_module:MyNet",
+        help="network to train",
     )
     return parser
 

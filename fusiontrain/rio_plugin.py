@@ -10,7 +10,11 @@ from fusiontrain.cli import main
 @click.command(
     "fuse",
     short_help="PAN and MS into one file (panprior).",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,  # else click drops the "--" after --guide
+        "help_option_names": [],
+    },
     add_help_option=False,
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)

@@ -29,7 +29,6 @@ class Method:
     """
 
     name: str
-    paper: str
     formula: Callable[[MethodInputs, SceneStatistics], Tensor]
     family: Literal["none", "CS", "MRA", "model"]
     stacks: tuple[str, ...] = ()
@@ -85,6 +84,9 @@ class Method:
         collected: StatisticsAccumulator | None = None,
     ) -> Tensor:
         """(B, C, H, W), with the MTF and softness of `batch`; `collected` is of the whole scene."""
+        if batch.pan_per_band:
+            alone = self.fuse(batch.one_band_each(), sensor, collected)
+            return alone.reshape(*batch.ms.shape[:2], *alone.shape[2:])
         inputs = MethodInputs(softened(batch) if self.soft else batch, sensor)
         return self.formula(inputs, SceneStatistics(inputs, collected)).to(batch.ms.dtype)
 

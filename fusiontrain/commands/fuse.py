@@ -3,8 +3,10 @@
 PAN, MS and OUT as gdal_pansharpen takes them; MS may be several files, one a band. Inputs are
 what GDAL reads: GeoTIFF, COG, JP2, VRT, /vsi..., https://. `fusiontrain fuse FOLDER OUT_FOLDER`
 fuses all pairs of FOLDER (X_pan.tif and X_ms.tif, Landsat, IKONOS, Maxar; as `benchmark` finds
-them). Exit codes: 0 done; 2 bad input or a full disk, with one line that says what to do, or a
-pair of the folder failed; 128 + N stopped by signal N; nothing is half-written.
+them). `fusiontrain fuse --guide B02.jp2 B03.jp2 B04.jp2 B08.jp2 -- B05.jp2 B11.jp2 OUT.tif` takes
+several sharp bands in place of PAN. Exit codes: 0 done; 2 bad input or a full disk, with one line
+that says what to do, or a pair of the folder failed; 128 + N stopped by signal N; nothing is
+half-written.
 """
 
 import time
@@ -72,6 +74,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
     inputs = InputFiles(
         pan=args.pan,
         ms=tuple(args.ms),
+        keep_guides=args.keep_guides,
         bands=parse_bands(args.bands),
         bbox=None if args.bbox is None else tuple(args.bbox),
         assume_aligned=args.assume_aligned,
@@ -80,7 +83,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         nodata=args.nodata,
     )
     options = FusionOptions(
-        method=args.method,
+        method=args.method.lower(),
         weights=args.weights,
         target=args.target,
         model=args.model,

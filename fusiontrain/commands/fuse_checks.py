@@ -4,12 +4,11 @@ import math
 from argparse import Namespace
 from pathlib import Path
 
-from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS, SPELLING
+from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS
 from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
 from fusiontrain.errors import CheckpointError, SceneError
 from fusiontrain.fusion.option_limits import check_softness, check_window
 from shards.atomic_write import check_replaceable
-from shards.near_names import did_you_mean
 from shards.sensors import find_sensor
 
 _INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
@@ -28,6 +27,8 @@ def refuse_early(args: Namespace) -> None:
         raise SceneError(f"`dtype` is one of {', '.join(DTYPES)}; got {args.dtype!r}")
     parse_threads(args.threads)
     _check_words(args)
+    if args.keep_guides and not args.guide:
+        raise SceneError("`keep_guides` goes with `guide`: several sharp bands in place of PAN")
     if not args.ms:
         if not Path(args.pan).is_dir():
             raise SceneError(
@@ -52,8 +53,11 @@ def refuse_early(args: Namespace) -> None:
     Scale.of(args.scale)
     if args.quicklook is not None:
         check_quicklook(args.quicklook)
-    if not all(map(is_local, (args.pan, *args.ms))):
+    guides = args.pan if isinstance(args.pan, tuple) else (args.pan,)
+    if not all(map(is_local, (*guides, *args.ms))):
         return  # another machine's files are opened once
+    if args.guide:
+        return  # grids are compared where all are opened
     with gdal(), open_raster(args.pan) as pan, open_raster(args.ms) as ms:
         check_pan(pan)
         if pan.placed and ms.placed and pan.crs == ms.crs:
@@ -67,27 +71,19 @@ def _check_words(args: Namespace) -> None:
     if args.match_limit <= 0 or args.memory <= 0:
         raise SceneError("`match_limit` and `memory` are larger than 0")
     if not _may_be_method(args.method):
-        names = (NETWORK, *CLASSICAL_NAMES)
-        raise SceneError(
-            f"no method {args.method!r}; have: {', '.join(names)} ({SPELLING})"
-            f"{did_you_mean(args.method, names)}"
-        )
+        names = ", ".join((NETWORK, *CLASSICAL_NAMES))
+        raise SceneError(f"no method {args.method!r}; have: {names}; NAME-soft: of a softened PAN")
     check_softness(parse_softness(args.softness))
     check_window(args.window)
     if args.sensor != "auto":
         find_sensor(args.sensor)
     weights = args.weights
     if weights is not None and str(weights) not in SHIPPED_WEIGHTS and not Path(weights).exists():
-        raise CheckpointError(
-            f"no weights at {weights}; expected a .safetensors file, or "
-            f"{', '.join(SHIPPED_WEIGHTS)}{did_you_mean(str(weights), SHIPPED_WEIGHTS)}"
-        )
+        raise CheckpointError(f"no weights at {weights}; expected a .safetensors file")
 
 
 def _may_be_method(text: str) -> bool:
     """Whether FusionOptions may take it: case, blanks, hyphens and the prefix MTF are free."""
-    return _plain(text).removesuffix("soft") in map(_plain, (NETWORK, *CLASSICAL_NAMES))
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.casefold() if c.isalnum()).removeprefix("mtf")
+    letters = "".join(c for c in text.casefold() if c.isalnum())
+    plain = letters.removeprefix("mtf").removesuffix("soft")
+    return plain in {name.replace("-", "") for name in (NETWORK, *CLASSICAL_NAMES)}

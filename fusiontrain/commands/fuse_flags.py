@@ -11,7 +11,6 @@ from fusiontrain.commands.choices import (
     MEMORY,
     NETWORK,
     SHIPPED_WEIGHTS,
-    SPELLING,
     nodata_value,
 )
 from fusiontrain.commands.fuse_checks import DTYPES
@@ -23,7 +22,11 @@ class _FuseFlags(PlainFlags):
     """MS may be left out, so flags may stand between PAN and MS only if names are read last."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return self.parse_intermixed_args(args, namespace)
+        """With --guide all names but the last are MS; `pan` is then the guides, a tuple."""
+        found = self.parse_intermixed_args(args, namespace)
+        if found.guide:
+            found.ms, found.pan = [found.pan, *found.ms], tuple(found.guide)
+        return found
 
 
 def fuse_parser(description: str | None) -> PlainFlags:
@@ -34,6 +37,7 @@ def fuse_parser(description: str | None) -> PlainFlags:
     )
     parser.add_argument("out", type=Path, help="file to write, or a folder for those of a folder")
     _add_method(parser.add_argument_group("fusion"))
+    _add_guides(parser.add_argument_group("inputs with several sharp bands"))
     _add_inputs(parser.add_argument_group("inputs"))
     _add_output(parser.add_argument_group("output"))
     _add_running(parser.add_argument_group("running"))
@@ -45,7 +49,7 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "--method",
         default=NETWORK,
         metavar="NAME",
-        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; {SPELLING}",
+        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; NAME-soft: of a softened PAN",
     )
     group.add_argument(
         "--weights",
@@ -61,11 +65,7 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "sensor's view on the PAN's grid, which Wald's protocol scores (default: what --weights "
         "give; without these, scene)",
     )
-    group.add_argument(
-        "--model",
-        metavar="NAME|MODULE:CLASS",
-        help="refuse weights of any other model; your own network: my_module:MyNet",
-    )
+    group.add_argument("--model", metavar="NAME", help="refuse weights of any other model")
     group.add_argument(
         "--sensor",
         default="auto",
@@ -90,6 +90,19 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="tune the network on the scene itself, by Wald's protocol, for about so long "
         "(40steps: exactly so long); kept only if it helps on pixels held out",
+    )
+
+
+def _add_guides(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--guide",
+        nargs="+",
+        metavar="FILE",
+        help="several sharp bands in place of PAN: --guide B02 B03 B04 B08 -- B05 B06 B11 OUT; MS "
+        "files may then have several pixel sizes",
+    )
+    group.add_argument(
+        "--keep-guides", action="store_true", help="write the guides' own bands too, first"
     )
 
 

@@ -15,7 +15,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuse_scene import FusionJob
 from fusiontrain.fusion.fusion_report import fusion_report
 from fusiontrain.fusion.quality_sampler import QualitySampler
-from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.guided_pair import OpenPair
 from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.writer import Output
 from shards.atomic_write import remove_leftovers, whole_file
@@ -104,7 +104,7 @@ def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
     )
 
 
-def check_paths(out: Path, pair: GeoPair, others: Mapping[str, Path | None]) -> None:
+def check_paths(out: Path, pair: OpenPair, others: Mapping[str, Path | None]) -> None:
     """`others`: parameter -> the file that it names.
 
     Raises: SceneError if a file to be written is an input, or two are one.

@@ -81,7 +81,7 @@ class ClassicalFuser:
         advance: Callable[[int], None] = no_progress,
     ) -> Iterator[FusedWindow]:
         yield from fuse_windows_classical(
-            scene, self.method, sensor_model, core=plan.core, advance=advance
+            scene, self.method, sensor_model, core=plan.core, fixed=plan.fixed, advance=advance
         )
 
 
@@ -124,8 +124,9 @@ def _darkest(
     for window in _windows_with_data(scene, method, sensor_model, collected, counted):
         up = window.statistics.inputs.up[..., window.rows, window.columns]
         # Four bands go by a percentile, which a sample gives; others by the minimum.
-        values = up[..., window.valid][..., :: every if scene.bands == 4 else 1]
-        kept.append(values if scene.bands == 4 else values.amin(-1, keepdim=True))
+        four = up.shape[1] == 4
+        values = up[..., window.valid][..., :: every if four else 1]
+        kept.append(values if four else values.amin(-1, keepdim=True))
     if not kept:
         raise SceneError(NO_DATA)
     return darkest_values(torch.cat(kept, -1))
@@ -138,22 +139,24 @@ def fuse_windows_classical(
     sensor_model: SensorModel,
     *,
     core: int = CORE,
+    fixed: bool = False,
     advance: Callable[[int], None] = no_progress,
 ) -> Iterator[FusedWindow]:
     """Every window of the scene, fused by a classical method with the whole scene's statistics.
 
     The same pixels as in one piece, save for methods with a `window`, which solve for each
-    window anew. Raises: SceneError for a scene in the toolbox's phase, whose borders wrap.
+    window anew, of their own size or, where `fixed`, of `core` PAN pixels.
+    Raises: SceneError for a scene in the toolbox's phase, whose borders wrap.
     """
     if scene.phase != "aligned":
         raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
     collected = collect_statistics(scene, method, sensor_model, advance)
-    core = core if method.window is None else method.window * scene.ratio
+    core = core if method.window is None or fixed else method.window * scene.ratio
     for window in _windows(scene, method, sensor_model, collected, core=core):
         if window.empty:
             yield empty_window(window.tile.core, scene.bands, window.valid)
             continue
-        fused = method.formula(window.statistics.inputs, window.statistics)[0].float()
+        fused = method.formula(window.statistics.inputs, window.statistics).flatten(0, 1).float()
         yield FusedWindow(
             core=window.tile.core, fused=fused[:, window.rows, window.columns], valid=window.valid
         )

@@ -105,7 +105,7 @@ class DeviceWindows:
                 fused = self.net.forward_part(batch, rows, columns)
             else:
                 fused = self.net(batch)[..., rows, columns]
-        return _on_host(fused[0].float())
+        return _on_host(fused.flatten(0, 1).float())
 
 
 def _pinned(batch: PanBatch) -> PanBatch:
@@ -136,7 +136,7 @@ def _assembled(
     if len(waiting) == 1 and waiting[0][0] is tile:
         return waiting[0][1]()
     outer = tile.core.scaled(batch.ratio)
-    out = torch.empty(batch.ms.shape[1], *outer.shape)
+    out = torch.empty(batch.ms.shape[:2].numel(), *outer.shape)
     for part, result in waiting:
         rows, columns = part.core.scaled(batch.ratio).inside(outer)
         out[:, rows, columns] = result()

@@ -13,18 +13,19 @@ import torch
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.fuser import Fuser, no_progress
+from fusiontrain.fusion.guide_report import GuideReport
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import Plan, make_plan
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.pair_agreement import PairAgreement, check_agreement
 from fusiontrain.fusion.quality_sampler import QualitySampler
+from fusiontrain.fusion.registration import registration
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
-from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
-from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
+from fusiontrain.scenes.guided_pair import OpenPair
 from fusiontrain.scenes.missing_values import missing_value_warnings
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster import Nodata
@@ -38,9 +39,10 @@ from fusiontrain.scenes.writer import Output, create_fused
 class InputFiles:
     """Files of one scene, and how they are aligned."""
 
-    pan: Source
+    pan: Source | tuple[Source, ...]  # a tuple: guides, several sharp bands in place of a PAN
     ms: tuple[Source, ...]
-    bands: tuple[int, ...] = ()  # of the MS, from 1; (): all
+    keep_guides: bool = False  # they are in the output too, before the MS
+    bands: tuple[int, ...] = ()  # of the MS, or with `keep_guides` of both, from 1; (): all
     bbox: tuple[float, float, float, float] | None = None  # of the PAN's CRS
     assume_aligned: bool | None = False
     match: bool = False
@@ -84,7 +86,7 @@ class AdaptationResult:
 class FusionJob:
     """An open pair, its sensor model and plan, and what fuses it."""
 
-    pair: GeoPair
+    pair: OpenPair
     fuser: Fuser
     options: FusionOptions
     sensor_model: SensorModel
@@ -93,6 +95,7 @@ class FusionJob:
     warnings: tuple[str, ...] = ()  # lines that name what may spoil the result
     agreement: PairAgreement = field(default_factory=PairAgreement)
     adaptation: AdaptationResult | None = None
+    guides: GuideReport | None = None  # where several sharp bands stand for PAN
 
 
 @contextlib.contextmanager
@@ -100,6 +103,12 @@ def open_job(
     inputs: InputFiles, fuser: Fuser, options: FusionOptions, *, threads: int = 1
 ) -> Iterator[FusionJob]:
     """Open, align, estimate, plan. Raises: SceneError as open_pair, sensor_model_for, make_plan."""
+    if isinstance(inputs.pan, tuple):
+        from fusiontrain.fusion.guided_job import open_guided_job  # it makes a FusionJob
+
+        with open_guided_job(inputs, fuser, options, threads=threads) as job:
+            yield job
+        return
     with (
         memory_errors(),
         gdal(threads),
@@ -237,34 +246,6 @@ def use_threads(threads: int | None) -> int:
     return torch.get_num_threads()
 
 
-def registration(sensor_model: SensorModel, *, register: bool) -> str:
-    """What was moved where, in one line."""
-    if not register:
-        return "register=off: both used as they lie"
-    bands = ""
-    if sensor_model.band_shifts is not None:
-        most = float(sensor_model.band_shifts.abs().max())
-        bands = f"; bands, up to {most:.2f} PAN pixels off that, are moved to one place"
-    moved = "PAN is moved there"
-    if sensor_model.frame == "pan":
-        moved = "the MS is moved back, and the result lies on the PAN"
-    if sensor_model.local_shift is not None:
-        return (
-            "register=auto: the MS lies off the PAN by a shift that varies over the scene, "
-            f"{sensor_model.local_shift}; {moved}, place by place{bands}"
-        )
-    if sensor_model.shift == NO_SHIFT:
-        return (
-            "register=auto: no shift between PAN and MS could be estimated; both used as they lie"
-            + bands
-        )
-    rows, columns = sensor_model.displacement
-    return (
-        f"register=auto: the MS lies {rows:+.2f} rows, {columns:+.2f} columns of PAN pixels off "
-        f"the PAN; {moved}{bands}"
-    )
-
-
 def own_version() -> str:
     try:
         return version("panprior")
@@ -285,4 +266,6 @@ def _tags(job: FusionJob) -> dict[str, str]:
         tags["PANPRIOR_WARNINGS"] = "; ".join(job.warnings)
     if job.adaptation is not None:
         tags["PANPRIOR_ADAPTATION"] = str(job.adaptation)
+    if job.guides is not None:
+        tags |= job.guides.tags
     return tags

@@ -44,6 +44,7 @@ def fusion_report(
                 else {"rows": pair.match.rows, "columns": pair.match.columns}
             ),
         },
+        "guides": None if job.guides is None else job.guides.as_data(),
         "warnings": list(job.warnings),
         "sensor_model": sensor_model,
         "knowledge": sensor_model,  # the key's old name, for one version

@@ -45,6 +45,7 @@ class Plan:
     megapixels: float
     memory: float  # GiB
     seconds: float
+    fixed: bool = False  # every method's windows are of `core`
 
 
 def make_plan(

@@ -14,10 +14,10 @@ from fusiontrain.fusion.flip_ensemble import FLIPS, FlipEnsemble
 from fusiontrain.fusion.fuser import no_progress
 from fusiontrain.fusion.half_precision import check_half_precision
 from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
+from fusiontrain.fusion.sampled_tiles import SAMPLE, STATISTICS_HALO, sampled_tiles
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import (
     CORE,
-    MULTIPLE_OF,
     FusedWindow,
     assemble,
     core_slices,
@@ -33,14 +33,10 @@ from fusiontrain.imaging.injection import (
     statistics_from_moments,
 )
 from fusiontrain.imaging.pan_batch import Statistics
-from fusiontrain.imaging.tiling import Box, WindowExtent, grid_step, window_at
+from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.model_entry import ModelEntry
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
-
-SAMPLE = 2**24  # PAN pixels; scenes up to this size give their statistics from all of them
-SAMPLE_SIDE, SAMPLE_COUNT = 512, 8  # larger ones from so many windows an axis, PAN pixels a side
-STATISTICS_HALO = 12  # MS pixels: reach of blur and interpolation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +130,7 @@ def scene_statistics(
     or of every pixel after all where most of those windows are empty.
     """
     total: InjectionMoments | None = None
-    for tiles in (_sampled(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
+    for tiles in (sampled_tiles(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
         total = None
         for tile, window in read_ahead(scene, tiles):
             advance(len(tiles))
@@ -151,26 +147,6 @@ def scene_statistics(
     if total is None or total.count == 0:
         raise SceneError(NO_DATA)
     return statistics_from_moments(total)
-
-
-def _sampled(scene: WindowedScene) -> list[WindowExtent]:
-    """Windows spread over a large scene; none for a scene of which every pixel is used."""
-    (h, w), ratio = scene.shape, scene.ratio
-    step = grid_step(ratio, MULTIPLE_OF)
-    side = SAMPLE_SIDE // ratio // step * step
-    if h * w * ratio**2 <= SAMPLE or min(h, w) < side:
-        return []
-    return [
-        window_at(top, left, side, scene.shape, halo=STATISTICS_HALO, step=step)
-        for top in _spaced(h, side, step)
-        for left in _spaced(w, side, step)
-    ]
-
-
-def _spaced(size: int, side: int, step: int) -> list[int]:
-    """Starts of up to SAMPLE_COUNT windows, from edge to edge."""
-    last = (size - side) // step
-    return sorted({round(i * last / (SAMPLE_COUNT - 1)) * step for i in range(SAMPLE_COUNT)})
 
 
 @torch.inference_mode()

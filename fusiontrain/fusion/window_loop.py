@@ -66,8 +66,11 @@ def window_batch(
     sensor_model: SensorModel,
     statistics: Statistics | None = None,
 ) -> PanBatch:
-    """Inputs of a method for one window: PAN is moved to where the MS lies."""
-    return PanBatch(
+    """Inputs of a method for one window: PAN is moved to where the MS lies.
+
+    Bands with a PAN of their own are images of one band each, B of them.
+    """
+    batch = PanBatch(
         ms=window.ms[None],
         pan=shift_image(window.pan, sensor_model.shift)[None],
         ratio=scene.ratio,
@@ -76,6 +79,7 @@ def window_batch(
         softness=sensor_model.softness[None],
         statistics=statistics,
     )
+    return batch.one_band_each() if batch.pan_per_band else batch
 
 
 def empty_window(core: Box, bands: int, valid: Tensor) -> FusedWindow:

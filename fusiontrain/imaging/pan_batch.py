@@ -1,6 +1,6 @@
 """PanBatch, the input of every network. Axes: B batch; C bands; H W PAN pixels; h w MS pixels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -31,7 +31,7 @@ class PanBatch:
     """PAN and MS of the same ground, with the sensor model of each band."""
 
     ms: Tensor  # (B, C, h, w), DN as float
-    pan: Tensor  # (B, 1, H, W), DN as float
+    pan: Tensor  # (B, 1, H, W), or (B, C, H, W) for a PAN of each band; DN as float
     ratio: int  # H = ratio * h
     mtf: Tensor  # (B, C), gain from the fused image to the MS, at the MS Nyquist
     softness: Tensor  # (B, C), MTF gain of the fused image at the PAN Nyquist
@@ -40,11 +40,11 @@ class PanBatch:
 
     def __post_init__(self) -> None:
         B, C, h, w = self.ms.shape
-        expected = (B, 1, h * self.ratio, w * self.ratio)
-        if tuple(self.pan.shape) != expected:
+        sides = (h * self.ratio, w * self.ratio)
+        if tuple(self.pan.shape) not in ((B, 1, *sides), (B, C, *sides)):
             raise ShapeError(
-                f"PAN must be {expected} for MS {tuple(self.ms.shape)} at ratio {self.ratio}; "
-                f"got {tuple(self.pan.shape)}"
+                f"PAN must be {(B, 1, *sides)}, or {C} of them, one a band, for MS "
+                f"{tuple(self.ms.shape)} at ratio {self.ratio}; got {tuple(self.pan.shape)}"
             )
         for name in ("mtf", "softness"):
             if tuple(getattr(self, name).shape) != (B, C):
@@ -52,6 +52,30 @@ class PanBatch:
                     f"{name} must be {(B, C)}, one gain a band; "
                     f"got {tuple(getattr(self, name).shape)}"
                 )
+
+    @property
+    def pan_per_band(self) -> bool:
+        """Whether each of several bands has a PAN of its own."""
+        return self.pan.shape[1] > 1
+
+    def one_band_each(self) -> "PanBatch":
+        """The same pixels as B * C images of one band, each with its own PAN.
+
+        What each method makes of those, (B * C, 1, H, W), is a view of (B, C, H, W).
+        """
+        B, C = self.ms.shape[:2]
+        stats = self.statistics
+        if stats is not None:
+            alone = {f.name: getattr(stats, f.name).reshape(B * C, 1) for f in fields(stats)}
+            stats = Statistics(**alone)
+        return replace(
+            self,
+            ms=self.ms.flatten(0, 1)[:, None],
+            pan=self.pan.expand(B, C, -1, -1).flatten(0, 1)[:, None],
+            mtf=self.mtf.reshape(B * C, 1),
+            softness=self.softness.reshape(B * C, 1),
+            statistics=stats,
+        )
 
     def gains(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """MTF and softness, on `device`."""

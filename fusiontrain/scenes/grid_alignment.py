@@ -60,6 +60,11 @@ def open_pair(
         yield _matched(pair, assume_aligned=assume_aligned, limit=limit) if match else pair
 
 
+def aligned_pair(guides: Raster, ms: Raster, *, assume_aligned: bool | None) -> GeoPair:
+    """MS bands of one grid with several sharp bands in the place of PAN. Raises: as open_pair."""
+    return _align(guides, turned_to(ms, guides), assume_aligned=assume_aligned)
+
+
 def _align(
     pan: Raster, ms: Raster, *, assume_aligned: bool | None, nudge: tuple[float, float] = (0.0, 0.0)
 ) -> GeoPair:

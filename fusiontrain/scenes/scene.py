@@ -22,7 +22,7 @@ class Window:
     """Pixels of one window. Where `valid` is False values are fill, not data."""
 
     ms: Tensor  # (C, h, w) float32 DN
-    pan: Tensor  # (1, H, W) float32 DN
+    pan: Tensor  # (1, H, W) float32 DN; of a guided scene (G, H, W), or (C, H, W), one a band
     valid: Tensor  # (H, W) bool
 
 

@@ -24,7 +24,7 @@ from fusiontrain.scenes.gdal_writing import (
     create,
     publish_with_sidecar,
 )
-from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.guided_pair import OpenPair
 from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.output_formats import PICTURES, check_picture
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
@@ -85,7 +85,7 @@ class FusedFile:
             raise _cannot(self.file.name, error) from error
 
 
-def check_output(output: Output, pair: GeoPair, *, place: bool = True) -> None:
+def check_output(output: Output, pair: OpenPair, *, place: bool = True) -> None:
     """Before work. `place`: whether its folder must be there.
 
     Raises: SceneError if the output is an input, its folder is not there or its driver does not
@@ -105,7 +105,7 @@ def check_output(output: Output, pair: GeoPair, *, place: bool = True) -> None:
 
 
 @contextmanager
-def create_fused(output: Output, pair: GeoPair) -> Iterator[FusedFile]:
+def create_fused(output: Output, pair: OpenPair) -> Iterator[FusedFile]:
     """The output appears under its path only when the block ends without an error.
 
     It is made in a folder beside it, which is gone afterwards, whatever happens.
@@ -153,7 +153,7 @@ def _cannot(path: Any, error: Exception) -> SceneError:
 
 
 def _profile(
-    output: Output, pair: GeoPair, dtype: np.dtype, nodata: float | None
+    output: Output, pair: OpenPair, dtype: np.dtype, nodata: float | None
 ) -> dict[str, Any]:
     h, w = (side * pair.ratio for side in pair.shape)
     profile: dict[str, Any] = {
@@ -191,7 +191,7 @@ def _nbits(output: Output) -> int | None:
     return int(texts[-1]) if texts and texts[-1].isdecimal() else None
 
 
-def _bits(output: Output, pair: GeoPair) -> int | None:
+def _bits(output: Output, pair: OpenPair) -> int | None:
     """Of the output's integers: as asked, else the MS's in its own dtype."""
     own = pair.bits if output.dtype in (None, pair.dtype) and output.scaling is None else None
     return min(filter(None, (_nbits(output), own)), default=None)
@@ -220,11 +220,11 @@ def _copy_options(output: Output, dtype: np.dtype) -> dict[str, str]:
     return options
 
 
-def _colorinterp(output: Output, pair: GeoPair) -> list[Any]:
+def _colorinterp(output: Output, pair: OpenPair) -> list[Any]:
     return color_interpretation(output.colours, read_metadata(pair.ms_file).colors)
 
 
-def _describe(file: Any, output: Output, pair: GeoPair) -> None:
+def _describe(file: Any, output: Output, pair: OpenPair) -> None:
     """Metadata of the MS's file, and how this one was made."""
     metadata = read_metadata(pair.ms_file)
     file.colorinterp = _colorinterp(output, pair)
@@ -244,7 +244,7 @@ def _describe(file: Any, output: Output, pair: GeoPair) -> None:
         _place_by_points(file, pair)
 
 
-def _place_by_points(file: Any, pair: GeoPair) -> None:
+def _place_by_points(file: Any, pair: OpenPair) -> None:
     """RPCs and ground control points of PAN's pixels, moved to where the overlap begins."""
     row, column = pair.pan_origin
     coefficients = copy(pair.pan_file.facts[0].rpcs)

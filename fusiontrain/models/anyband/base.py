@@ -48,6 +48,9 @@ class AnyBandBase(nn.Module):
         self.condition = nn.Sequential(nn.Linear(CONDITIONS, CONDITION_WIDTH), nn.GELU())
 
     def forward(self, batch: PanBatch) -> Tensor:
+        if batch.pan_per_band:
+            alone = AnyBandBase.forward(self, batch.one_band_each())  # no subclass's step
+            return alone.reshape(*batch.ms.shape[:2], *alone.shape[2:])
         inputs = make_inputs(batch)
         conditions = self.condition(inputs.conditions.to(inputs.images.up.dtype))
         trust = self.trust(conditions)

@@ -56,6 +56,7 @@ def computes_by_rows(batch: PanBatch) -> bool:
     """Whether `fuse_by_rows` does what the layers would do."""
     return (
         batch.statistics is not None
+        and not batch.pan_per_band
         and batch.pan.device.type == "cpu"
         and batch.pan.dtype == batch.ms.dtype == torch.float32
         and not torch.is_grad_enabled()

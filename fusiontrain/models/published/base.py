@@ -77,6 +77,8 @@ class PublishedNetwork(nn.Module):
                 f"this {name} was built for {self.bands} bands; got {bands}: "
                 "use weights trained on as many, or an any-band model"
             )
+        if batch.pan_per_band:
+            raise ShapeError(f"{name} takes one PAN for all bands; got one a band")
         if self.only_ratio not in (None, batch.ratio):
             raise ShapeError(
                 f"{name} is built for ratio {self.only_ratio}; got {batch.ratio}: "

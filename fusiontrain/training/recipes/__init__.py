@@ -14,7 +14,6 @@ from fusiontrain.training.recipes.release import (
     release_sensor,
     release_small,
 )
-from shards.near_names import did_you_mean
 
 PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
     "pretrain": pretrain,
@@ -37,6 +36,5 @@ RECIPES = PRETRAIN | FINETUNE
 def find_recipe(name: str) -> TrainConfig:
     """Raises: TrainingError naming those there are."""
     if name not in RECIPES:
-        guess = did_you_mean(name, RECIPES)
-        raise TrainingError(f"no recipe {name!r}; have: {', '.join(RECIPES)} ({__name__}){guess}")
+        raise TrainingError(f"no recipe {name!r}; have: {', '.join(RECIPES)} ({__name__})")
     return RECIPES[name]()

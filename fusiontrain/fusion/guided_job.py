@@ -1,0 +1,84 @@
+"""One scene with several sharp bands: open, align, estimate and fit each group, plan."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from fusiontrain.errors import SceneError
+from fusiontrain.fusion.fuse_scene import FusionJob, InputFiles
+from fusiontrain.fusion.fuser import Fuser
+from fusiontrain.fusion.guide_report import make_report
+from fusiontrain.fusion.guided_fuser import GuidedFuser, joint_model, prepare_group
+from fusiontrain.fusion.memory_errors import memory_errors
+from fusiontrain.fusion.options import FusionOptions
+from fusiontrain.scenes.gdal_environment import gdal, name_of
+from fusiontrain.scenes.guided_pair import open_guided
+from fusiontrain.scenes.raster_metadata import all_tags, band_names
+
+
+@contextlib.contextmanager
+def open_guided_job(
+    inputs: InputFiles, fuser: Fuser, options: FusionOptions, *, threads: int = 1
+) -> Iterator[FusionJob]:
+    """As open_job, for `inputs` whose `pan` is guides. Raises: SceneError as open_guided too."""
+    check_options(options, match=inputs.match)
+    with (
+        memory_errors(),
+        gdal(threads),
+        open_guided(
+            inputs.pan,
+            inputs.ms,
+            bands=inputs.bands,
+            keep_guides=inputs.keep_guides,
+            assume_aligned=inputs.assume_aligned,
+            nodata=inputs.nodata,
+        ) as opened,
+    ):
+        pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
+        groups = tuple(
+            prepare_group(
+                group,
+                options,
+                fuser,
+                tags=all_tags(pair.pan_file) | all_tags(group.ms_file),
+                name=Path(name_of(group.ms_file.paths[0])).stem,
+            )
+            for group in pair.pairs
+        )
+        guided = GuidedFuser(inner=fuser, groups=groups)
+        stems = [Path(name_of(path)).stem for path in pair.ms_file.paths]
+        names = [a or b for a, b in zip(band_names(pair.ms_file), stems, strict=True)]
+        report = make_report(groups, pair, names, register=options.register)
+        model = joint_model(groups, pair)
+        h, w = (side * pair.ratio for side in pair.shape)
+        measured = "Measured on" if options.sensor == "auto" else "Used for"
+        ratios = " and ".join(str(group.ratio) for group in pair.pairs)
+        source = groups[0].source
+        size = (
+            f"{pair.bands} bands, {h} x {w} pixels by {pair.pan_file.count} guides, {ratios} of "
+            "their pixels to one MS pixel"
+        )
+        yield FusionJob(
+            pair=pair,
+            fuser=guided,
+            options=options,
+            sensor_model=model,
+            plan=guided.plan(pair, memory=options.memory, core=options.window, threads=threads),
+            notes=(
+                *filter(None, [pair.note]),
+                size,
+                f"{source[:1].upper()}{source[1:]}",
+                f"{measured} these bands: {model}",
+                *report.lines,
+                report.registration,
+            ),
+            guides=report,
+        )
+
+
+def check_options(options: FusionOptions, *, match: bool = False) -> None:
+    """Raises: SceneError naming what guides do not go with."""
+    if match:
+        raise SceneError("`match` is for one PAN; guides are taken to be registered with the bands")
+    if options.adapt is not None:
+        raise SceneError("`adapt` tunes on a scene with one PAN; leave it out with guides")

@@ -1,0 +1,122 @@
+"""A scene with guides as one with a PAN a band: fitted in a pass over it, made window by window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from fusiontrain.errors import SceneError
+from fusiontrain.fusion.sampled_tiles import SAMPLE, STATISTICS_HALO, sampled_tiles
+from fusiontrain.fusion.sensor_model import fullest_window
+from fusiontrain.fusion.window_loop import read_ahead, scene_tiles
+from fusiontrain.imaging.guides import GuideFit, GuideMoments, fit_guides, guide_moments
+from fusiontrain.imaging.masks import ms_valid_mask
+from fusiontrain.imaging.pan_batch import GridPhase
+from fusiontrain.imaging.shift_estimation import NO_SHIFT, Shift, shift_image
+from fusiontrain.imaging.tiling import Box, WindowExtent
+from fusiontrain.scenes.scene import NO_DATA, Window, WindowedScene
+from shards.sensors import NOMINAL_MS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PanOfGuides:
+    """The scene with a PAN made of its guides: one a band of `fit`. Satisfies WindowedScene."""
+
+    scene: WindowedScene  # whose windows have guides (G, H, W) as `pan`
+    fit: GuideFit = field(repr=False)
+
+    @property
+    def bands(self) -> int:
+        return self.scene.bands
+
+    @property
+    def ratio(self) -> int:
+        return self.scene.ratio
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.scene.shape
+
+    @property
+    def phase(self) -> GridPhase:
+        return self.scene.phase
+
+    def read(self, box: Box) -> Window:
+        window = self.scene.read(box)
+        return replace(window, pan=self.fit.pan(window.pan))
+
+
+def best_explained(scene: WindowedScene) -> PanOfGuides:
+    """The scene with one PAN for all its bands: that of the band which the guides explain best.
+
+    On it blur and shift are estimated as on a PAN. Raises: SceneError if no window has data.
+    """
+    window = fullest_window(scene)
+    h, w = window.ms.shape[1:]
+    valid = ms_valid_mask(window.valid, scene.ratio)
+    if not bool(valid.any()):
+        raise SceneError(NO_DATA)
+    moments = guide_moments(
+        window.ms,
+        window.pan,
+        torch.full((scene.bands,), NOMINAL_MS),
+        scene.ratio,
+        about=_levels(window, valid),
+        valid=valid,
+        core=(slice(0, h), slice(0, w)),
+        origin=(0, 0),
+        shape=(h, w),
+        phase=scene.phase,
+    )
+    fit = fit_guides(moments)
+    return PanOfGuides(scene=scene, fit=fit.only(int(fit.r2.argmax())))
+
+
+@torch.inference_mode()
+def fit_over_scene(scene: WindowedScene, mtf: Tensor, shift: Shift = NO_SHIFT) -> GuideFit:
+    """How each band's PAN is made of the guides, from one pass over the scene or a sample of it.
+
+    mtf: (C,) gains; shift: where on the guides the MS's pixels lie. The same for all windows, so
+    that none shows its edge. Raises: SceneError if too few pixels have data.
+    """
+    total: GuideMoments | None = None
+    for tiles in (sampled_tiles(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
+        total = None
+        for part in _moments(scene, tiles, mtf, shift):
+            total = part if total is None else total + part
+        if total is not None and total.count * scene.ratio**2 > SAMPLE // 8:
+            break
+    if total is None:
+        raise SceneError(NO_DATA)
+    return fit_guides(total)
+
+
+def _moments(
+    scene: WindowedScene, tiles: list[WindowExtent], mtf: Tensor, shift: Shift
+) -> Iterator[GuideMoments]:
+    about: tuple[Tensor, Tensor] | None = None
+    for tile, window in read_ahead(scene, tiles):
+        core = tile.core.inside(tile.padded)
+        valid = ms_valid_mask(window.valid, scene.ratio)
+        if not bool(valid[core].any()):
+            continue
+        about = about or _levels(window, valid)
+        yield guide_moments(
+            window.ms,
+            shift_image(window.pan, shift),
+            mtf,
+            scene.ratio,
+            about=about,
+            valid=valid,
+            core=core,
+            origin=(tile.core.top, tile.core.left),
+            shape=scene.shape,
+            phase=scene.phase,
+        )
+
+
+def _levels(window: Window, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """(G,) and (C,): typical DN of the guides and the bands."""
+    guides = window.pan[:, window.valid].double().mean(1)
+    return guides, window.ms[:, valid].double().mean(1)
