@@ -94,7 +94,7 @@ def pansharpen(
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
-        method=method.lower(),
+        method=method,
         weights=None if weights is None else Path(weights),
         target=target,
         sensor=sensor,

@@ -18,6 +18,9 @@ COMMANDS = {
     "benchmark": "compare networks and classical methods on scenes",
     "export": "write a sample of a shard as GeoTIFFs",
     "report": "write a page with pictures and indices",
+    "methods": "list the classical methods",
+    "models": "list the networks",
+    "sensors": "list the sensors",
 }
 EXTRAS = {  # which extra holds a package that the base install lacks
     "accelerate": "train",

@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 
-from fusiontrain.commands.choices import MODEL_NAMES
+from fusiontrain.commands.choices import model_name
 from fusiontrain.commands.config_parser import ConfigParser
 from fusiontrain.commands.training_options import (
     configure,
@@ -33,9 +33,10 @@ def make_parser() -> ConfigParser:
     )
     parser.add_argument(
         "--model",
-        choices=MODEL_NAMES,
+        type=model_name,
         default=find_recipe("pretrain").model,
-        help="network to train",
+        metavar="NAME|MODULE:CLASS",
+        help="network to train (docs/reference/models.md), or your own: my_module:MyNet",
     )
     return parser
 

@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from types import NoneType, UnionType
@@ -21,6 +20,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from shards.bounded_reading import read_bounded
 from shards.console import printable
+from shards.near_names import did_you_mean
 
 _LARGEST_CONFIG = 1 << 16  # bytes
 _MOST_LISTS = 1000  # of a config file
@@ -228,13 +228,13 @@ def _one_line(message: str, flags: Mapping[str, str], from_file: bool) -> str:
     """One line of a message of argparse or jsonargparse; did you mean, where a word is near."""
     text = " ".join(message.split())
     if match := re.fullmatch(r"Option '(.+?)' is not accepted", text):
-        return f"{match[1]} is no option{_guess(match[1], flags)}"
+        return f"{match[1]} is no option{did_you_mean(match[1], flags)}"
     if match := re.fullmatch(r"(the following arguments are required: )(.*)", text):
         return match[1] + ", ".join(flags.get(name, name) for name in match[2].split(", "))
     if match := re.fullmatch(r"unrecognized arguments: (.*)", text):
         known = [*flags.values()]
         unknown = next((w for w in match[1].split() if w.startswith("-")), match[1])
-        return f"unknown: {match[1]}{_guess(unknown.partition('=')[0], known)}"
+        return f"unknown: {match[1]}{did_you_mean(unknown.partition('=')[0], known)}"
     if match := re.fullmatch(r"argument (.+?): (.*)", text):
         name, text = match[1].split("/")[-1], match[2]
     elif match := re.fullmatch(r'Parser key "(.+?)": (.*)', text):
@@ -249,11 +249,6 @@ def _one_line(message: str, flags: Mapping[str, str], from_file: bool) -> str:
         match := re.fullmatch(r"'?(.*?)'? not among choices [(\[](.*?),?[)\]]", text)
     ):
         choices = [word.strip(" '\"") for word in match[2].split(",")]
-        guess = _guess(match[1], choices)
+        guess = did_you_mean(match[1], choices)
         text = f"expected one of {', '.join(choices)}; got {match[1]!r}{guess}"
     return f"{name}: {text}"
-
-
-def _guess(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""

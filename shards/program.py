@@ -41,6 +41,8 @@ def run_program(
     name, rest = argv[0], argv[1:]
 
     def run() -> int:
+        if list(rest) == ["--version"]:
+            return _without_command(program, description, summaries, load, rest)
         command = load(name)
         return run_parsed(command.make_parser(), command.run, rest)
 

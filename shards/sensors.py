@@ -12,6 +12,7 @@ from typing import Any
 
 from shards.bounded_reading import read_toml
 from shards.errors import ContractError
+from shards.near_names import did_you_mean
 
 _VNIR4 = ("blue", "green", "red", "nir")
 _WV8 = ("coastal", "blue", "green", "yellow", "red", "rededge", "nir1", "nir2")
@@ -143,6 +144,7 @@ def find_sensor(name: str) -> Sensor:
     if row is None:
         raise ContractError(
             f"no sensor {name!r}; known: {', '.join(SENSORS)}; or give a file, my.toml"
+            f"{did_you_mean(name, SENSORS)}"
         )
     return row
 

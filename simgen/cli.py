@@ -9,6 +9,7 @@ from shards.program import Command, run_program
 # Each command is a module of simgen.commands with make_parser() and run(args).
 COMMANDS = {
     "build": "make shards; run again to resume",
+    "status": "how far a build's tasks are; what to start again",
     "merge": "write the manifest of what an array's tasks built",
     "known": "make scenes of known truth of sharp images, for the benchmark",
     "verify": "check every shard against the manifest",

@@ -159,6 +159,7 @@ def memory(setting: Setting, folder: Path) -> dict[str, Any]:  # noqa: ARG001
     """Pipelines built one after another: neither device nor process may keep them."""
     need_dali(setting)
     from simgen.recipes import find_recipe
+    from simgen.simulate.dali_pipelines import forget_pipelines
     from simgen.simulate.dispatch import run
 
     recipe = replace(find_recipe("sensor"), tile=64)
@@ -169,6 +170,7 @@ def memory(setting: Setting, folder: Path) -> dict[str, Any]:  # noqa: ARG001
         if count == settled:
             before = _used(setting)
         run(jobs, recipe, device=setting.simulate_on)
+        forget_pipelines()
     after = _used(setting)
     facts = {
         "pipelines": setting.pipelines - settled,

@@ -31,7 +31,7 @@ from simgen.building.shard import build_shard
 from simgen.building.shard_writing import write_shard
 from simgen.recipes import find_recipe
 from simgen.sampling import sample_parameters
-from simgen.simulate import dali_graph, dali_inputs, dispatch
+from simgen.simulate import dali_graph, dali_inputs, dali_pipelines, dispatch
 from simgen.simulate.job import Job
 from simgen.simulate.numpy_engine import finish
 
@@ -54,15 +54,16 @@ def decode_and_crop(jobs: Jobs) -> int:
     """What DALI needs for the pixels alone: no check of the image, no resize."""
 
     @pipeline_def
-    def crops(feed: Callable[..., Any]) -> Any:
+    def crops(feed: Callable[..., Any], device: str) -> Any:
         columns = fn.external_source(
             source=feed, num_outputs=3, batch=True, dtype=[types.UINT8, types.INT32, types.INT32]
         )
-        return (dali_graph._decode(*columns, "cpu"),)
+        return (dali_graph.decode(*columns, device),)
 
-    feed = dali_inputs.feeder(jobs, lambda job: dali_inputs.encoded_row(job)[:3])
-    pipe = crops(feed=feed, **dali_graph._options("cpu", 1))
-    return sum(1 for _ in dali_graph._run(pipe, len(jobs)))
+    made = dali_pipelines._run(
+        crops, {}, jobs, lambda job: dali_inputs.encoded_row(job)[:3], device="cpu", threads=1
+    )
+    return sum(1 for _ in made)
 
 
 def in_graph(jobs: Jobs) -> None:
@@ -70,7 +71,7 @@ def in_graph(jobs: Jobs) -> None:
     recipe = find_recipe("sensor")
     for physical in (False, True):
         some = [job for job in jobs if job.draw.optics.physical is physical]
-        seen = dali_graph.observe_in_graph(some, recipe, device="cpu")
+        seen = dali_pipelines.observe_in_graph(some, recipe, device="cpu")
         for job, images in zip(some, seen, strict=True):
             finish(*images, job.draw, recipe)
 
@@ -95,7 +96,7 @@ def rivals(photos: Path, rounds: int, number: int) -> dict[str, Any]:
 
     runs: dict[str, Callable[[], object]] = {
         "decode and crop alone": lambda: decode_and_crop(jobs),
-        "decode, crop, resize": lambda: list(dali_graph.read_crops(jobs, device="cpu")),
+        "decode, crop, resize": lambda: list(dali_pipelines.read_crops(jobs, device="cpu")),
         "ours, JPEG to arrays": lambda: dispatch.run(jobs, find_recipe("sensor"), device="cpu"),
         "plain torch, JPEG to arrays": lambda: in_torch(jobs),
         "pure DALI graph, JPEG to arrays": lambda: in_graph(jobs),

@@ -29,6 +29,7 @@ class Method:
     """
 
     name: str
+    paper: str
     formula: Callable[[MethodInputs, SceneStatistics], Tensor]
     family: Literal["none", "CS", "MRA", "model"]
     stacks: tuple[str, ...] = ()

@@ -114,6 +114,9 @@ def _add_networks(parser: PlainFlags) -> None:
         help=f"networks: {', '.join(SHIPPED_WEIGHTS)} or .safetensors files",
     )
     parser.add_argument(
+        "--model", metavar="MODULE:CLASS", help="your own network, which weights may be of"
+    )
+    parser.add_argument(
         "--quality",
         choices=("normal", "best"),
         default="normal",
@@ -151,14 +154,13 @@ def run(args: Namespace) -> int:
         scene_entries,
         score_case,
     )
-    from fusiontrain.evaluation.contenders import load_networks
     from fusiontrain.evaluation.loaded_scenes import mean_softness
     from fusiontrain.evaluation.published_scores import read_published
     from fusiontrain.evaluation.results import FILES, BenchmarkResults
 
     check_folder(args.out, FILES)
     classical = classical_contenders(args.methods, registered=args.registered)
-    networks = list(load_networks(args.weights, quality=args.quality))
+    networks = _load_networks(args)
     if args.one_shot and not networks:
         raise SceneError("`one_shot` tunes a network: give `weights` too")
     if not (classical or networks):
@@ -193,6 +195,15 @@ def run(args: Namespace) -> int:
     results.publish(published)
     _print(results, results.write())
     return 0
+
+
+def _load_networks(args: Namespace) -> "list[NetworkContender]":
+    from fusiontrain.evaluation.contenders import load_networks
+    from fusiontrain.models.registry import find_asked
+
+    if args.model is not None:
+        find_asked(args.model)
+    return list(load_networks(args.weights, quality=args.quality))
 
 
 def _check_options(args: Namespace) -> None:

@@ -1,5 +1,6 @@
 """Names and defaults for --help, without importing torch; a test holds them to the registries."""
 
+import argparse
 from typing import Literal
 
 MODEL_NAMES = (
@@ -24,12 +25,14 @@ MODEL_NAMES = (
     "pannet",
     "pnn",
     "swinir",
+    "swinir-small",
 )
 NETWORK = "net"
 CLASSICAL_NAMES = (
-    *("awlp", "bdsd", "bdsd-pc", "brovey", "bt-h", "exp", "glp", "glp-cbd", "glp-fs", "glp-hpm"),
-    *("glp-hpm-r", "gs", "gsa", "pca", "pracs", "sr-d", "tv"),
+    *("EXP", "Brovey", "PCA", "GS", "GSA", "BT-H", "PRACS", "BDSD", "BDSD-PC", "AWLP", "MTF-GLP"),
+    *("MTF-GLP-FS", "MTF-GLP-CBD", "MTF-GLP-HPM", "MTF-GLP-HPM-R", "SR-D", "TV"),
 )
+SPELLING = "NAME-soft: on a softened PAN; case, hyphens and MTF- are free"
 SHIPPED_WEIGHTS = ("default", "default-sensor", "small")
 FORMATS = ("COG", "GTiff", "JPEG", "PNG")
 MATCH_LIMIT = 8.0  # MS pixels
@@ -39,6 +42,15 @@ MEMORY = 2.0  # GiB
 def nodata_value(text: str) -> float | Literal["none"]:
     """A number, or none: no value marks missing pixels."""
     return "none" if text.strip().lower() == "none" else float(text)
+
+
+def model_name(text: str) -> str:
+    """A name of MODEL_NAMES, or my_module:MyNet."""
+    if text not in MODEL_NAMES and ":" not in text:
+        raise argparse.ArgumentTypeError(
+            f"no model {text!r}; have: {', '.join(MODEL_NAMES)}, or my_module:MyNet"
+        )
+    return text
 
 
 nodata_value.__name__ = "number, or none"  # argparse: invalid number, or none value: 'x'

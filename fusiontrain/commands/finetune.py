@@ -31,6 +31,9 @@ def make_parser() -> ConfigParser:
         help=f"weights to start from: {', '.join(SHIPPED_WEIGHTS)} or a .safetensors file",
     )
     parser.add_argument(
+        "--model", metavar="MODULE:CLASS", help="your own network, which the weights are of"
+    )
+    parser.add_argument(
         "--learn-from", type=Path, metavar="PATH", help="the scene that one_shot recipes learn from"
     )
     return parser
@@ -39,12 +42,15 @@ def make_parser() -> ConfigParser:
 def run(args: Namespace) -> int:
     from fusiontrain.models.checkpoints import load_checkpoint
     from fusiontrain.models.pretrained_weights import find_weights
+    from fusiontrain.models.registry import find_asked
     from shards.manifest import file_sha256
 
     one_scene = args.recipe.startswith("one_shot")
     _check_flags(args, one_scene)
     weights = find_weights(args.weights)
-    model = _model_after(load_checkpoint(weights)[1].model, args.recipe)
+    if args.model is not None:
+        find_asked(args.model)
+    model = _model_after(load_checkpoint(weights, expect=args.model)[1].model, args.recipe)
     config = configure(args, model=model, initial=file_sha256(weights))
     if one_scene:
         from fusiontrain.training.one_shot import tune_to_file

@@ -83,7 +83,7 @@ def read_arguments(args: Namespace) -> "tuple[InputFiles, FusionOptions, int]":
         nodata=args.nodata,
     )
     options = FusionOptions(
-        method=args.method.lower(),
+        method=args.method,
         weights=args.weights,
         target=args.target,
         model=args.model,

@@ -4,11 +4,12 @@ import math
 from argparse import Namespace
 from pathlib import Path
 
-from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS
+from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS, SPELLING
 from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
 from fusiontrain.errors import CheckpointError, SceneError
 from fusiontrain.fusion.option_limits import check_softness, check_window
 from shards.atomic_write import check_replaceable
+from shards.near_names import did_you_mean
 from shards.sensors import find_sensor
 
 _INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
@@ -71,19 +72,27 @@ def _check_words(args: Namespace) -> None:
     if args.match_limit <= 0 or args.memory <= 0:
         raise SceneError("`match_limit` and `memory` are larger than 0")
     if not _may_be_method(args.method):
-        names = ", ".join((NETWORK, *CLASSICAL_NAMES))
-        raise SceneError(f"no method {args.method!r}; have: {names}; NAME-soft: of a softened PAN")
+        names = (NETWORK, *CLASSICAL_NAMES)
+        raise SceneError(
+            f"no method {args.method!r}; have: {', '.join(names)} ({SPELLING})"
+            f"{did_you_mean(args.method, names)}"
+        )
     check_softness(parse_softness(args.softness))
     check_window(args.window)
     if args.sensor != "auto":
         find_sensor(args.sensor)
     weights = args.weights
     if weights is not None and str(weights) not in SHIPPED_WEIGHTS and not Path(weights).exists():
-        raise CheckpointError(f"no weights at {weights}; expected a .safetensors file")
+        raise CheckpointError(
+            f"no weights at {weights}; expected a .safetensors file, or "
+            f"{', '.join(SHIPPED_WEIGHTS)}{did_you_mean(str(weights), SHIPPED_WEIGHTS)}"
+        )
 
 
 def _may_be_method(text: str) -> bool:
     """Whether FusionOptions may take it: case, blanks, hyphens and the prefix MTF are free."""
-    letters = "".join(c for c in text.casefold() if c.isalnum())
-    plain = letters.removeprefix("mtf").removesuffix("soft")
-    return plain in {name.replace("-", "") for name in (NETWORK, *CLASSICAL_NAMES)}
+    return _plain(text).removesuffix("soft") in map(_plain, (NETWORK, *CLASSICAL_NAMES))
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum()).removeprefix("mtf")

@@ -11,6 +11,7 @@ from fusiontrain.commands.choices import (
     MEMORY,
     NETWORK,
     SHIPPED_WEIGHTS,
+    SPELLING,
     nodata_value,
 )
 from fusiontrain.commands.fuse_checks import DTYPES
@@ -49,7 +50,7 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "--method",
         default=NETWORK,
         metavar="NAME",
-        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; NAME-soft: of a softened PAN",
+        help=f"{NETWORK} (a network), {', '.join(CLASSICAL_NAMES)}; {SPELLING}",
     )
     group.add_argument(
         "--weights",
@@ -65,7 +66,11 @@ def _add_method(group: argparse._ArgumentGroup) -> None:
         "sensor's view on the PAN's grid, which Wald's protocol scores (default: what --weights "
         "give; without these, scene)",
     )
-    group.add_argument("--model", metavar="NAME", help="refuse weights of any other model")
+    group.add_argument(
+        "--model",
+        metavar="NAME|MODULE:CLASS",
+        help="refuse weights of any other model; your own network: my_module:MyNet",
+    )
     group.add_argument(
         "--sensor",
         default="auto",

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fusiontrain.classical import METHODS, find_method_name
+from fusiontrain.classical import METHODS, PLAIN, find_method_name
 from fusiontrain.classical.method import Method
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
+from fusiontrain.evaluation.network_names import NETWORK, network_names
 from fusiontrain.evaluation.protocols import model_of_fuse
 from fusiontrain.evaluation.score_image import score_image
 from fusiontrain.fusion.classical_fuser import fuse_classical
@@ -26,8 +27,8 @@ from fusiontrain.models.pretrained_weights import find_weights, weights_for_wald
 from fusiontrain.models.registry import ModelEntry, find_model
 from fusiontrain.models.target import Target
 from shards.manifest import file_sha256
+from shards.near_names import did_you_mean
 
-NETWORK = "network"
 REGISTERED = " registered"  # what the names of classical methods on a registered PAN end with
 
 
@@ -71,7 +72,10 @@ def classical(names: Sequence[str], *, registered: bool = False) -> list[Contend
     """
     found = {name: find_method_name(name) for name in names}
     if unknown := [name for name in names if found[name] is None]:
-        raise SceneError(f"no method {', '.join(unknown)}; have: {', '.join(METHODS)}")
+        raise SceneError(
+            f"no method {', '.join(unknown)}; have: {', '.join(PLAIN)}; NAME-soft: on a softened "
+            f"PAN{did_you_mean(unknown[0], PLAIN)}"
+        )
     ending = REGISTERED if registered else ""
     return [
         Contender(name=name + ending, fuse=partial(_fuse_classical, METHODS[name], registered))
@@ -87,16 +91,13 @@ def network(net: nn.Module, halo: Callable[[int], int], name: str = NETWORK) -> 
 def load_networks(
     weights: Sequence[Path], *, quality: Quality = "normal"
 ) -> Iterator[NetworkContender]:
-    """Of paths and shipped names; one alone is `network`, several go by their files' names.
+    """Of paths and shipped names, named as network_names says.
 
     quality: "best" fuses with the mean of eight flips; `net` stays the network itself.
-    Raises: CheckpointError; SceneError if two would have one name.
+    Raises: CheckpointError; SceneError if one is given twice.
     """
     paths = [find_weights(path) for path in weights]
-    names = [NETWORK if len(paths) == 1 else f"{NETWORK} {path.stem}" for path in paths]
-    if len(set(names)) < len(names):
-        raise SceneError("two weights of one name; give files with different names")
-    for name, path in zip(names, paths, strict=True):
+    for name, path in zip(network_names(paths), paths, strict=True):
         for_wald = weights_for_wald(path)
         net, info = load_checkpoint(for_wald)
         entry, training = find_model(info.model), info.training

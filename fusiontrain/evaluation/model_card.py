@@ -13,7 +13,7 @@ from fusiontrain.evaluation.best_classical import (
     comparison_grid,
     scene_by_scene,
 )
-from fusiontrain.evaluation.contenders import NETWORK
+from fusiontrain.evaluation.network_names import NETWORK
 from fusiontrain.evaluation.tables import Row, as_markdown, kind_of, pipe_table
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import find_model

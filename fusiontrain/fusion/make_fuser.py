@@ -2,7 +2,7 @@
 
 import torch
 
-from fusiontrain.classical import METHODS, find_method_name
+from fusiontrain.classical import METHODS
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.classical_fuser import ClassicalFuser
 from fusiontrain.fusion.fuser import Fuser
@@ -10,7 +10,7 @@ from fusiontrain.fusion.network_fuser import NetworkFuser
 from fusiontrain.fusion.options import NETWORK, FusionOptions
 from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.pretrained_weights import find_weights
-from fusiontrain.models.registry import find_model
+from fusiontrain.models.registry import find_asked, find_model
 from shards.manifest import file_sha256
 
 
@@ -19,7 +19,7 @@ def make_fuser(options: FusionOptions) -> Fuser:
     if options.method == NETWORK:
         return make_network_fuser(options)
     find_device(options.device)  # refused if it is not there, though the CPU does the work
-    return ClassicalFuser(method=METHODS[str(find_method_name(options.method))])
+    return ClassicalFuser(method=METHODS[options.method])
 
 
 def make_network_fuser(options: FusionOptions) -> NetworkFuser:
@@ -28,6 +28,8 @@ def make_network_fuser(options: FusionOptions) -> NetworkFuser:
     # `adapt` tunes by Wald's protocol: without `target` it starts from weights for that.
     target = options.target or ("sensor" if options.adapt is not None else None)
     weights = find_weights(options.weights, target)
+    if options.model is not None:
+        find_asked(options.model)
     net, info = load_checkpoint(weights, expect=options.model)
     if target not in (None, info.target):
         raise SceneError(

@@ -4,28 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from fusiontrain.classical import METHODS, find_method_name
-from fusiontrain.classical.method import SOFT
+from fusiontrain.classical import PLAIN, find_method_name
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.option_limits import check_softness, check_window
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.models.target import TARGETS, Target
+from shards.near_names import did_you_mean
 
 NETWORK = "net"
 Quality = Literal["normal", "best"]
 MEMORY = 2.0  # GiB that windows may take
 _MAX_SECONDS, _MAX_STEPS = 3600, 1000  # of adaptation
-
-
-def method_names() -> dict[str, str]:
-    """Name that `method` accepts -> the method's name in tables; "-soft": on a softened PAN."""
-    names = {}
-    for name in METHODS:
-        plain = name.removesuffix(SOFT).lower()
-        soft = "-soft" if name.endswith(SOFT) else ""
-        names[plain.removeprefix("mtf-") + soft] = name
-        names[plain + soft] = name
-    return names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +48,7 @@ class AdaptationBudget:
 class FusionOptions:
     """Options of one fusion. Raises: SceneError naming the option that cannot be."""
 
-    method: str = NETWORK
+    method: str = NETWORK  # or a classical method, spelt in any way; held as tables name it
     weights: Path | None = None  # or a shipped name; None: the shipped default
     target: Target | None = None  # None: what `weights` give; without these the scene
     model: str | None = None  # weights of any other model are refused
@@ -76,10 +65,7 @@ class FusionOptions:
     window: int | None = None  # PAN pixels a side that a window writes; None: by memory
 
     def __post_init__(self) -> None:
-        if self.method != NETWORK and find_method_name(self.method) is None:
-            raise SceneError(
-                f"no method {self.method!r}; have: {NETWORK}, {', '.join(sorted(method_names()))}"
-            )
+        object.__setattr__(self, "method", _method_name(self.method))
         if self.adapt is not None and self.method != NETWORK:
             raise SceneError(
                 f"`adapt` tunes a network; `method={self.method}` is none: leave one of them out"
@@ -110,3 +96,16 @@ class FusionOptions:
                 "`adapt` tunes by Wald's protocol, whose truth is the MS sensor's: give "
                 "`target=sensor` with it"
             )
+
+
+def _method_name(text: str) -> str:
+    """NETWORK, or the method's name in tables. Raises: SceneError naming those there are."""
+    if text.strip().lower() == NETWORK:
+        return NETWORK
+    name = find_method_name(text)
+    if name is None:
+        raise SceneError(
+            f"no method {text!r}; have: {', '.join((NETWORK, *PLAIN))}; NAME-soft: on a softened "
+            f"PAN{did_you_mean(text, (NETWORK, *PLAIN))}"
+        )
+    return name

@@ -110,6 +110,16 @@ def load_checkpoint(path: Path, *, expect: str | None = None) -> tuple[nn.Module
     return net.eval(), info
 
 
+def read_info(path: Path) -> CheckpointInfo:
+    """The metadata alone; the tensors stay unread. Raises: CheckpointError, as load_checkpoint."""
+    _check_format(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _read_info(path, file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}; copy it again") from error
+
+
 def _check_format(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; expected a {SUFFIX} file")

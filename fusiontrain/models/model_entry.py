@@ -15,7 +15,7 @@ class ModelEntry:
     """One network. `build` takes the keyword-only `sizes`."""
 
     name: str
-    family: Literal["cnn", "transformer", "mamba", "unfolding"]
+    family: Literal["cnn", "transformer", "mamba", "unfolding", "own"]
     build: Callable[..., nn.Module]
     sizes: dict[str, int] = field(
         default_factory=dict

@@ -7,8 +7,10 @@ training and the scores on scenes of sensors that were not used in training.
 
 from pathlib import Path
 
+from fusiontrain.errors import CheckpointError
 from fusiontrain.models.checkpoints import SUFFIX
 from fusiontrain.models.target import Target
+from shards.near_names import did_you_mean
 
 FOLDER = Path(__file__).parents[1] / "weights"
 NAMES = ("default", "default-sensor", "small")
@@ -20,9 +22,16 @@ def find_weights(weights: str | Path | None = None, target: Target | None = None
     """The file of shipped weights by name, or the given path; None: the default of the target.
 
     A local file with the name of shipped weights is given as ./default.
+    Raises: CheckpointError if there is no such file.
     """
     text = BY_TARGET[target or "scene"] if weights is None else str(weights)
-    return FOLDER / f"{text}{SUFFIX}" if text in NAMES else Path(text)
+    path = FOLDER / f"{text}{SUFFIX}" if text in NAMES else Path(text)
+    if not path.exists():
+        raise CheckpointError(
+            f"no weights at {path}; expected a {SUFFIX} file, or {', '.join(NAMES)}"
+            f"{did_you_mean(text, NAMES)}"
+        )
+    return path
 
 
 def weights_for_wald(path: Path) -> Path:

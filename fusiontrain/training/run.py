@@ -16,7 +16,7 @@ from fusiontrain.data.shard_location import StreamSet
 from fusiontrain.errors import TrainingError
 from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
-from fusiontrain.models.registry import ModelEntry, build_model, find_model
+from fusiontrain.models.registry import ModelEntry, build_model, find_asked
 from fusiontrain.training.accelerate_setup import Distributed
 from fusiontrain.training.checkpointing import StateSaver
 from fusiontrain.training.config import RunOptions, TrainConfig
@@ -65,7 +65,7 @@ def train(
     distributed = Distributed(precision=config.precision, trackers=options.trackers, out=out)
     with ExitStack() as stack:
         distributed.on_main(lambda: stack.enter_context(hold_folder(out)))
-        run = _Run(distributed, find_model(config.model), config, options, out)
+        run = _Run(distributed, find_asked(config.model), config, options, out)
         outcome = run.train(sets)
     distributed.close()
     return outcome

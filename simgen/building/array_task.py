@@ -1,10 +1,14 @@
 """Shards of one process: all of a plan, or the share of one task of a cluster's array."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from simgen.building.plan import Task
 from simgen.errors import ConfigError
+
+T = TypeVar("T")
+# Which task of its array a process is: Slurm's, Kubernetes', AWS Batch's.
+_NUMBERS = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "AWS_BATCH_JOB_ARRAY_INDEX")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,25 +33,64 @@ class TaskShare:
     def name(self) -> str:
         return f"part-{self.index}-of-{self.count}"
 
-    def of(self, tasks: list[Task]) -> list[Task]:
+    def of(self, tasks: list[T]) -> list[T]:
         """A run of neighbours: sources that read by blocks are then opened by few tasks."""
-        first, end = (i * len(tasks) // self.count for i in (self.index, self.index + 1))
-        return tasks[first:end]
+        return tasks[self.span(len(tasks))]
+
+    def span(self, total: int) -> slice:
+        """Which of so many shards are this task's."""
+        return slice(self.index * total // self.count, (self.index + 1) * total // self.count)
 
 
-def find_share(index: int | None, count: int | None, environ: Mapping[str, str]) -> TaskShare:
-    """From the command line, else from Slurm's array, else everything."""
-    if (index is None) != (count is None):
-        raise ConfigError("`task_index` and `task_count` go together; give both or neither")
-    if index is not None and count is not None:
+def runs(numbers: Sequence[int]) -> list[str]:
+    """3-5 and 9 of 3 4 5 9, as Slurm writes them."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return [f"{first}-{last}" if first != last else f"{first}" for first, last in found]
+
+
+def find_share(
+    index: int | None, count: int | None, environ: Mapping[str, str], *, offset: int = 0
+) -> TaskShare:
+    """From the command line, else from the array that started this process, else everything.
+
+    With a count alone the array's own number is the index, plus `offset`: arrays with gaps, and
+    those of Kubernetes and AWS Batch, do not say how many there are.
+    Raises: ConfigError for half a share, or an array that does not say how many tasks it has.
+    """
+    if index is not None:
+        if count is None or offset:
+            raise ConfigError(
+                "`task_index` and `task_count` go together, without `task_offset`; give both or "
+                "neither"
+            )
         return TaskShare(index=index, count=count)
-    if "SLURM_ARRAY_TASK_COUNT" not in environ:
+    name = next((name for name in _NUMBERS if name in environ), None)
+    if name is None:
+        if count is not None or offset:
+            raise ConfigError(
+                f"`task_count` without `task_index` needs an array's number ({', '.join(_NUMBERS)})"
+            )
         return TaskShare()
-    names = ("ID", "MIN", "STEP", "COUNT")
+    number = _number(environ, name)
+    if count is not None:
+        return TaskShare(index=number + offset, count=count)
+    least, last, step, total = (
+        _number(environ, f"SLURM_ARRAY_TASK_{end}", default)
+        for end, default in (("MIN", 0), ("MAX", -1), ("STEP", 1), ("COUNT", 0))
+    )
+    step = max(step, 1)
+    if offset or total < 1 or (last >= 0 and (last - least) // step + 1 != total):
+        raise ConfigError(f"{name} is {number}, but of how many tasks? Give `task_count`")
+    return TaskShare(index=(number - least) // step, count=total)
+
+
+def _number(environ: Mapping[str, str], name: str, default: int = 0) -> int:
     try:
-        ident, least, step, total = (
-            int(environ.get(f"SLURM_ARRAY_TASK_{name}") or "1") for name in names
-        )
+        return int(environ.get(name) or default)
     except ValueError as error:
-        raise ConfigError(f"SLURM_ARRAY_TASK_* are no numbers ({error})") from error
-    return TaskShare(index=(ident - least) // max(step, 1), count=total)
+        raise ConfigError(f"{name} is no number ({error})") from error

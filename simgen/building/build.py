@@ -4,22 +4,15 @@ A shard is a pure function of the plan and its number, so workers share nothing 
 bytes are the same for any number of them.
 """
 
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing.sharedctypes import Synchronized
 
 import numpy as np
 
 from shards.compression import check_installed
 from shards.manifest import Manifest
-from shards.signals import check_signals, ignore_signals
+from shards.signals import check_signals
 from shards.tolerance import Tolerance
 from simgen.building.array_task import TaskShare
 from simgen.building.bad_image_budget import budget_spent
@@ -27,10 +20,12 @@ from simgen.building.folder_lock import claimed
 from simgen.building.merge import TaskPart, finish, manifest_of
 from simgen.building.plan import Plan, Task
 from simgen.building.shard_writing import Sidecar, committed
+from simgen.building.task_record import record_path, recorded
+from simgen.building.worker_pool import build_in_processes
 from simgen.config import Build
-from simgen.errors import BudgetSpent, BuildError, ConfigError
+from simgen.errors import BudgetSpent, ConfigError
 from simgen.recipes.wald import WALD
-from simgen.simulate.gpus import count_gpus, use_gpu
+from simgen.simulate.gpus import count_gpus
 from simgen.sources import Source, open_source
 
 WHOLE, BOUNDLESS = TaskShare(), Tolerance()
@@ -88,13 +83,26 @@ def run_build(
     task_name = None if share.is_whole else share.name
     names = {f"{task.stem}{ending}" for task in tasks for ending in (".tar", ".idx", ".json")}
     names.add(f"{share.name}.json")
-    with claimed(build.out, plan.data, task=task_name, names=names):
-        state = _BuildState(tasks=tasks, plan=plan, budget=budget, report=report)
+    names.add(record_path(build.out, share).name)
+    with (
+        claimed(build.out, plan.data, task=task_name, names=names),
+        recorded(build.out, share, len(every)) as recorder,
+    ):
+
+        def tell(progress: Progress) -> None:
+            recorder.update(
+                shards_made=progress.shards_done - progress.reused,
+                samples_made=progress.samples_made,
+                seconds=progress.seconds,
+            )
+            report(progress)
+
+        state = _BuildState(tasks=tasks, plan=plan, budget=budget, report=tell)
         state.find_committed()
         if workers == 1 or len(state.missing) <= 1:
             _build_here(state)
         else:
-            _build_in_processes(state, workers, gpus)
+            build_in_processes(state.missing, workers, gpus, state.add)
         state.check_budget(finished=True)
         found = {number: state.found[number] for number in sorted(state.found)}
         rejected = {*source.rejected, *(r for s in found.values() for r in s.rejected)}
@@ -230,63 +238,3 @@ def _build_here(state: _BuildState) -> None:
         from simgen.building.shard import build_shard  # DALI loads only where there is work for it
 
         state.add(task, build_shard(task))
-
-
-def _build_in_processes(state: _BuildState, workers: int, gpus: int) -> None:
-    from simgen.building.shard import build_shard
-
-    others = set(multiprocessing.active_children())
-    # spawn: DALI's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        min(workers, len(state.missing)),
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(os.getpid(), context.Value("i", 0), gpus),
-    )
-    waiting = iter(state.missing)
-    running: dict[Future[Sidecar], Task] = {}
-
-    def feed(count: int) -> None:
-        for task in islice(waiting, count):
-            running[pool.submit(build_shard, task)] = task
-
-    try:
-        feed(workers)  # no more than can run: what waits in the pool's own queue cannot be dropped
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                task = running.pop(future)
-                sidecar = future.result()
-                feed(1)
-                state.add(task, sidecar)
-    except BaseException as error:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
-            child.join()
-        if isinstance(error, BrokenProcessPool):
-            raise BuildError(
-                "a worker process died (out of memory?); run the same command again with fewer "
-                "`workers`: finished shards are kept"
-            ) from error
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker(parent: int, started: "Synchronized[int]", gpus: int) -> None:
-    """`started`: workers before this one; they take the GPUs in turn."""
-    ignore_signals()
-    if gpus:
-        with started.get_lock():
-            use_gpu(started.value % gpus)
-            started.value += 1
-    _die_with_parent(parent)
-
-
-def _die_with_parent(parent: int) -> None:
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -12,7 +12,7 @@ from shards.bounded_reading import read_json
 from shards.errors import ContractError
 from shards.index import WIDS_NAME, wids_index
 from shards.manifest import MAX_MANIFEST, Manifest, Rejected, ShardRow, file_sha256
-from simgen.building.array_task import TaskShare
+from simgen.building.array_task import TaskShare, runs
 from simgen.building.folder_lock import claimed, differences
 from simgen.config import digest
 from simgen.errors import BuildError
@@ -181,23 +181,17 @@ def _origins(parts: dict[Path, TaskPart]) -> dict[int, Path]:
         there = {(part.share.index, part.share.count) for part in parts.values()}
         absent = [f"{i} of {n}" for n in sorted(counts) for i in range(n) if (i, n) not in there]
         raise BuildError(
-            f"{len(missing)} of {planned} shards are in no part: {_runs(missing)} "
+            f"{len(missing)} of {planned} shards are in no part: {_shown(missing)} "
             f"(tasks without a part: {', '.join(absent[:20]) or 'none'})\n"
             "  do: run those tasks again, then merge"
         )
     return origin
 
 
-def _runs(numbers: list[int]) -> str:
+def _shown(numbers: list[int]) -> str:
     """3-5, 9 for 3 4 5 9."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown = [f"{a}-{b}" if a != b else f"{a}" for a, b in runs]
-    return ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")
+    found = runs(numbers)
+    return ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
 
 
 def _bring(folder: Path, out: Path, row: ShardRow) -> None:

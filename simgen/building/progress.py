@@ -65,7 +65,7 @@ class BarReporter:
         if progress.samples_made:
             state += f", {progress.samples_per_second:.1f}/s, {progress.mb_per_second:.1f} MB/s"
         if progress.eta is not None and progress.shards_done < progress.shards_total:
-            state += f", {_clock(progress.eta)} left"
+            state += f", {clock(progress.eta)} left"
         self._bar.update(
             self._task, total=progress.shards_total, completed=progress.shards_done, state=state
         )
@@ -115,7 +115,8 @@ class JsonReporter:
         print_result(json.dumps({"time": now, "event": event, **facts}))
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """H:MM:SS."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,7 +1,7 @@
 """One shard of a plan, from photographs to a committed tar: the work of one process."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from simgen.errors import BuildError, SourceError
 from simgen.recipes.wald import WALD
 from simgen.sampling import SampleParameters, sample_parameters
 from simgen.simulate.dispatch import Arrays, DecodeError, Job, can_decode, run
+from simgen.simulate.overlap import one_ahead
 from simgen.simulate.wald import wald_sample
 
 Sample = tuple[Arrays, Facts]
@@ -47,22 +48,36 @@ def _reduced(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]
 
 def _simulated(task: Task, reasons: dict[str, str]) -> Iterator[tuple[str, Sample]]:
     """Samples by key of photographs and many-banded images, some dozens at a time."""
-    seen: dict[str, EncodedImage | MultibandImage] = {}
-    for first in range(0, len(task.samples), _AT_ONCE):
-        some = task.samples[first : first + _AT_ONCE]
-        made, refused = _simulated_together(task, some, seen)
+    # While a GPU makes some, the host examines the next and writes the last.
+    threads = task.build.device == "gpu"
+    drawn = one_ahead(_drawn(task), threads=threads)
+    for made, refused in one_ahead((_made(some, task.build) for some in drawn), threads=threads):
         reasons |= refused
-        for planned in some:
-            if planned.number in made:
-                yield planned.key, made.pop(planned.number)
+        while made:
+            yield made.pop()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Drawn:
+    """Some dozens of planned samples with their parameters, and why images give none."""
+
+    planned: Sequence[Planned]
+    photographs: list[tuple[Planned, Job]]
+    banded: list[tuple[Planned, MultibandImage, SampleParameters]]
+    reasons: dict[str, str]
+
+
+def _drawn(task: Task) -> Iterator[_Drawn]:
+    seen: dict[str, EncodedImage | MultibandImage] = {}  # images examined already
+    for first in range(0, len(task.samples), _AT_ONCE):
+        yield _drawn_together(task, task.samples[first : first + _AT_ONCE], seen)
         if sum(len(f.data) for f in seen.values() if isinstance(f, EncodedImage)) > _KEPT:
             seen.clear()
 
 
-def _simulated_together(
+def _drawn_together(
     task: Task, some: Sequence[Planned], seen: dict[str, EncodedImage | MultibandImage]
-) -> tuple[dict[int, Sample], dict[str, str]]:
-    """Samples by number, and reasons by image. `seen` are images examined already."""
+) -> _Drawn:
     build = task.build
     photographs: list[tuple[Planned, Job]] = []
     banded: list[tuple[Planned, MultibandImage, SampleParameters]] = []
@@ -91,13 +106,21 @@ def _simulated_together(
             banded.append((planned, found, draw))
         else:
             photographs.append((planned, Job(image=found.data, draw=draw)))
-    made, reasons = _run(photographs, build)
-    reasons |= {k: f.verdict.reason for k, f in seen.items() if not f.verdict.usable}
+    reasons = {k: f.verdict.reason for k, f in seen.items() if not f.verdict.usable}
+    return _Drawn(planned=some, photographs=photographs, banded=banded, reasons=reasons)
+
+
+def _made(drawn: _Drawn, build: Build) -> tuple[list[tuple[str, Sample]], dict[str, str]]:
+    """Samples by key, the first last, and reasons by image."""
+    banded = drawn.banded
+    made, reasons = _run(drawn.photographs, build)
+    reasons |= drawn.reasons
     for first in range(0, len(banded), _BANDS_AT_ONCE):
         more, refused = _run_banded(banded[first : first + _BANDS_AT_ONCE], build)
         made |= more
         reasons |= refused
-    return made, reasons
+    found = [(p.key, made.pop(p.number)) for p in drawn.planned if p.number in made]
+    return found[::-1], reasons
 
 
 def _run_banded(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from argparse import Namespace
 from dataclasses import replace
 from functools import partial
@@ -86,10 +87,24 @@ def _add_running(parser: BuildParser) -> None:
         "--explain", action="store_true", help="print the recipe as the manifest has it, and stop"
     )
     parser.add_argument(
-        "--task-index", type=int, metavar="I", help="of an array (default: from Slurm's)"
+        "--task-index", type=int, metavar="I", help="of an array (default: from the array's own)"
     )
     parser.add_argument(
         "--task-count", type=int, metavar="N", help="of an array (default: from Slurm's)"
+    )
+    parser.add_argument(
+        "--task-offset",
+        type=int,
+        default=0,
+        metavar="K",
+        help="added to the array's own number, which stays under Slurm's MaxArraySize",
+    )
+    parser.add_argument(
+        "--start-spread",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="an array's tasks begin one after the other over so long: for one bucket",
     )
 
 
@@ -113,7 +128,9 @@ def run(args: Namespace) -> int:
     if args.workers < 1:
         raise ConfigError(f"`workers` must be at least 1; got {args.workers}")
     build = _build_of(args, recipe)
-    share = find_share(args.task_index, args.task_count, os.environ)
+    if not 0 <= args.start_spread < float("inf"):
+        raise ConfigError(f"`start_spread` must be 0 or more seconds; got {args.start_spread}")
+    share = find_share(args.task_index, args.task_count, os.environ, offset=args.task_offset)
     task = "" if share.is_whole else f" (task {share.index} of {share.count})"
     with make_reporter("quiet" if args.quiet else args.log, args.dataset + task) as reporter:
         return _run(args, build, share, task, reporter)
@@ -140,6 +157,7 @@ def _run(
     work = partial(run_build, build, workers=args.workers, share=share)
     try:
         with stoppable():
+            time.sleep(args.start_spread * share.index / share.count)
             manifest = work(report=report, budget=parse_budget(args.max_bad))
     except Stopped as stopped:
         ignore_signals()  # on the way out a second one would only change the exit code

@@ -4,7 +4,13 @@ Every number comes from numpy's PCG64 keyed by seed and sample, so a sample is t
 whatever its place in a batch, a shard or a process.
 """
 
-from simgen.sampling.fields import Noise, draw_displacements, draw_noise, draw_texture
+from simgen.sampling.fields import (
+    Noise,
+    draw_displacements,
+    draw_noise,
+    draw_texture,
+    draw_texture_nodes,
+)
 from simgen.sampling.sample import SampleParameters, sample_parameters
 
 __all__ = [
@@ -13,5 +19,6 @@ __all__ = [
     "draw_displacements",
     "draw_noise",
     "draw_texture",
+    "draw_texture_nodes",
     "sample_parameters",
 ]

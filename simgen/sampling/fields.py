@@ -12,9 +12,13 @@ from simgen.sampling.streams import FIELD, PIXELS, TEXTURE, stream
 
 def draw_texture(draw: SampleParameters, size: int) -> np.ndarray:
     """PAN's unexplained texture on the scene grid: (size, size) float32, of PAN's spread."""
-    rng = stream(draw.entropy, TEXTURE)
-    nodes = rng.standard_normal((draw.texture_nodes, draw.texture_nodes), dtype=np.float32)
-    return smooth_texture(nodes, size) * np.float32(draw.pan_texture)
+    return smooth_texture(draw_texture_nodes(draw), size) * np.float32(draw.pan_texture)
+
+
+def draw_texture_nodes(draw: SampleParameters) -> np.ndarray:
+    """The coarse grid that draw_texture() interpolates: (nodes, nodes) float32, of spread 1."""
+    shape = (draw.texture_nodes, draw.texture_nodes)
+    return stream(draw.entropy, TEXTURE).standard_normal(shape, dtype=np.float32)
 
 
 def draw_displacements(draw: SampleParameters, size: int) -> np.ndarray:

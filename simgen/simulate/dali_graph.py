@@ -4,126 +4,20 @@ Reading crops serves every device. The whole graph, up to blur and decimation, i
 and runs on the CPU too, where tests hold it to numpy_reference.py. DALI draws no random number.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from nvidia.dali import fn, math, pipeline_def, types
 
-from simgen.config import Recipe
 from simgen.physics.spectral import FLOOR, MATERIALS, NUM_FEATURES
-from simgen.simulate.dali_inputs import (
-    BATCH,
-    CROP_TYPES,
-    GRAPH_INPUTS,
-    Shapes,
-    decoded_row,
-    encoded_row,
-    feeder,
-    graph_row,
-)
-from simgen.simulate.gpus import own_gpu, refuse_gpu_fault
-from simgen.simulate.job import Arrays, DecodeError, Device, Job
+from simgen.simulate.dali_inputs import CROP_TYPES, GRAPH_INPUTS, Shapes
 
 _TYPES = {np.uint8: types.UINT8, np.int32: types.INT32, np.float32: types.FLOAT}
 
 
-def read_crops(jobs: Sequence[Job], *, device: Device, threads: int = 1) -> Iterator[np.ndarray]:
-    """Each job's crop on the scene grid: (h, w, 3) uint8, or float32 where bands were given."""
-    if not jobs:
-        return
-    decoded = isinstance(jobs[0].image, np.ndarray)
-    pipe = _crops(
-        feed=feeder(jobs, decoded_row if decoded else encoded_row),
-        decoded=decoded,
-        device=device,
-        **_options(device, threads),
-    )
-    yield from (crop for (crop,) in _run(pipe, len(jobs)))
-
-
-def observe_in_graph(
-    jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
-) -> Iterator[Arrays]:
-    """observe_scene() of numpy_engine.py in DALI: float32 gt, ms, pan.
-
-    Jobs: all of them physical or none; without movers and local shifts, which it leaves out.
-    """
-    if not jobs:
-        return
-    # All samples of a run in one shape: zeros stand for what a sample lacks, and change no sum.
-    shapes = tuple(
-        tuple(max(getattr(job.draw.optics, name).shape[axis] for job in jobs) for axis in (1, 3))
-        for name in ("gt", "ms", "pan")
-    )
-    hidden = any(job.draw.rows_DF.shape[0] > job.draw.bands for job in jobs)
-    pipe = _graph(
-        feed=feeder(jobs, lambda job: graph_row(job, recipe, shapes, hidden=hidden)),
-        recipe=recipe,
-        bands=jobs[0].draw.bands,
-        shapes=shapes,
-        physical=jobs[0].draw.optics.physical,
-        hidden=hidden,
-        device=device,
-        **_options(device, threads),
-    )
-    yield from ((gt, ms, pan) for gt, ms, pan in _run(pipe, len(jobs)))
-
-
-def can_decode(
-    image: bytes | np.ndarray, crop: tuple[int, int, int, int], *, device: Device = "cpu"
-) -> bool:
-    """Whether the device's own decoder takes this one image; costs a pipeline.
-
-    Raises: BuildError where the GPU failed, not the image.
-    """
-    if isinstance(image, np.ndarray):
-        return True
-
-    @pipeline_def
-    def single() -> Any:
-        source = [np.frombuffer(image, np.uint8)]
-        data = fn.external_source(source=lambda: source, dtype=types.UINT8)
-        return _decode(data, np.array(crop[:2]), np.array(crop[2:]), device)
-
-    try:
-        pipe = single(**_options(device, 1) | {"batch_size": 1, "prefetch_queue_depth": 1})
-        pipe.build()
-        pipe.run()
-    except RuntimeError as error:
-        refuse_gpu_fault(str(error))
-        return False
-    return True
-
-
-# Batches in flight. On a GPU the next one runs while the host finishes the samples of this one.
-_DEPTH: dict[Device, int] = {"cpu": 1, "gpu": 2}
-
-
-def _options(device: Device, threads: int) -> dict[str, Any]:
-    return {
-        "batch_size": BATCH,
-        "num_threads": threads,
-        "device_id": None if device == "cpu" else own_gpu(),
-        "prefetch_queue_depth": _DEPTH[device],
-    }
-
-
-def _run(pipe: Any, count: int) -> Iterator[tuple[np.ndarray, ...]]:
-    try:
-        pipe.build()
-        for _ in range(0, count, BATCH):
-            outputs = [out.as_cpu() for out in pipe.run()]
-            yield from (
-                tuple(np.array(out.at(i)) for out in outputs) for i in range(len(outputs[0]))
-            )
-    except RuntimeError as error:
-        refuse_gpu_fault(str(error))
-        raise DecodeError(str(error)) from error
-
-
 @pipeline_def
-def _crops(*, feed: Callable[..., list[list[np.ndarray]]], decoded: bool, device: str) -> Any:
+def crops(*, feed: Callable[..., list[list[np.ndarray]]], decoded: bool, device: str) -> Any:
     if decoded:
         crop, resized = fn.external_source(
             source=feed,
@@ -136,15 +30,17 @@ def _crops(*, feed: Callable[..., list[list[np.ndarray]]], decoded: bool, device
     data, anchor, shape, resized = fn.external_source(
         source=feed, num_outputs=4, batch=True, dtype=[_TYPES[kind] for kind in CROP_TYPES]
     )
-    crop = _decode(data, anchor, shape, device)
+    crop = decode(data, anchor, shape, device)
     return (fn.resize(crop, size=resized, dtype=types.UINT8),)
 
 
 @pipeline_def
-def _graph(
+def graph(
     *,
     feed: Callable[..., list[list[np.ndarray]]],
-    recipe: Recipe,
+    tile: int,
+    oversample: int,
+    ratio: int,
     bands: int,
     shapes: Shapes,
     physical: bool,
@@ -158,16 +54,17 @@ def _graph(
         dtype=[_TYPES[kind] for kind in (*CROP_TYPES, *(kind for _, kind in GRAPH_INPUTS))],
     )
     crop = fn.resize(
-        _decode(columns[0], columns[1], columns[2], device), size=columns[3], dtype=types.UINT8
+        decode(columns[0], columns[1], columns[2], device), size=columns[3], dtype=types.UINT8
     )
     names = [name for name, _ in GRAPH_INPUTS]
     x = dict(zip(names, columns[len(CROP_TYPES) :], strict=True))
     move = (lambda data: data.gpu()) if device == "gpu" else (lambda data: data)
-    tile, fine, total = recipe.tile, recipe.tile * recipe.oversample, bands + int(hidden)
+    fine, total = tile * oversample, bands + int(hidden)
 
     scene = _placed(_retouched(crop, x, move), x, fine)
     light = math.pow(scene, move(x["gamma"]))
-    mixed = math.max(_matrix(_features(light), x["rows"], x["offset"], NUM_FEATURES, total), 0.0)
+    lit = _features(light) * move(x["shade"])
+    mixed = math.max(_matrix(lit, x["rows"], x["offset"], NUM_FEATURES, total), 0.0)
     mixed = mixed * _reflectances(light, x, total)
     pan_scene = math.max(_matrix(mixed, x["pan_rows"], x["pan_offset"], total, 1), 0.0)
 
@@ -175,16 +72,38 @@ def _graph(
     frames = fn.reinterpret(planes[:bands] if hidden else planes, layout="FHW")
     pan_frames = fn.reinterpret(pan_scene, shape=[1, fine, fine], layout="FHW")
     contrast = fn.reductions.std_dev(pan_frames, fn.reductions.mean(pan_frames))
-    pan_frames = pan_frames + fn.reinterpret(move(x["texture"]), layout="FHW") * contrast
-    gt = _observe(frames, move(x["gt"]), shapes[0], fine, recipe.oversample)
+    pan_frames = pan_frames + _texture(x, move, fine) * contrast
+    gt = _observe(frames, move(x["gt"]), shapes[0], fine, oversample)
     if physical:
-        ms = _observe(frames, move(x["ms"]), shapes[1], fine, recipe.oversample * recipe.ratio)
+        ms = _observe(frames, move(x["ms"]), shapes[1], fine, oversample * ratio)
     else:
-        ms = _observe(gt, move(x["ms"]), shapes[1], tile, recipe.ratio)
-    return gt, ms, _observe(pan_frames, move(x["pan"]), shapes[2], fine, recipe.oversample)
+        ms = _observe(gt, move(x["ms"]), shapes[1], tile, ratio)
+    return gt, ms, _observe(pan_frames, move(x["pan"]), shapes[2], fine, oversample)
 
 
-def _decode(image: Any, anchor: Any, shape: Any, device: str) -> Any:
+@pipeline_def
+def single(*, image: bytes, crop: tuple[int, int, int, int], device: str) -> Any:
+    """One image, decoded and no more."""
+    source = [np.frombuffer(image, np.uint8)]
+    data = fn.external_source(source=lambda: source, dtype=types.UINT8)
+    return decode(data, np.array(crop[:2]), np.array(crop[2:]), device)
+
+
+def _texture(x: dict[str, Any], move: Callable[[Any], Any], size: int) -> Any:
+    """smooth_texture() of physics/spectral.py times its spread, one frame."""
+    nodes = fn.reinterpret(move(x["texture"]), layout="HWC")
+    smooth = fn.resize(
+        nodes,
+        size=[size, size],
+        roi_start=fn.stack(x["texture_span"][0], x["texture_span"][0]),
+        roi_end=fn.stack(x["texture_span"][1], x["texture_span"][1]),
+        interp_type=types.INTERP_LINEAR,
+        antialias=False,
+    )
+    return fn.reinterpret(smooth, shape=[1, size, size], layout="FHW") * move(x["texture_spread"])
+
+
+def decode(image: Any, anchor: Any, shape: Any, device: str) -> Any:
     # "mixed" interpolates chroma as "cpu" does. Without the GPU's JPEG engine, which takes a
     # share of each batch and makes other pixels: a sample would depend on its company.
     return fn.decoders.image_slice(

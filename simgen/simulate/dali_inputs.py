@@ -5,28 +5,33 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simgen.config import Recipe
+from simgen.physics.geometry import place
 from simgen.physics.kernels import stacked
+from simgen.physics.shadows import shade
 from simgen.physics.spectral import MATERIALS
-from simgen.sampling import draw_texture
+from simgen.sampling import draw_texture_nodes
 from simgen.simulate.job import Job
 
 BATCH = 8  # fixed: memory, not results, depends on it
 
 
-def feeder(
-    jobs: Sequence[Job], row: Callable[[Job], list[np.ndarray]]
-) -> Callable[[int], list[list[np.ndarray]]]:
-    # A pipeline and its feed lie in cycles, which Python collects late: what went in must not.
-    waiting = list(jobs)
+class Feed:
+    """What a pipeline asks for its next batch; given jobs again, the pipeline runs again."""
 
-    def feed(_: int) -> list[list[np.ndarray]]:
-        batch = waiting[:BATCH]
-        del waiting[:BATCH]
+    def __init__(self) -> None:
+        self._waiting: list[Job] = []
+        self._row: Callable[[Job], list[np.ndarray]]
+
+    def give(self, jobs: Sequence[Job], row: Callable[[Job], list[np.ndarray]]) -> None:
+        self._waiting, self._row = list(jobs), row
+
+    def __call__(self, _: int) -> list[list[np.ndarray]]:
+        # A pipeline and its feed lie in cycles, which Python collects late: no job stays here.
+        batch = self._waiting[:BATCH]
+        del self._waiting[:BATCH]
         if not batch:
             raise StopIteration
-        return [list(column) for column in zip(*map(row, batch), strict=True)]
-
-    return feed
+        return [list(column) for column in zip(*map(self._row, batch), strict=True)]
 
 
 # Types of a crop's own four inputs: encoded image, corner, size, size on the scene grid.
@@ -64,7 +69,10 @@ GRAPH_INPUTS = (
     ("logits", np.float32),
     ("logits_offset", np.float32),
     ("tints", np.float32),
+    ("shade", np.float32),
     ("texture", np.float32),
+    ("texture_span", np.float32),
+    ("texture_spread", np.float32),
     ("gt", np.float32),
     ("ms", np.float32),
     ("pan", np.float32),
@@ -86,7 +94,13 @@ def graph_row(job: Job, recipe: Recipe, shapes: Shapes, *, hidden: bool) -> list
     # Equal logits and tints of one change nothing.
     none = (np.zeros((MATERIALS, 4), f32), np.ones((len(draw.rows_DF), MATERIALS), f32))
     materials = draw.materials or none
-    texture = draw_texture(draw, recipe.tile * recipe.oversample)[None]
+    fine = recipe.tile * recipe.oversample
+    light = np.ones((1, 1, 1), f32)
+    if draw.shadows:
+        light = place(shade(draw.shadows, draw.resized)[..., None], draw.corner, fine, draw.flip)
+    # resize() from node to node: it takes pixels for areas, whose edges lie half of one beyond.
+    step = (draw.texture_nodes - 1) / (fine - 1)
+    span = np.array([0.5 - step / 2, 0.5 - step / 2 + fine * step], f32)
     return [
         *encoded_row(job),
         np.array(draw.corner, np.int32),
@@ -103,7 +117,10 @@ def graph_row(job: Job, recipe: Recipe, shapes: Shapes, *, hidden: bool) -> list
         np.ascontiguousarray(materials[0][:, :3]),
         np.ascontiguousarray(materials[0][:, 3]),
         np.pad(materials[1], ((0, spare), (0, 0)), constant_values=1),
-        texture,
+        np.ascontiguousarray(light),
+        draw_texture_nodes(draw)[..., None],
+        span,
+        np.array(draw.pan_texture, f32),
         gt,
         ms,
         pan,

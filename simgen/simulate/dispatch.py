@@ -2,12 +2,12 @@
 
 On the CPU, DALI decodes, crops and resizes, and numpy_engine.py computes the rest in numpy, which
 is several times faster there. On the GPU the DALI graph goes on to blur and decimation, and
-numpy_engine.py adds noise and makes numbers, on the host; a sample with moving objects or a local
-shift (DALI has no operator for these on every device) leaves the GPU after the resize. Which
-way a sample goes depends on its own draw alone.
+numpy_engine.py adds noise and makes numbers, on the host, in threads while the GPU goes on; a
+sample with moving objects or a local shift (DALI has no operator for these on every device)
+leaves the GPU after the resize. Which way a sample goes depends on its own draw alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 import numpy as np
@@ -15,20 +15,22 @@ from threadpoolctl import threadpool_limits
 
 from shards.signals import check_signals
 from simgen.config import Recipe
-from simgen.simulate.dali_graph import can_decode, observe_in_graph, read_crops
+from simgen.simulate.dali_pipelines import can_decode, observe_in_graph, read_crops
+from simgen.simulate.gpus import host_threads
 from simgen.simulate.job import Arrays, DecodeError, Device, Job
 from simgen.simulate.numpy_engine import finish, make
+from simgen.simulate.overlap import Beside
 
 
 def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1) -> list[Arrays]:
-    """All samples of `jobs`, in order, from fresh pipelines.
+    """All samples of `jobs`, in order.
 
     Raises: DecodeError if DALI rejects any image: a pipeline cannot skip a sample; Stopped if
     a signal came and Python dropped its exception (check_signals()).
     """
-    made: dict[int, Arrays] = {}
-    # One thread: workers are processes, and sums must not depend on how many there are.
-    with threadpool_limits(limits=1, user_api="blas"):
+    made: dict[int, Callable[[], Arrays]] = {}
+    # BLAS has one thread: sums must not depend on how many there are.
+    with threadpool_limits(limits=1, user_api="blas"), Beside(host_threads(device)) as beside:
         for kind in _Kind:
             here = [i for i, job in enumerate(jobs) if _kind(job, device) is kind]
             some = [jobs[i] for i in here]
@@ -36,13 +38,13 @@ def run(jobs: Sequence[Job], recipe: Recipe, *, device: Device, threads: int = 1
                 crops = read_crops(some, device=device, threads=threads)
                 for i, crop in zip(here, crops, strict=True):
                     check_signals()
-                    made[i] = make(crop, jobs[i].draw, recipe)
+                    made[i] = beside.call(make, crop, jobs[i].draw, recipe)
             else:
                 seen = observe_in_graph(some, recipe, device=device, threads=threads)
                 for i, images in zip(here, seen, strict=True):
                     check_signals()
-                    made[i] = finish(*images, jobs[i].draw, recipe)
-    return [made[i] for i in range(len(jobs))]
+                    made[i] = beside.call(finish, *images, jobs[i].draw, recipe)
+        return [made[i]() for i in range(len(jobs))]
 
 
 class _Kind(Enum):
@@ -57,7 +59,7 @@ class _Kind(Enum):
 def _kind(job: Job, device: Device) -> _Kind:
     if isinstance(job.image, np.ndarray):
         return _Kind.DECODED
-    if device == "cpu" or job.draw.movers or job.draw.local_shift or job.draw.shadows:
+    if device == "cpu" or job.draw.movers or job.draw.local_shift:
         return _Kind.ENCODED
     return _Kind.PHYSICAL if job.draw.optics.physical else _Kind.WALD
 

@@ -4,9 +4,11 @@ Asked of the driver's own library, so that neither DALI nor torch need be loaded
 """
 
 import ctypes
+import os
 import re
 
 from simgen.errors import BuildError
+from simgen.simulate.job import Device
 
 _LEAST_DRIVER = 13000  # CUDA 13.0, as the package nvidia-dali-cuda130 needs it: driver 580
 _NO_IMAGE = re.compile(
@@ -19,7 +21,7 @@ _NO_MEMORY = re.compile(
     r"allocation failed|MemoryAllocation|OUT_OF_MEMORY|out of memory|bad_alloc|ALLOCATOR_FAILURE"
     r"|'#(?:5|15)'"
 )
-_own = 0
+_own, _workers = 0, 1
 
 
 def count_gpus() -> int:
@@ -53,15 +55,25 @@ def count_gpus() -> int:
     return count.value
 
 
-def use_gpu(index: int) -> None:
-    """Every pipeline of this process runs on that GPU."""
-    global _own  # noqa: PLW0603 - one GPU a process
-    _own = index
+def use_gpu(index: int, *, workers: int = 1) -> None:
+    """Every pipeline of this process, one of so many on this machine, runs on that GPU."""
+    global _own, _workers
+    _own, _workers = index, workers
 
 
 def own_gpu() -> int:
     """The GPU of this process, 0 unless use_gpu() chose another."""
     return _own
+
+
+def host_threads(device: Device) -> int:
+    """Threads for the host's work beside a GPU: this process's share of the cores.
+
+    0 for the CPU, where a process has one core, and its work is all there is.
+    """
+    if device == "cpu":
+        return 0
+    return max(1, len(os.sched_getaffinity(0)) // _workers)
 
 
 def refuse_gpu_fault(message: str) -> None:

@@ -10,6 +10,7 @@ SMALL = {
     "gppnn": {"width": 8, "layers": 2},
     "panformer": {"width": 8, "heads": 2, "rounds": 1},
     "swinir": {"width": 12, "heads": 2, "groups": 1, "layers": 2},
+    "swinir-small": {"width": 12, "heads": 2, "groups": 1, "layers": 2},
     "panmamba": {"width": 8, "alone": 1, "swaps": 1, "crossings": 1},
     "fusionmamba": {"width": 8},
 }

@@ -21,12 +21,17 @@ _NORMS_OF_PANFORMER = tuple(
     for layer in ("plain", "shifted")
     for norm in ("norm", "second.0")
 )
-_NORMS_OF_SWINIR = tuple(
-    f"groups.{group}.layers.{layer}.{norm}."
-    for group in range(4)
-    for layer in range(6)
-    for norm in ("norm", "second.0")
-)
+
+
+def _norms_of_swinir(groups: int, layers: int) -> tuple[str, ...]:
+    return tuple(
+        f"groups.{group}.layers.{layer}.{norm}."
+        for group in range(groups)
+        for layer in range(layers)
+        for norm in ("norm", "second.0")
+    )
+
+
 _NORMS_OF_PANMAMBA = (
     *(f"alone.{i}.norms" for i in range(8)),
     *(f"swaps.{i}.norms" for i in range(2)),
@@ -128,7 +133,27 @@ PUBLISHED_ENTRIES = (
         flops=135_450,
         multiple_of=32,
         reach=415,
-        freeze_tuning_prefixes=("head", "norm", *_NORMS_OF_SWINIR),
+        freeze_tuning_prefixes=("head", "norm", *_norms_of_swinir(4, 6)),
+        paper="Liang et al. 2021, doi:10.1109/ICCVW54120.2021.00210",
+    ),
+    ModelEntry(
+        name="swinir-small",
+        family="transformer",
+        build=SwinIR,
+        sizes={
+            "bands": 4,
+            "width": 32,
+            "heads": 4,
+            "groups": 2,
+            "layers": 4,
+            "full_scale": FULL_SCALE,
+        },
+        params=127_712,
+        published="none: swinir, smaller",
+        flops=19_008,
+        multiple_of=32,
+        reach=159,
+        freeze_tuning_prefixes=("head", "norm", *_norms_of_swinir(2, 4)),
         paper="Liang et al. 2021, doi:10.1109/ICCVW54120.2021.00210",
     ),
     ModelEntry(

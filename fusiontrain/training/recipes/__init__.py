@@ -14,6 +14,7 @@ from fusiontrain.training.recipes.release import (
     release_sensor,
     release_small,
 )
+from shards.near_names import did_you_mean
 
 PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
     "pretrain": pretrain,
@@ -36,5 +37,6 @@ RECIPES = PRETRAIN | FINETUNE
 def find_recipe(name: str) -> TrainConfig:
     """Raises: TrainingError naming those there are."""
     if name not in RECIPES:
-        raise TrainingError(f"no recipe {name!r}; have: {', '.join(RECIPES)} ({__name__})")
+        guess = did_you_mean(name, RECIPES)
+        raise TrainingError(f"no recipe {name!r}; have: {', '.join(RECIPES)} ({__name__}){guess}")
     return RECIPES[name]()

@@ -35,15 +35,14 @@ def test_help_imports_nothing_heavy(argv):
 
 
 def test_names_in_help_are_those_there_are():
+    from fusiontrain.classical import PLAIN
     from fusiontrain.fusion import options
     from fusiontrain.models.pretrained_weights import NAMES
     from fusiontrain.models.registry import MODELS
     from fusiontrain.scenes import grid_alignment, output_formats
 
     assert set(MODELS) == set(MODEL_NAMES)
-    soft = {f"{name}-soft" for name in CLASSICAL_NAMES if name != "exp"}
-    short = {name for name in options.method_names() if not name.startswith("mtf-")}
-    assert short == {*CLASSICAL_NAMES, *soft}
+    assert tuple(PLAIN) == CLASSICAL_NAMES
     assert (NAMES, output_formats.FORMATS, grid_alignment.MATCH_LIMIT) == (
         SHIPPED_WEIGHTS,
         FORMATS,

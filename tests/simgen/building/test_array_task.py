@@ -250,7 +250,7 @@ def test_the_task_comes_from_slurm():
         find_share(1, None, environ)
     with pytest.raises(ConfigError, match=r"0\.\.2"):
         find_share(3, 3, {})
-    with pytest.raises(ConfigError, match="no numbers"):
+    with pytest.raises(ConfigError, match="no number"):
         find_share(None, None, environ | {"SLURM_ARRAY_TASK_ID": "x"})
 
 

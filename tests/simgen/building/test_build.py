@@ -17,7 +17,7 @@ from simgen.cli import main
 from simgen.config import Build
 from simgen.errors import BuildError, ConfigError, SourceError
 from simgen.recipes import find_recipe
-from simgen.simulate.dali_graph import can_decode
+from simgen.simulate.dali_pipelines import can_decode
 
 
 def build_of(source, out, **changes) -> Build:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from simgen.recipes import find_recipe
 from simgen.sampling import sample_parameters
-from simgen.simulate import dali_graph, dispatch, numpy_reference
+from simgen.simulate import dali_pipelines, dispatch, numpy_reference
 from simgen.simulate.numpy_engine import finish
 
 
@@ -38,11 +38,18 @@ def images(make_jpeg):
 def test_the_graph_does_what_the_reference_says(images, name, bands, tile, physical):
     """DALI on the CPU: every pixel within one DN (float32 order of sums), nearly all equal."""
     recipe = find_recipe(name).with_fields(
-        tile=tile, moving_chance=0, local_shift_chance=0, physical=physical
+        tile=tile,
+        moving_chance=0,
+        local_shift_chance=0,
+        physical=physical,
+        shadow_chance=0.6,
+        shadow=(0.1, 0.5),
     )
     jobs = jobs_of(images, recipe, bands)
-    crops = dali_graph.read_crops(jobs, device="cpu")
-    seen = dali_graph.observe_in_graph(jobs, recipe, device="cpu")
+    jobs[0] = replace(jobs[0], draw=replace(jobs[0].draw, shadows=()))
+    assert {False, True} == {bool(job.draw.shadows) for job in jobs}
+    crops = dali_pipelines.read_crops(jobs, device="cpu")
+    seen = dali_pipelines.observe_in_graph(jobs, recipe, device="cpu")
 
     for job, crop, images_ in zip(jobs, crops, seen, strict=True):
         made = finish(*images_, job.draw, recipe)
@@ -61,7 +68,7 @@ def test_crops_are_pillows(images):
     recipe = replace(find_recipe("sensor"), tile=64)
     jobs = jobs_of(images, recipe, 3)
 
-    for job, crop in zip(jobs, dali_graph.read_crops(jobs, device="cpu"), strict=True):
+    for job, crop in zip(jobs, dali_pipelines.read_crops(jobs, device="cpu"), strict=True):
         row, column, h, w = job.draw.crop
         photograph = Image.open(io.BytesIO(job.image)).convert("RGB")
         cut = photograph.crop((column, row, column + w, row + h))
@@ -76,9 +83,9 @@ def test_bands_enter_as_they_are(images):
     recipe = find_recipe("sensor").with_fields(tile=64, jitter_chance=1.0, zoom=(1.0, 1.0))
     image = np.random.default_rng(0).random((200, 210, 4), dtype=np.float32)
     draw = sample_parameters(recipe, bands=6, seed=0, key="a", height=200, width=210, channels=4)
-    job = dali_graph.Job(image=image, draw=draw)
+    job = dispatch.Job(image=image, draw=draw)
 
-    (crop,) = dali_graph.read_crops([job], device="cpu")
+    (crop,) = dali_pipelines.read_crops([job], device="cpu")
     (gt, ms, pan) = dispatch.run([job, *jobs_of(images, recipe, 6)], recipe, device="cpu")[0]
 
     row, column, h, w = draw.crop
@@ -219,7 +226,7 @@ def test_jpegs_decode_alike_on_both_devices(images, gpu, form):
         Image.open(io.BytesIO(job.image)).save(buffer, "JPEG", quality=90, **form)
         jobs.append(replace(job, image=buffer.getvalue()))
 
-    cpu, made = (list(dali_graph.read_crops(jobs, device=device)) for device in ("cpu", "gpu"))
+    cpu, made = (list(dali_pipelines.read_crops(jobs, device=device)) for device in ("cpu", "gpu"))
 
     for one, other in zip(cpu, made, strict=True):
         difference = np.abs(one.astype(int) - other.astype(int))

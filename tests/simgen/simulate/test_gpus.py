@@ -10,10 +10,10 @@ import pytest
 from nvidia.dali import backend, pipeline
 
 from simgen.building import build as building
-from simgen.building import shard
+from simgen.building import shard, worker_pool
 from simgen.errors import BuildError
 from simgen.recipes import find_recipe
-from simgen.simulate import dali_graph, dispatch, gpus
+from simgen.simulate import dali_graph, dali_pipelines, dispatch, gpus
 from tests.simgen.simulate.test_dispatch import images, jobs_of  # noqa: F401 - a fixture
 
 
@@ -76,17 +76,18 @@ def test_gpus_are_counted(monkeypatch):
 def test_workers_take_the_gpus_in_turn(monkeypatch):
     """Five workers on two GPUs; a pipeline's options name the worker's own."""
     started = multiprocessing.get_context("spawn").Value("i", 0)
-    monkeypatch.setattr(building, "ignore_signals", lambda: None)
-    monkeypatch.setattr(building, "_die_with_parent", lambda parent: None)
+    monkeypatch.setattr(worker_pool, "ignore_signals", lambda: None)
+    monkeypatch.setattr(worker_pool, "_die_with_parent", lambda parent: None)
     monkeypatch.setattr(gpus, "_own", 0)
+    monkeypatch.setattr(gpus, "_workers", 1)
 
     devices = []
     for _ in range(5):
-        building._start_worker(os.getpid(), started, 2)
-        devices.append(dali_graph._options("gpu", 1)["device_id"])
+        worker_pool._start_worker(os.getpid(), started, 2, 5)
+        devices.append(dali_pipelines._options("gpu", 1)["device_id"])
 
     assert [0, 1, 0, 1, 0] == devices
-    assert dali_graph._options("cpu", 1)["device_id"] is None
+    assert dali_pipelines._options("cpu", 1)["device_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_mixed_decoding_makes_the_cpus_pixels_whatever_the_company(monkeypatch):
     )
     schema = backend.GetSchema("decoders__ImageSlice")
 
-    dali_graph._decode(None, None, None, "gpu")
+    dali_graph.decode(None, None, None, "gpu")
 
     assert "mixed" == given["device"]
     assert given["jpeg_fancy_upsampling"] is True
@@ -174,9 +175,11 @@ def test_the_graph_is_built_for_the_gpu(physical, hidden):
     """Not run. Every operator of it exists for the device on which it is placed."""
     graph = pipeline.Pipeline(batch_size=8, num_threads=1, device_id=0, exec_dynamic=True)
     with graph:
-        outputs = dali_graph._graph.__wrapped__(
+        outputs = dali_graph.graph.__wrapped__(
             feed=lambda _: None,
-            recipe=find_recipe("sensor"),
+            tile=256,
+            oversample=2,
+            ratio=4,
             bands=8,
             shapes=((1, 13), (2, 41), (1, 13)),
             physical=physical,
@@ -215,13 +218,26 @@ def test_batches_in_flight_change_no_pixel(images, monkeypatch, count):  # noqa:
     """As many as on a GPU: none is lost, doubled or left waiting at the end."""
     recipe = find_recipe("sensor").with_fields(tile=64, moving_chance=0, local_shift_chance=0)
     jobs = jobs_of([images[i % 3] for i in range(count)], recipe, 4)
-    one = list(dali_graph.observe_in_graph(jobs, recipe, device="cpu"))
-    monkeypatch.setitem(dali_graph._DEPTH, "cpu", dali_graph._DEPTH["gpu"])
+    one = list(dali_pipelines.observe_in_graph(jobs, recipe, device="cpu"))
+    monkeypatch.setitem(dali_pipelines._DEPTH, "cpu", dali_pipelines._DEPTH["gpu"])
 
-    two = list(dali_graph.observe_in_graph(jobs, recipe, device="cpu"))
+    two = list(dali_pipelines.observe_in_graph(jobs, recipe, device="cpu"))
 
-    assert 1 < dali_graph._DEPTH["gpu"]
+    assert 1 < dali_pipelines._DEPTH["gpu"]
     assert count == len(two)
     for made, others in zip(one, two, strict=True):
         for image, other in zip(made, others, strict=True):
             np.testing.assert_array_equal(image, other)
+
+
+def test_threads_are_the_workers_share_of_the_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    monkeypatch.setattr(gpus, "_own", 0)
+
+    gpus.use_gpu(0, workers=6)
+    six = gpus.host_threads("gpu"), gpus.host_threads("cpu")
+    gpus.use_gpu(0, workers=40)
+    forty = gpus.host_threads("gpu")
+    gpus.use_gpu(0)
+
+    assert ((2, 0), 1, 16) == (six, forty, gpus.host_threads("gpu"))

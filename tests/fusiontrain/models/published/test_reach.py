@@ -16,13 +16,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # Positions in a window with the largest receptive field, found by trying all.
-FARTHEST = {"panformer": (0, 15), "swinir": (4,)}
+FARTHEST = {"panformer": (0, 15), "swinir": (4,), "swinir-small": (4,)}
 
 
 NARROW = {
     "gppnn": {"width": 16},
     "panformer": {"width": 8, "heads": 1},
     "swinir": {"width": 4, "heads": 1},
+    "swinir-small": {"width": 4, "heads": 1},
 }
 
 
