@@ -12,13 +12,14 @@ SHARDS_ROOT ?= shards/built
 OUT ?= $(SHARDS_ROOT)/$(DATASET)-$(RECIPE)
 BANDS ?= 4 8
 
-# make demo SCENE_PAN=pan.tif SCENE_MS=ms.tif [SCENE_SENSOR=IKONOS]; a real scene is fused with the shipped weights
+# make demo [SCENE_PAN=pan.tif SCENE_MS=ms.tif [SCENE_SENSOR=IKONOS]]: the scene of the package, or yours
 DEMO := demo
 WEIGHTS := $(DEMO)/run/model.safetensors
-FUSE_WEIGHTS := $(if $(SCENE_PAN),default,$(WEIGHTS))
-FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/pan.tif)
-FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/ms.tif)
-REAL := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS)) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
+FUSE_PAN := $(or $(SCENE_PAN),$(DEMO)/scene/WorldView-2_Rotterdam_pan.tif)
+FUSE_MS := $(or $(SCENE_MS),$(DEMO)/scene/WorldView-2_Rotterdam_ms.tif)
+SENSOR := $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
+FUSE := $(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) --assume-aligned $(SENSOR)
+SCENE := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS) $(SENSOR),$(DEMO)/scene)
 
 .PHONY: setup demo test test-fast test-slow lint docs fuzz shards bench bench-quick gpu ablate known study weights clean
 
@@ -31,17 +32,17 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/simgen build --dataset demo --recipe sensor-clean --out $(DEMO)/shards --bands 4 --draws 64 --shard-size 64 --workers $(WORKERS)
-	$(BIN)/simgen build --dataset demo --source held-out --out $(DEMO)/held-out --like-sensor WorldView-3 --bands 8
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --max-minutes 5
-	$(BIN)/fusiontrain export $(DEMO)/held-out $(DEMO)/scene
-	$(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) $(DEMO)/fused.tif --assume-aligned --weights $(FUSE_WEIGHTS) $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
-	$(BIN)/fusiontrain report --weights $(WEIGHTS) default --shards $(DEMO)/held-out $(REAL) --out $(DEMO)/report
+		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --crop 64 --warmup-steps 20 --max-minutes 3
+	$(BIN)/fusiontrain example $(DEMO)/scene
+	$(FUSE) $(DEMO)/fused.tif --quicklook $(DEMO)/fused.png
+	$(FUSE) $(DEMO)/gsa.tif --quicklook $(DEMO)/gsa.png --method gsa
+	$(BIN)/fusiontrain benchmark $(SCENE) --weights default $(WEIGHTS) --picture-side 600 --out $(DEMO)/report
 	@echo
 	@echo "made: $(DEMO)/shards               training shards (look: $(BIN)/simgen look $(DEMO)/shards)"
-	@echo "      $(WEIGHTS) the network"
-	@echo "      $(DEMO)/fused.tif            $(FUSE_PAN) + $(FUSE_MS), fused"
-	@echo "      $(DEMO)/report/index.html    pictures and indices: open it in a browser"
+	@echo "      $(WEIGHTS) a network, trained for three minutes; the loss of each step: $(DEMO)/run/log.csv"
+	@echo "      $(DEMO)/fused.tif, fused.png $(FUSE_PAN) fused by the shipped weights; by GSA: gsa.tif, gsa.png"
+	@echo "      $(DEMO)/report/index.html    ours against GSA, and indices: open it in a browser"
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

@@ -1,4 +1,7 @@
-"""Write the first sample of a build as GeoTIFFs: pan.tif, ms.tif and the truth, gt.tif."""
+"""Write the first sample of a build as TIFFs: pan.tif, ms.tif and the truth, gt.tif.
+
+A simulated sample lies nowhere, so the files have no coordinates: fuse --assume-aligned.
+"""
 
 from argparse import Namespace
 from pathlib import Path
@@ -18,7 +21,7 @@ def make_parser() -> PlainFlags:
 
 def run(args: Namespace) -> int:
     from fusiontrain.data.shard_file import first_sample
-    from fusiontrain.scenes.writer import write_placed
+    from fusiontrain.scenes.writer import write_unplaced
 
     check_folder(args.out, ("pan.tif", "ms.tif", "gt.tif"))
     sample = first_sample(args.shards)
@@ -26,8 +29,7 @@ def run(args: Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SceneError(f"cannot write to {args.out}: {error.strerror}") from error
-    write_placed(args.out / "pan.tif", sample.pan, pixel=1)
-    write_placed(args.out / "ms.tif", sample.ms, pixel=sample.facts.ratio)
-    write_placed(args.out / "gt.tif", sample.truth, pixel=1)
+    for name, image in (("pan", sample.pan), ("ms", sample.ms), ("gt", sample.truth)):
+        write_unplaced(args.out / f"{name}.tif", image)
     print_result(f"fusiontrain: wrote pan.tif, ms.tif and gt.tif in {args.out}")
     return 0

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from affine import Affine
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
@@ -265,8 +264,8 @@ def _carried(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith(_STALE)}
 
 
-def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:
-    """A (C, H, W) array as a GeoTIFF at a made-up place, `pixel` metres a pixel."""
+def write_unplaced(path: Path, image: np.ndarray) -> None:
+    """A (C, H, W) array as a TIFF without coordinates."""
     count, height, width = image.shape
     temporary = temporary_path(path)
     profile = {
@@ -275,8 +274,6 @@ def write_placed(path: Path, image: np.ndarray, *, pixel: int) -> None:
         "height": height,
         "width": width,
         "dtype": image.dtype,
-        "crs": "EPSG:32631",
-        "transform": Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000),
         "compress": "deflate",
         "predictor": _predictor(image.dtype),
     }

@@ -1,5 +1,6 @@
-"""What a run shows while it goes: rows of its tables, the trackers' figures, a progress bar."""
+"""What a run shows while it goes: rows of its tables, the trackers' figures, a bar or lines."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +11,17 @@ from fusiontrain.training.config import RunOptions
 from fusiontrain.training.csv_log import LOG_COLUMNS, STEPS, Table, progress_bar
 from fusiontrain.training.progress import RunProgress
 from fusiontrain.training.train_step import StepResult
+from shards.progress_lines import ProgressLines
 
 LOG_NAME, VALIDATION_NAME = "log.csv", "validation.csv"
+THINNING = 1 / 60  # of the time so far lies between two lines, where that is over ten seconds
 
 
 class RunLog:
-    """A context: the first rank writes tables and trackers while it is entered."""
+    """A context: the first rank writes tables and trackers while it is entered.
+
+    It shows a bar on a terminal; elsewhere a line every ten seconds, in long runs rarer ones.
+    """
 
     def __init__(
         self,
@@ -32,7 +38,9 @@ class RunLog:
         self._stack = ExitStack()
         self._steps: Table | None = None
         self._validations: Table | None = None
-        self._bar = progress_bar(shown=distributed.main)
+        self._on_terminal = sys.stderr.isatty()
+        self._bar = progress_bar(shown=distributed.main and self._on_terminal)
+        self._lines: ProgressLines | None = None
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
@@ -79,15 +87,24 @@ class RunLog:
         )
 
     def show(self, done: float) -> None:
-        """Move the bar, if a row is due. `done`: share of the run, 0..1."""
+        """Move the bar, if a row is due, or say a line. `done`: share of the run, 0..1."""
         progress = self.progress
-        if done < 1 and progress.step % self.options.log_steps:
-            return
-        text = (
-            f"step {progress.step}, loss {progress.loss:.4f}, "
-            f"{progress.crops_per_second:.1f} crops/s, {progress.data_wait:.0%} waiting for data"
-        )
-        self._bar.update(self._task, completed=done, shown=text)
+        if not self._on_terminal:
+            self._say(done)
+        elif done == 1 or progress.step % self.options.log_steps == 0:
+            text = (
+                f"step {progress.step}, loss {progress.loss:.4f}, "
+                f"{progress.crops_per_second:.1f} crops/s, "
+                f"{progress.data_wait:.0%} waiting for data"
+            )
+            self._bar.update(self._task, completed=done, shown=text)
+
+    def _say(self, done: float) -> None:
+        if self._lines is None:
+            self._lines = ProgressLines(
+                self.distributed.info, "training", "step", thinning=THINNING, first=done
+            )
+        self._lines.at(f"step {self.progress.step}, loss {self.progress.loss:.4f}", done)
 
     def _open(self, stack: ExitStack) -> None:
         start = self.progress.start.step

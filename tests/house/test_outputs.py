@@ -21,10 +21,7 @@ FILES = {
 }
 FOLDERS = {
     "benchmark": (fusiontrain, ["benchmark", "absent", "--out", "OUT"]),
-    "report": (
-        fusiontrain,
-        ["report", "--weights", "absent", "--shards", "absent", "--out", "OUT"],
-    ),
+    "example": (fusiontrain, ["example", "OUT"]),
     "export": (fusiontrain, ["export", "absent", "OUT"]),
     "publish": (fusiontrain, ["publish", "absent", "OUT"]),
     "look --gallery": (simgen, ["look", "--gallery", "OUT"]),
@@ -35,7 +32,7 @@ FOLDERS = {
 }
 MEMBERS = {
     "benchmark": [*FOLDERS["benchmark"], "results.json"],
-    "report": [*FOLDERS["report"], "index.html"],
+    "example": [*FOLDERS["example"], "LICENCE.md"],
     "export": [*FOLDERS["export"], "ms.tif"],
     "realism": [*FOLDERS["realism"], "realism.png"],
 }

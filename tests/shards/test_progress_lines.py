@@ -1,5 +1,7 @@
 """Lines of progress, by a clock of the test's own."""
 
+from itertools import pairwise
+
 from shards.progress_lines import ProgressLines, spoken_seconds
 
 
@@ -36,6 +38,32 @@ def test_share_of_units_that_differ():
     lines(1, 4, 0.5)
 
     assert ["fusing: window 1 of 4, 50 %, about 20 s left"] == said
+
+
+def test_lines_of_long_work_grow_rarer():
+    """A step a second for an hour: every ten seconds for ten minutes, then 1/60 of the time."""
+    now, said = [0.0], []
+    lines = ProgressLines(said.append, "training", "step", clock=lambda: now[0], thinning=1 / 60)
+
+    for step in range(1, 3601):
+        now[0] = step
+        lines.at(f"step {step}", step / 3600)
+
+    times = [int(line.split()[2].rstrip(",")) for line in said]
+    gaps = [after - before for before, after in pairwise(times)]
+    assert {10} == {gap for time, gap in zip(times[1:], gaps, strict=True) if time <= 600}
+    assert 58 <= gaps[-1] <= 61
+
+
+def test_time_left_of_a_run_that_goes_on():
+    """Half was done before; a tenth takes 20 s, so the other four take 80 s."""
+    now, said = [0.0], []
+    lines = ProgressLines(said.append, "training", "step", clock=lambda: now[0], first=0.5)
+    now[0] = 20
+
+    lines.at("step 60, loss 0.1", 0.6)
+
+    assert ["training: step 60, loss 0.1, 60 %, about 80 s left"] == said
 
 
 def test_times_as_people_say_them():

@@ -15,7 +15,9 @@
     any: "neither more nor less is better",
   };
   const comparison = new Comparison();
-  const chosen = { scene: views[0].scene, protocol: views[0].protocol, left: "", right: "" };
+  // It opens on what a user gets: the first scene at full resolution, where that is shown.
+  const opening = views.find((v) => v.scene === views[0].scene && v.protocol === "full") || views[0];
+  const chosen = { scene: opening.scene, protocol: opening.protocol, left: "", right: "" };
   const NOT_METHODS = ["PAN", "MS", "truth"];
   let shown = { number: -1, pictures: {}, errors: {} };
 
@@ -49,14 +51,18 @@
 
   const indexNames = (of) => [...new Set(Object.values(of.indices).flatMap(Object.keys))];
 
-  // The network against the best of the classical methods, where there are such.
+  // The network that was given first, and at full resolution, where no index tells what looks
+  // good, GSA; else the best of the networks against the best of the classical methods.
   function defaults(of) {
     const names = of.captions;
     const [first] = indexNames(of);
     const byRank = first ? rank(first, of).filter((r) => r.value !== null && !r.origin) : [];
     const listed = (test) => byRank.map((r) => r.method).filter((m) => names.includes(m) && test(m));
-    const right = listed((m) => kind(m) === "network")[0] || listed(() => true)[0] || names.at(-1);
-    const left = listed((m) => m !== right && kind(m) !== "network")[0]
+    const full = of.protocol === "full";
+    const right = (full && names.find((n) => kind(n) === "network"))
+      || listed((m) => kind(m) === "network")[0] || listed(() => true)[0] || names.at(-1);
+    const left = (full && right !== "GSA" && names.find((n) => n === "GSA"))
+      || listed((m) => m !== right && kind(m) !== "network")[0]
       || names.find((n) => n !== right);
     return { left, right };
   }

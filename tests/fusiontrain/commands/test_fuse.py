@@ -1,6 +1,5 @@
-"""Whole scenes through the commands: `fusiontrain fuse`, `benchmark`, `export`, `report`."""
+"""Whole scenes through the commands: `fusiontrain fuse`, `benchmark`, `export`."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import rasterio
 import torch
 from rasterio.transform import Affine
 
-from fusiontrain.classical import METHODS
 from fusiontrain.cli import main
 from fusiontrain.fusion.network_fuser import fuse_windows, scene_statistics
 from fusiontrain.fusion.sensor_model import SensorModel
@@ -177,45 +175,30 @@ def test_bad_calls_are_one_line_and_code_2(pair, weights, tmp_path, capsys, chan
     assert {"pan.tif", "ms.tif"} == {p.name for p in tmp_path.iterdir()}
 
 
-def test_a_sample_becomes_geotiffs_and_a_page(small_build, weights, tmp_path, capsys):
-    """export, then report on shards and on the exported pair."""
-    scene, page = tmp_path / "scene", tmp_path / "report"
+def test_a_sample_becomes_tiffs_that_can_be_fused(small_build, weights, tmp_path):
+    """A simulated sample lies nowhere: its files say no place, and fuse as they are."""
+    scene, out = tmp_path / "scene", tmp_path / "out.tif"
 
     assert 0 == main(["export", str(small_build), str(scene)])
-    with rasterio.open(scene / "pan.tif") as pan, rasterio.open(scene / "ms.tif") as ms:
-        assert pan.bounds == ms.bounds
-        assert 4 == ms.res[0] / pan.res[0]
-    assert 0 == main(
-        ["report", "--weights", str(weights), "--shards", str(small_build), "--out", str(page)]
-    )
 
-    html = (page / "index.html").read_text()
-    # "RIFF" in base64: a picture and an error map of every method are in the page itself.
-    assert html.count('"UklGR') >= 2 * len(METHODS)
-    assert "http" not in html.replace("http-equiv", "")
-    assert [] == [p.name for p in page.iterdir() if p.suffix in (".png", ".webp", ".js", ".css")]
-    results = json.loads((page / "results.json").read_text())
-    assert {*METHODS, "network"} == {row["method"] for row in results["rows"]}
-    assert {"simulated"} == {row["scene"] for row in results["rows"]}
+    for name, side in (("pan", 64), ("ms", 16), ("gt", 64)):
+        with rasterio.open(scene / f"{name}.tif") as file:
+            assert (side, side) == file.shape
+            assert file.crs is None
+            assert file.transform.is_identity
+    pair = [str(scene / "pan.tif"), str(scene / "ms.tif")]
+    assert 2 == main(["fuse", *pair, str(out), "--weights", str(weights)])
+    assert 0 == main(["fuse", *pair, str(out), "--weights", str(weights), "--assume-aligned"])
 
 
-def test_a_report_of_nothing_is_refused(weights, tmp_path, capsys):
-    """Shards, or a pair, or both."""
-    for flags in ([], ["--pan", "x.tif"], ["--shards", "s", "--ms", "y.tif"]):
-        assert 2 == main(["report", "--weights", str(weights), "--out", str(tmp_path), *flags])
-    assert "give --shards" in capsys.readouterr().err
-
-
-def test_the_network_and_the_methods_have_one_sensor_model(small_build):
-    """A simulated case carries the facts of its sample."""
-    from fusiontrain.commands.report import simulated_note
+def test_a_simulated_case_carries_the_facts_of_its_sample(small_build):
+    """The network and the methods have one sensor model."""
     from fusiontrain.data.shard_file import first_sample
     from fusiontrain.evaluation.protocols import simulated
 
     sample = first_sample(small_build)
     case = simulated(sample, "simulated")
 
-    assert "IN TRAINING" in simulated_note(sample.facts, case.scene.bands, in_training=True)
     assert list(sample.facts.mtf_ms) == pytest.approx(case.sensor_model.mtf.tolist())
     torch.testing.assert_close(case.batch.softness[0], torch.tensor(sample.facts.softness))
 

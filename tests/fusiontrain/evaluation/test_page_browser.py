@@ -23,8 +23,8 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, address):
-    """The page, opened; afterwards: nothing requested of the network, nothing in the console."""
+def opened(browser, address):
+    """The page as it opens; afterwards: nothing requested of the network, the console empty."""
     tab = browser.new_page(viewport={"width": 1200, "height": 900})
     requests, messages = [], []
     tab.on("request", lambda request: requests.append(request.url))
@@ -37,6 +37,16 @@ def page(browser, address):
     assert address == requests[0]
     assert [] == [url[:80] for url in requests[1:] if not url.startswith(("data:", "blob:"))]
     assert [] == messages
+
+
+@pytest.fixture
+def page(opened):
+    """The first scene one level down, where error maps are."""
+    opened.check("#protocol input[value=reduced]", force=True)
+    opened.select_option("#left", "GSA soft")
+    for side, name in (("left", "GSA soft"), ("right", "network")):
+        wait_for(opened, side, VIEWS[0].pictures[name])
+    return opened
 
 
 def source(page, side):
@@ -59,12 +69,24 @@ def wait_for(page, side, picture):
     )
 
 
-def test_it_opens_on_the_network_and_the_best_classical_method(page):
+def test_it_opens_on_the_network_beside_gsa_at_full_resolution(opened):
+    page = opened
+    assert page.is_checked("#protocol input[value=full]")
     assert "network" == page.input_value("#right")
-    assert "GSA soft" == page.input_value("#left")
-    assert uri(VIEWS[0].pictures["network"]) == source(page, "right")
-    assert uri(VIEWS[0].pictures["GSA soft"]) == source(page, "left")
+    assert "GSA" == page.input_value("#left")
+    assert uri(VIEWS[1].pictures["network"]) == source(page, "right")
+    assert uri(VIEWS[1].pictures["GSA"]) == source(page, "left")
+
+
+def test_without_full_resolution_it_opens_on_the_best_classical_method(browser, tmp_path):
+    written(tmp_path / "index.html", VIEWS[:1])
+    page = browser.new_page()
+    page.goto((tmp_path / "index.html").as_uri())
+
+    wait_for(page, "right", VIEWS[0].pictures["network"])
+    wait_for(page, "left", VIEWS[0].pictures["GSA soft"])
     assert ["GSA soft", "network"] == [page.inner_text(f"#tag-{s}") for s in ("left", "right")]
+    page.close()
 
 
 def test_the_mouse_moves_the_divider(page):
