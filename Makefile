@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 # make shards DATASET=imagenet|skyscript|folder|tar|scene|demo SOURCE=... (docs/guides/sources.md)
-# [SPLIT=validation] [FILTER='gsd<=1'] [TILE=64] [SEED=1] [COMPRESS=blosc2]
+# [BANDS='4 8'] [DRAWS=4] [SPLIT=validation] [FILTER='gsd<=1'] [TILE=64] [SEED=1] [COMPRESS=blosc2]
 DATASET ?= demo
 RECIPE ?= $(if $(filter scene,$(DATASET)),wald,sensor)
 SHARDS_ROOT ?= shards/built
@@ -86,7 +86,7 @@ ablate: $(READY)
 shards: $(READY)
 	$(BIN)/simgen build --dataset $(DATASET) $(if $(SOURCE),--source '$(SOURCE)') $(if $(SPLIT),--split $(SPLIT)) \
 		$(if $(FILTER),--filter '$(FILTER)') $(if $(TILE),--tile $(TILE)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(COMPRESS),--compress $(COMPRESS)) \
+		$(if $(COMPRESS),--compress $(COMPRESS)) $(if $(DRAWS),--draws $(DRAWS)) \
 		--out $(OUT) --recipe $(RECIPE) --bands $(BANDS) --workers $(WORKERS)
 
 # make known SOURCE=DIR [OUT=runs/known] [WEIGHTS_OF='default default-sensor']: scenes of known truth from sharp images, scored

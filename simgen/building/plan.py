@@ -95,7 +95,7 @@ class Plan:
             "bands": list(build.bands),
             "draws": build.draws,
             "limit": build.limit,
-            "shard_size": build.shard_size,
+            "shard_size": self.shard_size,
             "seed": build.seed,
             "device": build.device,
             "max_pixels": build.max_pixels,
@@ -112,12 +112,21 @@ class Plan:
         total = len(self.source.photos) * self.build.draws
         return total if self.build.limit is None else min(total, self.build.limit)
 
+    @property
+    def shard_size(self) -> int:
+        """Samples planned a shard: fewer than asked if some band count would get no shard."""
+        build = self.build
+        counts, shards = len(build.bands), -(-self.num_samples // build.shard_size)
+        if self.source.bands or shards >= counts:
+            return build.shard_size
+        return max(1, self.num_samples // counts)
+
     def tasks(self) -> list["Task"]:
         """All shards: slices of all (photograph, draw) pairs in their shuffled order."""
         build, digest_ = self.build, self.digest
         photos, draws = self.source.photos, build.draws
         order = self.source.order(draws=draws, seed=build.seed)[: self.num_samples]
-        slices = self.source.slices(order, draws=draws, size=build.shard_size, bands=build.bands)
+        slices = self.source.slices(order, draws=draws, size=self.shard_size, bands=build.bands)
         tasks: list[Task] = []
         first = 0
         for shard, (bands, pairs) in enumerate(slices):

@@ -81,6 +81,8 @@ class BarReporter:
         self._bar.stop()
         if name == "done":  # errors and stops are the command's to print
             print_result(f"simgen: {text}")
+        elif name == "bands":
+            logger.warning("%s", text)
 
 
 class JsonReporter:

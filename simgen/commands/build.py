@@ -172,6 +172,14 @@ def _run(
         reporter.event("error", with_flags(str(error), make_parser().flags))
         raise
     reporter.rejected(manifest.rejected)
+    missing = sorted(set(build.bands) - {row.bands for row in manifest.shards})
+    if missing and share.is_whole and args.dataset != "scene":
+        reporter.event(
+            "bands",
+            f"no sample of {', '.join(map(str, missing))} bands: {manifest.samples} samples are "
+            "too few for every count of --bands; give more images, or --draws N samples of each",
+            missing=missing,
+        )
     images = last[0].images if last else 0
     used = images - len({rejected.source for rejected in manifest.rejected})
     reporter.event(

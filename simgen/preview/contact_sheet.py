@@ -19,12 +19,15 @@ from simgen.preview.panel import PLAIN, Panel
 from simgen.sampling import sample_parameters
 from simgen.sources import open_source
 
-_SIDE, _CAPTION, _GAP = 192, 28, 6
+_SIDE, _CAPTION, _HEADS, _GAP = 192, 28, 14, 6
 _HALF, _TITLE, _GALLERY_BANDS = 256, 18, 4
 
 
 def contact_sheet(folder: Path, out: Path, *, count: int) -> None:
-    """PAN, MS and target side by side for `count` samples taken from all shards in turn."""
+    """PAN, MS and truth side by side for `count` samples taken from all shards in turn.
+
+    Each is named with its size; colours are bands 3, 2, 1.
+    """
     manifest = Manifest.load(folder)
     manifest.check(folder, hashes=False)
     if count < 1 or not manifest.shards:
@@ -37,15 +40,19 @@ def contact_sheet(folder: Path, out: Path, *, count: int) -> None:
     ][:count]
     columns = min(2, len(decoded))
     rows = -(-len(decoded) // columns)
-    cell_w, cell_h = 3 * _SIDE + 2 * _GAP, _SIDE + _CAPTION
+    cell_w, cell_h = 3 * _SIDE + 2 * _GAP, _SIDE + _CAPTION + _HEADS
     sheet = Image.new("RGB", (columns * (cell_w + 2 * _GAP), rows * (cell_h + _GAP)), "white")
     for i, (gt, ms, pan, facts) in enumerate(decoded):
         x, y = (i % columns) * (cell_w + 2 * _GAP), (i // columns) * (cell_h + _GAP)
         low, high = np.percentile(gt, (1, 99), axis=(1, 2))
-        panels = (_picture(pan, *np.percentile(pan, (1, 99))), _picture(ms, low, high))
-        for j, panel in enumerate((*panels, _picture(gt, low, high))):
-            sheet.paste(panel, (x + j * (_SIDE + _GAP), y + _CAPTION))
-        ImageDraw.Draw(sheet).text((x, y), _caption(gt.shape[0], facts), fill="black")
+        grey = np.percentile(pan, (1, 99))
+        panels = (("PAN", pan, *grey), ("MS", ms, low, high), ("truth", gt, low, high))
+        draw = ImageDraw.Draw(sheet)
+        draw.text((x, y), _caption(gt.shape[0], facts), fill="black")
+        for j, (name, image, *ends) in enumerate(panels):
+            left, top = x + j * (_SIDE + _GAP), y + _CAPTION
+            draw.text((left, top), f"{name}, {image.shape[1]} x {image.shape[2]}", fill="black")
+            sheet.paste(_picture(image, *ends), (left, top + _HEADS))
     with whole_file(out) as file:
         sheet.save(file, format="PNG")
 

@@ -33,6 +33,44 @@ def test_a_build_is_of_something_and_goes_somewhere(given, capsys):
     assert "--workers must be at least 1; got 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("limit", "bands", "made"),
+    [
+        (8, (4, 3), {4: 4, 3: 4}),
+        (5, (4, 3), {4: 3, 3: 2}),  # 2, 2 and the one that is left
+        (5, (4, 4, 3), {4: 4, 3: 1}),
+        (1, (4, 3), {4: 1}),
+    ],
+)
+def test_few_images_are_of_every_number_of_bands(limit, bands, made, photos, tmp_path, caplog):
+    """Or a line says which are not made."""
+    counts = [*map(str, bands)]
+    options = ["--source", str(photos), "--out", str(tmp_path / "s"), "--limit", str(limit)]
+    build = ["build", "--dataset", "folder", *options, "--tile", "64", "--bands", *counts]
+
+    assert main(build) == 0
+
+    found = dict.fromkeys(made, 0)
+    for row in verify(tmp_path / "s").shards:
+        found[row.bands] += row.samples
+    assert found == made
+    lacking = set(bands) - set(made)
+    assert (f"no sample of {', '.join(map(str, lacking))} bands" in caplog.text) == bool(lacking)
+    assert main(build) == 0  # the same plan: nothing to do
+
+
+def test_enough_images_keep_their_shards(small_build):
+    """24 samples in shards of six, of two numbers in turn."""
+    assert [(row.samples, row.bands) for row in verify(small_build).shards] == [
+        (6, 4), (6, 3), (6, 4), (6, 3)
+    ]  # fmt: skip
+
+
+def test_a_build_says_its_samples_by_bands(small_build, capsys):
+    assert main(["verify", str(small_build)]) == 0
+    assert "24 samples in 4 shards (12 of 3 bands, 12 of 4 bands, " in capsys.readouterr().out
+
+
 OWN = """
 name = "Mine"
 bands = ["blue", "green", "red"]

@@ -147,7 +147,9 @@ def test_what_dali_alone_refuses_pillow_reads(photos, make_jpeg, tmp_path):
     for name, data in forms.items():
         shutil.copytree(photos, tmp_path / name)
         (tmp_path / name / "odd.ppm").write_bytes(data)
-        build = build_of(tmp_path / name, tmp_path / f"{name}-s", draws=2, shard_size=32)
+        build = build_of(
+            tmp_path / name, tmp_path / f"{name}-s", draws=2, shard_size=32, bands=(3,)
+        )
         assert () == run_build(build, workers=1).rejected
         made.append({f.source: a for *a, f in map(decode, read_samples(build.out / TAR))})
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from simgen.config import Recipe
 from simgen.effects import LATER
-from simgen.preview.contact_sheet import both_halves
+from simgen.preview.contact_sheet import both_halves, contact_sheet
 from simgen.preview.gallery_panels import PANELS
 from simgen.sources import open_source
 from tests.support.paths import ROOT
@@ -46,3 +46,21 @@ def test_docs_show_every_panel_in_few_bytes():
         assert panel.text[1:] in text
         with Image.open(DOCS / f"{panel.name}.webp") as image:
             image.verify()
+
+
+def test_a_contact_sheet_names_its_columns(small_build, tmp_path, monkeypatch):
+    """PAN, MS and truth with their sizes, once for each sample."""
+    drawn = []
+    text = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda s, at, what, **k: drawn.append(what) or text(s, at, what, **k),
+    )
+
+    contact_sheet(small_build, tmp_path / "look.png", count=3)
+
+    heads = [what for what in drawn if what.startswith(("PAN,", "MS,", "truth,"))]
+    assert ["PAN, 64 x 64", "MS, 16 x 16", "truth, 64 x 64"] * 3 == heads
+    with Image.open(tmp_path / "look.png") as sheet:
+        sheet.verify()
