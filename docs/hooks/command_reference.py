@@ -20,6 +20,16 @@ def pages() -> dict[str, str]:
     return {_uri(title): _page(title, parser) for title, parser in _parsers()}
 
 
+def summary() -> str:
+    """A table of all commands, for the page that introduces them."""
+    rows = ["## All commands", "", "| command | purpose |", "|---|---|"]
+    for program in PROGRAMS:
+        for name, purpose in import_module(f"{program}.cli").COMMANDS.items():
+            page = _uri(f"{program} {name}").removeprefix("reference/")
+            rows.append(f"| [{program} {name}]({page}) | {_escaped(purpose)} |")
+    return "\n".join(rows)
+
+
 def _uri(title: str) -> str:
     return f"reference/commands/{title.removeprefix('python -m ').replace(' ', '-')}.md"
 

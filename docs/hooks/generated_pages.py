@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))  # the parsers of this checkout, not of an install
 sys.path.insert(0, str(Path(__file__).parent))
 
 import command_reference  # noqa: E402 - beside this file
+import table_reference  # noqa: E402
 
 # Files of the repository that are pages of the site too.
 BORROWED = {
@@ -44,7 +45,8 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages of commands and the borrowed files."""
-    for uri, text in command_reference.pages().items():
+    made = command_reference.pages() | table_reference.pages()
+    for uri, text in made.items():
         files.append(File.generated(config, uri, content=text))
     for source, uri in BORROWED.items():
         text = _FRONT_MATTER.sub("", (ROOT / source).read_text())
@@ -69,6 +71,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         relative = posixpath.relpath(uri, posixpath.dirname(page.file.src_uri) or ".")
         return f"]({relative}{hash_sign}{anchor})"
 
+    if page.file.src_uri == "reference/cli.md":
+        markdown += f"\n\n{command_reference.summary()}\n"
     parts = _CODE.split(markdown)
     return "".join(part if i % 2 else _LINK.sub(site_link, part) for i, part in enumerate(parts))
 
