@@ -11,11 +11,14 @@ from shards.sensors import SENSORS
 from simgen.effects import GROUPS
 from simgen.recipes import RECIPES
 
-_RECIPES_SAY = """Ranges that each recipe draws from, in PAN pixels and shares of full scale; a chance of 0
+_RECIPES_SAY = """\
+Ranges that each recipe draws from, in PAN pixels and shares of full scale; a chance of 0
 is off. What the effects do: [recipes](recipes.md), [pictures](../gallery/README.md)."""
-_SENSORS_SAY = """Gains at the Nyquist frequency. Sensors that are not here are fused as well: `fuse`
+_SENSORS_SAY = """\
+Gains at the Nyquist frequency. Sensors that are not here are fused as well: `fuse`
 estimates the MTF. [Own sensor](../guides/own-sensor.md)."""
-_METHODS_SAY = """Each but EXP also as `NAME-soft`, on a PAN blurred to the MS's softness. CS: component
+_METHODS_SAY = """\
+Each but EXP also as `NAME-soft`, on a PAN blurred to the MS's softness. CS: component
 substitution; MRA: multiresolution analysis."""
 SHOWN = ("paper", "sensor", "sensor-clean", "sensor-quiet", "scene", "scene-soft")
 

@@ -19,19 +19,7 @@ from tests.support.snippets import commands
 
 PROGRAMS = {"fusiontrain": fusiontrain, "simgen": simgen}
 # What a reader types that is not ours: shells, package managers, editors.
-OTHERS = {
-    "cd",
-    "eval",
-    "source",
-    "git",
-    "sudo",
-    "apt-get",
-    "module",
-    "docker",
-    "jupyter",
-    "code",
-    "uv",
-}
+OTHERS = {"cd", "do", "done", "eval", "for", "while", "source", "git", "docker", "uv"}
 TRAINING = ["--max-steps", "2", "--batch-size", "2", "--crop", "32"]
 SMALL = {  # arguments that end a command soon; the last of a flag counts
     ("fusiontrain", "pretrain"): TRAINING,
