@@ -31,7 +31,10 @@ def make_parser() -> ConfigParser:
         help=f"weights to start from: {', '.join(SHIPPED_WEIGHTS)} or a .safetensors file",
     )
     parser.add_argument(
-        "--model", metavar="MODULE:CLASS", help="your own network, which the weights are of"
+        "--model",
+        dest="own_model",  # recipes set a default for `model`
+        metavar="MODULE:CLASS",
+        help="your own network, which the weights are of",
     )
     parser.add_argument(
         "--learn-from", type=Path, metavar="PATH", help="the scene that one_shot recipes learn from"
@@ -48,9 +51,9 @@ def run(args: Namespace) -> int:
     one_scene = args.recipe.startswith("one_shot")
     _check_flags(args, one_scene)
     weights = find_weights(args.weights)
-    if args.model is not None:
-        find_asked(args.model)
-    model = _model_after(load_checkpoint(weights, expect=args.model)[1].model, args.recipe)
+    if args.own_model is not None:
+        find_asked(args.own_model)
+    model = _model_after(load_checkpoint(weights, expect=args.own_model)[1].model, args.recipe)
     config = configure(args, model=model, initial=file_sha256(weights))
     if one_scene:
         from fusiontrain.training.one_shot import tune_to_file

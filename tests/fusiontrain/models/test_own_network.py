@@ -91,6 +91,20 @@ def test_the_guides_commands(folder, photos, small_build_of, capsys):
     assert not (folder / "other.tif").exists()
 
 
+def test_finetune_takes_every_models_weights_without_the_flag(tmp_path, small_build, monkeypatch):
+    """The recipe's model, anyband, is not asked of the weights."""
+    monkeypatch.chdir(tmp_path)
+    sizes = {"width": 24, "blocks": 2}
+    net = build_model("anyband-small", **sizes)
+    path = save_network(tmp_path / "small.safetensors", net, "anyband-small", **sizes)
+    short = ["--max-steps", "1", "--batch-size", "2", "--crop", "32", "--tracker", "none"]
+
+    given = ["finetune", "--weights", str(path), "--shards", str(small_build), *short]
+    assert 0 == main([*given, "--out", "run"])
+
+    assert "anyband-small" == load_checkpoint(tmp_path / "run" / "model.safetensors")[1].model
+
+
 def test_weights_alone_import_nothing(folder):
     """A file that names a module is no reason to run it."""
     net = find_asked(NAME).build(bands=4)
