@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def _code():
-    return re.search(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1]
+    return re.search(r"```python[^\n]*\n(.*?)```", GUIDE.read_text(), re.DOTALL)[1]
 
 
 def scene(folder, name="x"):
