@@ -19,7 +19,7 @@ from fusiontrain.scenes.discovery import find_scenes
 SIDE, SCALE, GAP = 160, 2, 6  # PAN pixels shown; picture pixels of one; white between
 MOST = 100_000  # bytes a picture
 CORNERS = {  # PAN pixels: row, column of what is shown
-    "WV2_solaris_sn6_1": (220, 220),
+    "WV2_solaris_sn6_1": (400, 300),
     "WV2_solaris_sn6_2": (220, 220),
     "WV2_solaris_sn6_3": (220, 220),
     "L8_mmsm_1": (230, 320),
