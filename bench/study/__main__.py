@@ -14,6 +14,8 @@ PART is one of
   sensors      the seed paper's six sensors by simulation, WorldView-4 among them
   hqnr         HQNR at full resolution by what the network is given; of the truth, one level down
   known        known truth at full resolution: scenes of `simgen known`, or images of --photos
+  seed         the seed paper's own experiment: pretraining by recipe and images, zero-shot, full
+               and freeze-tuning of published networks on six sensors (--minutes, --networks)
   adapt        what `fuse --adapt` gains on each scene in 10 and 30 seconds
 
 Parts that train do so for --seconds of processor time on one thread, on samples in one order.
@@ -36,6 +38,7 @@ from bench.study.failures import failures
 from bench.study.hqnr import hqnr
 from bench.study.known import known
 from bench.study.one_shot import one_shot
+from bench.study.seed import seed
 from bench.study.simulated_sensors import sensors
 from bench.study.softness import softness
 from bench.study.trained import data, families, simulation
@@ -54,6 +57,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "hqnr": hqnr,
     "known": known,
     "adapt": adaptation,
+    "seed": seed,
 }
 _USUAL = {"known": Path("default")}  # weights by part, where not those of the target `sensor`
 WITHOUT_SCENES = ("sensors", "ablation", "known")  # parts that can do without real scenes
@@ -98,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--held", nargs="*", type=Path, default=[], help="of ablation: builds to score on crops"
     )
+    parser.add_argument("--networks", nargs="+", default=[], help="of seed; default: all")
+    parser.add_argument("--sensors", nargs="+", default=[], help="of seed; default: all six")
+    parser.add_argument("--crops", type=int, default=2048, help="of seed: seen in a pretraining")
+    parser.add_argument("--minutes", type=float, help="of seed: no cell begins after so many")
+    parser.add_argument("--known", type=Path, help="of seed: scenes of `simgen known`")
+    parser.add_argument("--report", type=Path, help="of seed; default: seed.md in --work/seed")
     parser.add_argument("--table", action="store_true", help="print what there is; run nothing")
     return parser
 

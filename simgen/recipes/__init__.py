@@ -7,13 +7,14 @@ from simgen.errors import ConfigError
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
 from simgen.recipes.scene import scene, scene_soft, scene_x2
-from simgen.recipes.sensor import sensor, sensor_clean, sensor_like, sensor_quiet
+from simgen.recipes.sensor import sensor, sensor_clean, sensor_fixed, sensor_like, sensor_quiet
 from simgen.recipes.wald import WALD, wald
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "paper": paper,
     "sensor": sensor,
     "sensor-clean": sensor_clean,
+    "sensor-fixed": sensor_fixed,
     "sensor-quiet": sensor_quiet,
     "scene": scene,
     "scene-soft": scene_soft,

@@ -140,6 +140,31 @@ def sensor_clean() -> Recipe:
     )
 
 
+def sensor_fixed() -> Recipe:
+    """Optics near published rows, and plain radiometry: for networks of a fixed number of bands.
+
+    Such networks get values, not the scene's statistics, softness and MTF: what `sensor-clean`
+    draws over wide ranges they average over, and inject too little (docs/reports/seed.md). Here
+    all bands and PAN have nearly one gain, PAN is nearly a convex mix of the bands, and MTF and
+    softness keep to the middle of those that scenes have.
+    """
+    return Recipe(
+        name="sensor-fixed",
+        photograph=PhotographRanges(gamma=(1.0, 1.6)),
+        optics=OpticsRanges(mtf_ms=(0.2, 0.4), softness=(0.4, 0.7)),
+        spectral=SpectralRanges(
+            keep_rgb=1.0,
+            nir=0.5,
+            signed_rows=0.0,
+            material_chance=0.3,
+            material=(0.2, 1.0),
+            pan_unexplained=(0.0, 0.1),
+            pan_unexplained_chance=0.3,
+        ),
+        radiometry=RadiometryRanges(bits=(10, 11, 11), band_gain=(0.35, 0.65)),
+    )
+
+
 def sensor_like(name: str) -> Recipe:
     """`sensor` with one instrument's own MS gains, ratio and bit depth: for tests, not training.
 

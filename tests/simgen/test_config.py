@@ -37,6 +37,16 @@ def test_a_sensors_own_recipe_keeps_its_digest():
     )
 
 
+def test_sensor_fixed_keeps_within_sensor_clean():
+    """Narrower MTF, softness and gains; the first bands are the photograph's own."""
+    clean, fixed = (RECIPES[name]().as_data() for name in ("sensor-clean", "sensor-fixed"))
+
+    for name in ("mtf_ms", "softness", "band_gain"):
+        assert clean[name][0] < fixed[name][0] < fixed[name][1] <= clean[name][1]
+    assert (1.0, 0.0) == (fixed["keep_rgb"], fixed["signed_rows"])
+    assert fixed["pan_gain"] == [1, 1]
+
+
 def test_data_are_flat_and_in_the_order_of_010():
     """Nothing of a group's name but what a field itself is called."""
     data = find_recipe("sensor").as_data()
