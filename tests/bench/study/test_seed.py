@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.study.__main__ import main
-from bench.study.seed import cells
+from bench.study.seed import cells, report
 from bench.study.seed.ground import read_grounds
 from bench.study.seed.plan import (
     BOTH,
@@ -25,8 +25,10 @@ from bench.study.seed.questions import images, pretraining, simulation
 from bench.study.seed.results import Results
 from bench.study.seed.scores import Scores
 from tests.bench.study.test_parts import write_scene
+from tests.support.paths import ROOT
 
 SENSORS = ("IKONOS", "QuickBird")
+REPORT = ROOT / "docs" / "reports" / "seed.md"
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +170,8 @@ def test_a_cut_line_of_a_killed_run_is_left_out(tmp_path):
     again = Results(path)
 
     assert [6.28319] == [r["reduced"]["IKONOS"]["IKONOS"]["ERGAS"] for _, r in again]
+
+
+def test_the_report_is_that_of_its_results():
+    """docs/reports/seed.md, byte by byte, from the results beside it."""
+    assert REPORT.read_text() == report.make_report(Results(REPORT.with_suffix(".jsonl")))
