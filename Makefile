@@ -21,7 +21,7 @@ SENSOR := $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 FUSE := $(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) --assume-aligned $(SENSOR)
 SCENE := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS) $(SENSOR),$(DEMO)/scene)
 
-.PHONY: setup demo test test-fast test-slow lint docs fuzz shards bench bench-quick gpu ablate known study weights clean
+.PHONY: setup demo test test-fast test-slow lint docs fuzz shards bench bench-quick gpu ablate known study weights qgis clean
 
 setup: $(READY)
 
@@ -32,9 +32,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/simgen build --dataset demo --recipe sensor-clean --out $(DEMO)/shards --bands 4 --draws 64 --shard-size 64 --workers $(WORKERS)
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --crop 64 --warmup-steps 20 --max-minutes 3
 	$(BIN)/fusiontrain example $(DEMO)/scene
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --crop 64 --warmup-steps 20 \
+		--max-minutes 3 --scenes $(DEMO)/scene --validate-minutes 0.3
 	$(FUSE) $(DEMO)/fused.tif --quicklook $(DEMO)/fused.png
 	$(FUSE) $(DEMO)/gsa.tif --quicklook $(DEMO)/gsa.png --method gsa
 	$(BIN)/fusiontrain benchmark $(SCENE) --weights default $(WEIGHTS) --picture-side 600 --out $(DEMO)/report
@@ -126,6 +127,10 @@ weights: $(READY)
 	$(BUILD) 1 --seed 3 --tile 160 --recipe scene-x2 --bands 4 7 --out $(TRAINED)/scene-x2
 	$(ON_SCENE) $(TRAINED)/default-sensor/model.safetensors --out $(TRAINED)/default $(STEPS)
 	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small $(STEPS)
+
+# the plugin for QGIS, qgis/panprior.zip: Plugins > Manage and Install Plugins > Install from ZIP
+qgis:
+	$(PYTHON) qgis/pack.py
 
 clean:
 	rm -rf demo .pytest_cache .mypy_cache .ruff_cache

@@ -11,9 +11,15 @@ from fusiontrain.training.config import RunOptions
 from fusiontrain.training.csv_log import LOG_COLUMNS, STEPS, Table, progress_bar
 from fusiontrain.training.progress import RunProgress
 from fusiontrain.training.train_step import StepResult
+from fusiontrain.training.validation import HELD_ERGAS, HELD_LOSS, SCENES_RATIO
 from shards.progress_lines import ProgressLines
 
 LOG_NAME, VALIDATION_NAME = "log.csv", "validation.csv"
+_VALIDATED = {
+    HELD_LOSS: "loss {:.4f} on held samples",
+    HELD_ERGAS: "ERGAS {:.3f}",
+    SCENES_RATIO: "on scenes ERGAS {:.3f} times that of the best of EXP, GSA, MTF-GLP-FS",
+}
 THINNING = 1 / 60  # of the time so far lies between two lines, where that is over ten seconds
 
 
@@ -79,12 +85,17 @@ class RunLog:
         self.distributed.log(row, progress.step)
 
     def validation(self, figures: Mapping[str, float]) -> None:
-        """A row of validation.csv."""
+        """A row of validation.csv, and a line."""
         if self._validations is not None:
             self._validations.row({"step": self.progress.step, **figures})
         self.distributed.log(
             {f"validation/{name}": x for name, x in figures.items()}, self.progress.step
         )
+        self._say_validation(figures)
+
+    def _say_validation(self, figures: Mapping[str, float]) -> None:
+        words = [text.format(figures[name]) for name, text in _VALIDATED.items() if name in figures]
+        self.distributed.info(f"validation at step {self.progress.step}: {', '.join(words)}")
 
     def show(self, done: float) -> None:
         """Move the bar, if a row is due, or say a line. `done`: share of the run, 0..1."""

@@ -16,6 +16,7 @@ def test_without_a_terminal_the_loss_is_said_every_ten_seconds(tmp_path, monkeyp
     start = SimpleNamespace(step=10)
     progress = SimpleNamespace(start=start, step=10, loss=0.5)
     distributed = SimpleNamespace(main=True, info=said.append, on_main=lambda work: work())
+    distributed.log = lambda values, step: None
     log = RunLog(
         distributed=distributed,
         options=RunOptions(),
@@ -25,11 +26,16 @@ def test_without_a_terminal_the_loss_is_said_every_ten_seconds(tmp_path, monkeyp
     )
 
     with log:
+        log.validation({"held_loss": 0.25, "held_ergas": 3.0, "scenes_ergas_ratio": 0.5})
         for step in range(10, 23):
             progress.step, progress.loss = step, 1 / step
             log.show(step / 20 if step < 20 else 1.0)
             now[0] += 3
 
+    assert said.pop(0) == (
+        "validation at step 10: loss 0.2500 on held samples, ERGAS 3.000, on scenes ERGAS 0.500 "
+        "times that of the best of EXP, GSA, MTF-GLP-FS"
+    )
     assert [
         "training: step 14, loss 0.0714, 70 %, about 18 s left",
         "training: step 18, loss 0.0556, 90 %, about 6 s left",
