@@ -19,7 +19,19 @@ from tests.support.snippets import commands
 
 PROGRAMS = {"fusiontrain": fusiontrain, "simgen": simgen}
 # What a reader types that is not ours: shells, package managers, editors.
-OTHERS = {"cd", "do", "done", "eval", "for", "while", "source", "git", "docker", "uv"}
+OTHERS = {
+    "cd",
+    "do",
+    "done",
+    "eval",
+    "for",
+    "while",
+    "source",
+    "git",
+    "docker",
+    "uv",
+    "qgis_process",
+}
 TRAINING = ["--max-steps", "2", "--batch-size", "2", "--crop", "32"]
 SMALL = {  # arguments that end a command soon; the last of a flag counts
     ("fusiontrain", "pretrain"): TRAINING,
