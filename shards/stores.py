@@ -67,6 +67,22 @@ def open_store(url: str) -> Store:
     return _Http(parts)
 
 
+def read_url(url: str, most: int) -> bytes:
+    """The body of one http(s) URL, whatever its name.
+
+    Raises: SharingError if it is none, cannot be had, or has over `most` bytes.
+    """
+    store = open_store(url)
+    if not isinstance(store, _Http):
+        raise SharingError(f"{store.shown}: expected one URL like https://...")
+    data = bytearray()
+    for block in store.body(store.shown):
+        data += block
+        if len(data) > most:
+            raise SharingError(f"{store.shown}: expected at most {most} bytes; got more")
+    return bytes(data)
+
+
 def shown(url: str) -> str:
     """The URL as messages may name it: without credentials."""
     parts = urlsplit(url)
@@ -115,9 +131,13 @@ class _Http:
         raise SharingError(f"{self.shown} can only be read; {name} stays")
 
     def read(self, name: str, start: int = 0) -> Iterator[bytes]:
-        place = f"{self.shown.rstrip('/')}/{_plain(name)}"
-        path = f"{self._parts.path.rstrip('/')}/{name}"
-        request = urllib.request.Request(self._parts._replace(path=path).geturl())  # noqa: S310 - http(s) alone comes here
+        path = f"{self._parts.path.rstrip('/')}/{_plain(name)}"
+        return self.body(f"{self.shown.rstrip('/')}/{name}", path, start)
+
+    def body(self, place: str, path: str | None = None, start: int = 0) -> Iterator[bytes]:
+        """Of the URL itself, or of another path there; `place`: for messages."""
+        parts = self._parts if path is None else self._parts._replace(path=path)
+        request = urllib.request.Request(parts.geturl())  # noqa: S310 - http(s) alone comes here
         if start:
             request.add_header("Range", f"bytes={start}-")
         if self._login:  # not to be sent on to wherever a redirect leads

@@ -3,6 +3,7 @@
 import math
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS, SPELLING
 from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
@@ -12,13 +13,17 @@ from shards.atomic_write import check_replaceable
 from shards.near_names import did_you_mean
 from shards.sensors import find_sensor
 
+if TYPE_CHECKING:
+    from fusiontrain.scenes.products.product import Product
+
 _INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
 DTYPES = (*_INTEGERS, "float32", "float64")
 
 
-def refuse_early(args: Namespace) -> None:
+def refuse_early(args: Namespace) -> "Product | None":
     """Flags, output and local inputs; the checks that need pixels or both grids come later.
 
+    Returns the product that PRODUCT OUT names; None of one pair and of a folder of pairs.
     Raises: SceneError; OutputError if no file may stand where the output goes.
     """
     wrong = [text for text in args.creation_option if not text.partition("=")[2]]
@@ -30,21 +35,23 @@ def refuse_early(args: Namespace) -> None:
     _check_words(args)
     if args.keep_guides and not args.guide:
         raise SceneError("`keep_guides` goes with `guide`: several sharp bands in place of PAN")
-    if not args.ms:
-        if not Path(args.pan).is_dir():
-            raise SceneError(
-                f"two names are FOLDER OUT_FOLDER, and {args.pan} is no folder; one pair takes "
-                "three: PAN MS OUT"
-            )
-        return  # fuse_batch.py checks the folders
+    from fusiontrain.scenes.products.recognition import find_product, is_product_call
+
+    if not args.ms and not is_product_call(args.pan, args.out):
+        return None  # fuse_batch.py checks the folders
     if args.overwrite:
         raise SceneError("`overwrite` is for a folder; the output of one pair is always replaced")
+    _check_output(args)
+    if not args.ms:
+        return find_product(args.pan)
+    _check_inputs(args)
+    return None
+
+
+def _check_output(args: Namespace) -> None:
     for path in filter(None, (args.out, args.json, args.quicklook)):
         check_replaceable(path)
-    from fusiontrain.scenes.gdal_environment import gdal, is_local
     from fusiontrain.scenes.gdal_writing import check_place
-    from fusiontrain.scenes.grids import check_ratio
-    from fusiontrain.scenes.open_raster import check_pan, open_raster
     from fusiontrain.scenes.output_formats import format_of
     from fusiontrain.scenes.quicklook import check_quicklook
     from fusiontrain.scenes.value_scaling import Scale
@@ -54,6 +61,13 @@ def refuse_early(args: Namespace) -> None:
     Scale.of(args.scale)
     if args.quicklook is not None:
         check_quicklook(args.quicklook)
+
+
+def _check_inputs(args: Namespace) -> None:
+    from fusiontrain.scenes.gdal_environment import gdal, is_local
+    from fusiontrain.scenes.grids import check_ratio
+    from fusiontrain.scenes.open_raster import check_pan, open_raster
+
     guides = args.pan if isinstance(args.pan, tuple) else (args.pan,)
     if not all(map(is_local, (*guides, *args.ms))):
         return  # another machine's files are opened once

@@ -32,9 +32,9 @@ class _FuseFlags(PlainFlags):
 
 def fuse_parser(description: str | None) -> PlainFlags:
     parser = _FuseFlags(prog="fusiontrain fuse", description=description)
-    parser.add_argument("pan", help="PAN file, or a folder of pairs")
+    parser.add_argument("pan", help="PAN file; or a product; or a folder of pairs")
     parser.add_argument(
-        "ms", nargs="*", help="MS file, or one file a band in order; none for a folder"
+        "ms", nargs="*", help="MS file, or one file a band in order; none otherwise"
     )
     parser.add_argument("out", type=Path, help="file to write, or a folder for those of a folder")
     _add_method(parser.add_argument_group("fusion"))

@@ -53,15 +53,15 @@ _FIRST = ("red", "green", "blue")
 def band_colours(raster: Raster, sensor: Sensor = GENERIC) -> Colours:
     """The colour of each band.
 
-    By names of bands and files, the file's own colour interpretation, wavelengths, or the row of
-    `sensor`; the first that names red, green or blue counts.
+    By words in names of bands and files, wavelengths, numbers in names, the file's own colour
+    interpretation, or the row of `sensor`; the first that names red, green or blue counts.
     """
     own_row = SENSORS.get(sensor.name, sensor)
     for colours in (
         _by_words(raster),
+        _by_wavelengths(raster),
         _by_numbers(raster, own_row),
         _by_flags(raster),
-        _by_wavelengths(raster),
         _by_sensor(raster, own_row),
     ):
         if _usable(colours):

@@ -23,6 +23,7 @@ class FileFacts:
     width: int
     dtype: np.dtype
     nodata: float | None
+    saturated: float | None = None  # marks missing pixels too; of a product's metadata
     crs: Any
     transform: Affine
     colors: tuple[ColorInterp, ...]

@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 
 from fusiontrain.errors import SceneError
+from fusiontrain.scenes.described_file import DescribedFile, Mosaic
 from fusiontrain.scenes.file_facts import FileFacts, read_facts
 from fusiontrain.scenes.gdal_environment import (
     ReadError,
@@ -57,7 +58,8 @@ def open_raster(paths: Source | Sequence[Source], *, nodata: Nodata = None) -> I
     """One file with all its bands, or several single-band files stacked in this order.
 
     `nodata`: a value that marks missing pixels, beside the file's own; "none": no value does.
-    Open datasets of rasterio are used as they are, and stay open.
+    Open datasets of rasterio are used as they are, and stay open. A DescribedFile is read as its
+    file is, and described as its product describes it.
     Raises: SceneError if a file cannot be read, holds colours instead of measurements, or (naming
             the odd one) if files to be stacked differ in size, CRS, transform, dtype or nodata.
     """
@@ -82,6 +84,10 @@ def check_pan(pan: Raster) -> None:
 
 
 def _enter(stack: ExitStack, source: Source) -> Any:
+    if isinstance(source, DescribedFile):
+        source = source.source
+    if isinstance(source, Mosaic):
+        return source.open(stack)
     if not is_dataset(source):
         return stack.enter_context(_open(source))
     if source.closed or source.mode != "r":
@@ -177,8 +183,10 @@ def _open_by(path: Source, driver: str) -> Any:
 
 
 def _checked_facts(source: Source, file: Any) -> FileFacts:
+    if isinstance(source, DescribedFile):
+        return source.described(_checked_facts(source.source, file))
     name = name_of(source)
-    if not is_dataset(source):
+    if not is_dataset(source) and not isinstance(source, Mosaic):
         try:
             overviews = file.tags(ns="OVERVIEWS").get("OVERVIEW_FILE")
         except (*ReadError, ValueError, LookupError) as error:

@@ -18,6 +18,11 @@ _SIDES = {"JPEG": 65_500, "PNG": 2**31 - 1}  # pixels
 _DTYPES = {"JPEG": ("uint8",), "PNG": ("uint8", "uint16")}
 
 
+def is_raster_name(path: Path) -> bool:
+    """Whether its suffix is a raster's, written here or not."""
+    return path.suffix.lower() in (".tif", ".tiff", *_BY_SUFFIX, *_OTHERS)
+
+
 def format_of(path: Path, given: str | None) -> str:
     """COG, unless the suffix is a picture's. Raises: SceneError if name and format disagree."""
     suffix = path.suffix.lower()

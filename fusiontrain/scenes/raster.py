@@ -78,7 +78,7 @@ class Raster:
         """Every value but NaN that marks missing pixels."""
         if self.given == EVERY_VALUE:
             return ()
-        values = {self.nodata, self.facts[0].nodata}
+        values = {self.nodata, self.facts[0].nodata, self.facts[0].saturated}
         return tuple(value for value in values if value is not None and not math.isnan(value))
 
     @property

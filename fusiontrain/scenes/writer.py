@@ -15,6 +15,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.band_colours import Colours, color_interpretation, photometric
 from fusiontrain.scenes.creation_options import check_creation_options
+from fusiontrain.scenes.described_file import SPECTRAL
 from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import (
     check_place,
@@ -232,6 +233,9 @@ def _describe(file: Any, output: Output, pair: OpenPair) -> None:
     file.update_tags(**carried | output.tags)
     for band, tags in enumerate(metadata.band_tags, 1):
         file.update_tags(band, **_carried(tags))
+        spectral = {key: tags[key] for key in SPECTRAL if key in tags}
+        if spectral:  # where GDAL looks for them
+            file.update_tags(band, ns="IMAGERY", **spectral)
     if any(scale != 1 for scale in metadata.scales) or any(metadata.offsets):
         both = list(zip(metadata.scales, metadata.offsets, strict=True))
         if output.scaling is not None:

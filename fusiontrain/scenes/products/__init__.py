@@ -1,0 +1,1 @@
+"""Products as agencies deliver them: which files are sharp, which are not, and what DN mean."""
