@@ -31,6 +31,7 @@ from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import make_plan
 from fusiontrain.fusion.options import MEMORY, NETWORK, AdaptationBudget, FusionOptions, Quality
 from fusiontrain.fusion.prepared_output import measured_scaling, prepared
+from fusiontrain.fusion.product_inputs import inputs_of
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.models.target import Target
@@ -45,6 +46,8 @@ from fusiontrain.scenes.gdal_environment import is_dataset
 from fusiontrain.scenes.grids import check_coordinates
 from fusiontrain.scenes.output_formats import format_of
 from fusiontrain.scenes.output_values import check_nodata
+from fusiontrain.scenes.products.product import Product
+from fusiontrain.scenes.products.recognition import find_product
 from fusiontrain.scenes.raster import EVERY_VALUE, Nodata
 from fusiontrain.scenes.value_scaling import Scale, check_narrowing
 from fusiontrain.scenes.writer import Output, check_output
@@ -54,7 +57,7 @@ _LOGGER = logging.getLogger(__name__)
 
 def pansharpen(
     pan: Any,
-    ms: Any,
+    ms: Any = None,
     out: str | Path | None = None,
     *,
     method: str = NETWORK,
@@ -149,10 +152,11 @@ class _FileOptions:
 
 
 def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
-    if _are_files(pan, ms):
+    product = _product(pan) if ms is None else None
+    if product is not None or _are_files(pan, ms):
         inputs = InputFiles(
             pan=tuple(pan) if isinstance(pan, (list, tuple)) else pan,
-            ms=tuple(_listed(ms)),
+            ms=() if ms is None else tuple(_listed(ms)),
             keep_guides=call.keep_guides,
             bands=call.bands,
             bbox=files.bbox,
@@ -160,6 +164,8 @@ def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
             match=files.match,
             nodata=files.nodata,
         )
+        if product is not None:
+            inputs = inputs_of(product, inputs)
         return _fuse_files(inputs, call, files)
     if files.out is not None or files.bbox is not None or files.match:
         raise SceneError(
@@ -168,6 +174,12 @@ def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
     labelled = hasattr(pan, "dims") and hasattr(ms, "dims")
     with memory_errors():
         return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
+
+
+def _product(pan: Any) -> Product:
+    if not isinstance(pan, (str, Path)):
+        raise SceneError("without `ms`, `pan` is a product: its folder, file or URL")
+    return find_product(pan)
 
 
 def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:

@@ -1,10 +1,6 @@
 """A raster whose names, wavelengths and scales stand elsewhere: in its product's metadata."""
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-from rasterio.io import MemoryFile
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.file_facts import FileFacts
@@ -36,13 +32,6 @@ class Mosaic:
 
     name: str
     vrt: str = field(repr=False)
-
-    def open(self, stack: ExitStack) -> Any:
-        """Open until the stack ends."""
-        memory = stack.enter_context(
-            MemoryFile(self.vrt.encode(), filename=f"{self.name.replace('/', '_')}.vrt")
-        )
-        return stack.enter_context(memory.open(driver="VRT"))
 
     def __str__(self) -> str:
         return self.name

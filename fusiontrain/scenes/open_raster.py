@@ -13,6 +13,7 @@ import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.described_file import DescribedFile, Mosaic
@@ -87,7 +88,9 @@ def _enter(stack: ExitStack, source: Source) -> Any:
     if isinstance(source, DescribedFile):
         source = source.source
     if isinstance(source, Mosaic):
-        return source.open(stack)
+        name = f"{source.name.replace('/', '_')}.vrt"
+        memory = stack.enter_context(MemoryFile(source.vrt.encode(), filename=name))
+        return stack.enter_context(memory.open(driver="VRT"))
     if not is_dataset(source):
         return stack.enter_context(_open(source))
     if source.closed or source.mode != "r":

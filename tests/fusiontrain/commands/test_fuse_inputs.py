@@ -1,7 +1,5 @@
 """What fusing takes: grids, CRS, masks and places of real products. Expected: the ground itself."""
 
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -18,31 +16,10 @@ from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.grid_alignment import open_pair
+from tests.support.file_server import served
 from tests.support.geotiffs import write_geotiff
 
 UTM = "EPSG:32633"
-SERVER = """
-import http.server, sys
-class Ranges(http.server.SimpleHTTPRequestHandler):  # parts of files, as servers of COGs do
-    def __init__(self, *args): super().__init__(*args, directory=sys.argv[1])
-    def log_message(self, *_): pass
-    def do_GET(self):
-        wanted = self.headers.get("Range")
-        if wanted is None: return super().do_GET()
-        try: data = open(self.translate_path(self.path), "rb").read()
-        except OSError: return self.send_error(404)
-        first, _, last = wanted.removeprefix("bytes=").partition("-")
-        part = data[int(first) : int(last or len(data)) + 1]
-        self.send_response(206)
-        end = int(first) + len(part) - 1
-        self.send_header("Content-Range", f"bytes {first}-{end}/{len(data)}")
-        self.send_header("Content-Length", str(len(part)))
-        self.end_headers()
-        self.wfile.write(part)
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
 GRID = Affine(0.5, 0, 400_000, 0, -0.5, 4_800_000)
 WAVES = (61.0, 47.0, 83.0)  # metres
 
@@ -304,12 +281,7 @@ def test_jp2_vrt_and_places_that_are_no_files(tmp_path, pan):
     copy_raster(ms, tmp_path / "ms.vrt", driver="VRT")
     with zipfile.ZipFile(tmp_path / "ms.zip", "w") as box:
         box.write(ms, "inner/ms.tif")
-    # In a process of its own: rasterio holds the interpreter while it waits for an answer.
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    try:
+    with served(tmp_path) as url:
         for place in (
             tmp_path / "ms.jp2",
             str(tmp_path / "ms.vrt"),
@@ -320,9 +292,6 @@ def test_jp2_vrt_and_places_that_are_no_files(tmp_path, pan):
                 np.testing.assert_array_equal(data.round(), whole(pair).ms)
         with pytest.raises(SceneError, match="cannot read"), open_pair(pan, f"{url}/absent.tif"):
             pass
-    finally:
-        server.kill()
-        server.communicate()
 
 
 @pytest.mark.slow
