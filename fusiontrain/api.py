@@ -184,8 +184,9 @@ def _product(pan: Any) -> Product:
 
 def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
     dtype = None if call.dtype is None else np.dtype(call.dtype)
-    fuser = make_fuser(call.options)
-    with open_job(inputs, fuser, call.options, threads=call.workers) as opened:
+    options = replace(call.options, guided=isinstance(inputs.pan, tuple))
+    fuser = make_fuser(options)
+    with open_job(inputs, fuser, options, threads=call.workers) as opened:
         for warning in opened.warnings:
             _LOGGER.warning("%s", warning)
         path = Path("" if files.out is None else files.out)
@@ -215,13 +216,13 @@ def _adapted(job: FusionJob) -> FusionJob:
 
 
 def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
-    options, nodata = call.options, call.nodata
+    nodata = call.nodata
     arrays = checked_arrays(pan, ms)
     guided = len(arrays[0]) > 1
     dtype = np.dtype(call.dtype or arrays[1].dtype)
     if nodata is not None:
         check_nodata(nodata, dtype)
-    fuser = make_fuser(options)
+    fuser = make_fuser(replace(call.options, guided=guided))
     fuse = _fuse_guided if guided else _fuse_pair
     return fuse(*arrays, call, fuser, dtype)
 

@@ -98,6 +98,7 @@ def read_arguments(
         method=args.method,
         weights=args.weights,
         target=args.target,
+        guided=isinstance(inputs.pan, tuple),
         model=args.model,
         sensor=args.sensor,
         softness=parse_softness(args.softness),

@@ -23,10 +23,16 @@ class GuideReport:
         """The same for a user."""
         every = ", ".join(f"{row['band']} {row['r2']:.2f}" for row in self.bands)
         chosen = [row["band"] for row in self.bands if row["source"] == "selection"]
-        kinds = "a regression of all guides"
+        scene_wide = [row["band"] for row in self.bands if not row["local"]]
+        kinds = "a regression on all guides, by weights that vary with the place"
+        if scene_wide:
+            kinds += f" (of {', '.join(scene_wide)} the same everywhere)"
         if chosen:
-            kinds += f"; of {', '.join(chosen)} the guide that explains it best"
-        lines = [f"Sharp image of each band: {kinds}; R2, on blocks not fitted: {every}"]
+            kinds += f"; of {', '.join(chosen)} on the one guide that explains it best"
+        first = (
+            f"Sharp image of each band: {kinds}; R2 of the scene's weights, on blocks not fitted"
+        )
+        lines = [f"{first}: {every}"]
         little = [row["band"] for row in self.bands if row["r2"] < _LITTLE]
         if little:
             lines.append(
@@ -42,7 +48,9 @@ class GuideReport:
     def tags(self) -> dict[str, str]:
         return {
             "PANPRIOR_GUIDES": "; ".join(
-                f"{row['band']}: {row['source']}, R2 {row['r2']:.4f}" for row in self.bands
+                f"{row['band']}: {row['source']}{', local' if row['local'] else ''}, "
+                f"R2 {row['r2']:.4f}"
+                for row in self.bands
             ),
             "PANPRIOR_REGISTRATION": self.registration,
         }
@@ -56,12 +64,14 @@ def make_report(
     for name, (group, band) in zip(names, scene.order, strict=True):
         if group == GUIDES:
             continue
-        fit = groups[group].fit
+        made = groups[group].scene
+        fit = made.fit
         rows.append(
             {
                 "band": name,
-                "ratio": groups[group].scene.ratio,
+                "ratio": made.ratio,
                 "source": fit.sources[band],
+                "local": made.local[band],
                 "r2": round(float(fit.r2[band]), 4),
                 "weights": [round(weight, 6) for weight in fit.weights[band].tolist()],
                 "offset": round(float(fit.offset[band]), 3),

@@ -12,25 +12,25 @@ from fusiontrain.fusion.fuser import Fuser, no_progress
 from fusiontrain.fusion.memory_plan import Cost, Plan, make_plan
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.output_frame import in_output_frame
-from fusiontrain.fusion.pan_of_guides import PanOfGuides, best_explained, fit_over_scene
+from fusiontrain.fusion.pan_of_guides import PanOfGuides, best_explained, with_pan_per_band
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import MULTIPLE_OF, FusedWindow
-from fusiontrain.imaging.guides import GuideFit
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedScene
 from fusiontrain.scenes.scene import WindowedScene
 
+AS_GUIDES = 0.7  # softness at which little of the guides' own detail is taken away
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuidedGroup:
     """The bands of one grid, ready to be fused."""
 
-    scene: WindowedScene  # in the output's frame, with a PAN a band
+    scene: PanOfGuides  # in the output's frame
     sensor_model: SensorModel  # of that
-    fit: GuideFit
     estimated: SensorModel  # as estimated, before MS or guides were moved
     source: str  # where that comes from, in words
 
@@ -43,7 +43,12 @@ def prepare_group(
     tags: Mapping[str, str] | None = None,
     name: str = "",
 ) -> GuidedGroup:
-    """Estimate blur and shift of the group, and fit its guides. Raises: as sensor_model_for."""
+    """Estimate blur and shift of the group, and fit its guides. Raises: as sensor_model_for.
+
+    A network for the target `sensor` gives bands as crisp as the guides where no softness is given.
+    """
+    if options.softness is None and fuser.target == "sensor":
+        options = replace(options, softness=AS_GUIDES)
     sensor_model, source = sensor_model_for(
         best_explained(scene),
         options,
@@ -53,11 +58,9 @@ def prepare_group(
         name=name,
     )
     framed, own = in_output_frame(scene, sensor_model)
-    fit = fit_over_scene(framed, own.mtf, own.shift)
     return GuidedGroup(
-        scene=PanOfGuides(scene=framed, fit=fit),
-        sensor_model=own,
-        fit=fit,
+        scene=with_pan_per_band(framed, own.mtf, own.shift),
+        sensor_model=replace(own, shift=NO_SHIFT),
         estimated=sensor_model,
         source=source,
     )

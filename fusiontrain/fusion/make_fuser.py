@@ -25,8 +25,10 @@ def make_fuser(options: FusionOptions) -> Fuser:
 def make_network_fuser(options: FusionOptions) -> NetworkFuser:
     """Raises: as make_fuser."""
     device = find_device(options.device)
-    # `adapt` tunes by Wald's protocol: without `target` it starts from weights for that.
-    target = options.target or ("sensor" if options.adapt is not None else None)
+    # `adapt` tunes by Wald's protocol: without `target` it starts from weights for that. Guides
+    # are bands of the same sensor: the others are to look as they do.
+    tuned = options.adapt is not None or (options.guided and options.weights is None)
+    target = options.target or ("sensor" if tuned else None)
     weights = find_weights(options.weights, target)
     if options.model is not None:
         find_asked(options.model)

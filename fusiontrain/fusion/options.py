@@ -51,6 +51,7 @@ class FusionOptions:
     method: str = NETWORK  # or a classical method, spelt in any way; held as tables name it
     weights: Path | None = None  # or a shipped name; None: the shipped default
     target: Target | None = None  # None: what `weights` give; without these the scene
+    guided: bool = False  # several sharp bands stand for PAN: without `target` the sensor's view
     model: str | None = None  # weights of any other model are refused
     sensor: str = "auto"  # a name or a .toml file
     softness: float | Literal["bands"] | None = None  # None: by the target

@@ -1,7 +1,8 @@
 """A scene with guides as one with a PAN a band: fitted in a pass over it, made window by window."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,9 +12,10 @@ from fusiontrain.fusion.sampled_tiles import SAMPLE, STATISTICS_HALO, sampled_ti
 from fusiontrain.fusion.sensor_model import fullest_window
 from fusiontrain.fusion.window_loop import read_ahead, scene_tiles
 from fusiontrain.imaging.guides import GuideFit, GuideMoments, fit_guides, guide_moments
+from fusiontrain.imaging.local_guides import REACH, local_helps, local_pan
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.imaging.shift_estimation import NO_SHIFT, Shift, shift_image
+from fusiontrain.imaging.shift_estimation import LOBES, NO_SHIFT, Shift, shift_image
 from fusiontrain.imaging.tiling import Box, WindowExtent
 from fusiontrain.scenes.scene import NO_DATA, Window, WindowedScene
 from shards.sensors import NOMINAL_MS
@@ -21,10 +23,17 @@ from shards.sensors import NOMINAL_MS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PanOfGuides:
-    """The scene with a PAN made of its guides: one a band of `fit`. Satisfies WindowedScene."""
+    """The scene with a PAN made of its guides: one a band of `fit`. Satisfies WindowedScene.
+
+    Guides are moved by `shift`, to where the MS lies. Bands that are `local` get theirs by local
+    weights, from a window wider than asked for, so that it does not depend on how a scene is cut.
+    """
 
     scene: WindowedScene  # whose windows have guides (G, H, W) as `pan`
     fit: GuideFit = field(repr=False)
+    shift: Shift = NO_SHIFT
+    mtf: Tensor | None = field(default=None, repr=False)  # (C,) gains; for local weights
+    local: tuple[bool, ...] = ()
 
     @property
     def bands(self) -> int:
@@ -43,8 +52,52 @@ class PanOfGuides:
         return self.scene.phase
 
     def read(self, box: Box) -> Window:
-        window = self.scene.read(box)
-        return replace(window, pan=self.fit.pan(window.pan))
+        margin = REACH if any(self.local) else 0
+        margin += math.ceil((LOBES + max(map(abs, self.shift))) / self.ratio) if self.moved else 0
+        h, w = self.shape
+        padded = Box(
+            top=max(0, box.top - margin),
+            left=max(0, box.left - margin),
+            bottom=min(h, box.bottom + margin),
+            right=min(w, box.right + margin),
+        )
+        window = self.scene.read(padded)
+        rows, columns = box.inside(padded)
+        fine_rows, fine_columns = box.scaled(self.ratio).inside(padded.scaled(self.ratio))
+        pan = self._pan(window.ms, shift_image(window.pan, self.shift))
+        return Window(
+            ms=window.ms[:, rows, columns],
+            pan=pan[:, fine_rows, fine_columns],
+            valid=window.valid[fine_rows, fine_columns],
+        )
+
+    @property
+    def moved(self) -> bool:
+        return self.shift != NO_SHIFT
+
+    def _pan(self, ms: Tensor, guides: Tensor) -> Tensor:
+        """(C, H, W) DN."""
+        if self.mtf is None or not any(self.local):
+            return self.fit.pan(guides)
+        pan = local_pan(ms, guides, self.fit, self.mtf, self.ratio, self.phase)
+        if not all(self.local):
+            kept = torch.tensor(self.local)[:, None, None]
+            pan = torch.where(kept, pan, self.fit.pan(guides))
+        return pan
+
+
+@torch.inference_mode()
+def with_pan_per_band(scene: WindowedScene, mtf: Tensor, shift: Shift) -> PanOfGuides:
+    """The scene with a PAN of each band, fitted on it: by the scene's weights, or local ones.
+
+    mtf, shift: as of fit_over_scene. Raises: SceneError if too few pixels have data.
+    """
+    fit = fit_over_scene(scene, mtf, shift)
+    window = fullest_window(scene)
+    valid = ms_valid_mask(window.valid, scene.ratio)
+    guides = shift_image(window.pan, shift)
+    local = local_helps(window.ms, guides, mtf, scene.ratio, valid, scene.phase)
+    return PanOfGuides(scene=scene, fit=fit, shift=shift, mtf=mtf, local=local)
 
 
 def best_explained(scene: WindowedScene) -> PanOfGuides:

@@ -52,6 +52,8 @@ class GuideFit:
     offset: Tensor  # (C,) DN
     r2: Tensor  # (C,) of blocks of the scene that the weights were not fitted on
     sources: tuple[PanSource, ...]  # one a band
+    guide_mean: Tensor  # (G,) DN, at the first band's scale
+    guide_std: Tensor
 
     def pan(self, guides: Tensor) -> Tensor:
         """(G, H, W) DN -> (C, H, W) DN of the bands, float32."""
@@ -69,6 +71,8 @@ class GuideFit:
             offset=self.offset[band : band + 1],
             r2=self.r2[band : band + 1],
             sources=self.sources[band : band + 1],
+            guide_mean=self.guide_mean,
+            guide_std=self.guide_std,
         )
 
 
@@ -144,7 +148,11 @@ def fit_guides(moments: GuideMoments) -> GuideFit:
         solution = _solve(whole[band : band + 1], guides)[0]
         weights[band, list(guides)] = solution[1:]
         offset[band] = of_bands[band] + solution[0] - (weights[band] * of_guides).sum()
+    count, sums = whole[0, 0, 0], whole[0, 0, 1:-1]
+    squares = whole[0].diagonal()[1:-1] / count - (sums / count) ** 2
     return GuideFit(
+        guide_mean=of_guides + sums / count,
+        guide_std=squares.clamp_min(_TINY).sqrt(),
         weights=weights,
         offset=offset,
         r2=scores.amax(0),

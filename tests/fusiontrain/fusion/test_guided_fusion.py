@@ -64,12 +64,12 @@ def test_bands_of_two_ratios_and_the_guides_in_one_file(files, tmp_path):
     out, report = tmp_path / "o.tif", tmp_path / "o.json"
     mixed = [six[0], *twice, six[1]]
     assert main(["fuse", "--guide", *guides, "--keep-guides", "--json", str(report), "-q", "--",
-                 *mixed, str(out), "--method", "gsa", "--window", "64"]) == 0  # fmt: skip
+                 *mixed, str(out), "--method", "gsa"]) == 0  # fmt: skip
     with rasterio.open(out) as file:
         assert file.descriptions == (*GUIDES, "B01", *COARSE, "B09")
         assert file.transform == GRID
         assert file.shape == (192, 192)
-        assert "B09: synthesis, R2" in file.tags()["PANPRIOR_GUIDES"]
+        assert "B09: synthesis, local, R2" in file.tags()["PANPRIOR_GUIDES"]
         fused = file.read()
     np.testing.assert_array_equal(fused[:4], stacked(guides))
     # Each grid's bands are those that it gives alone.

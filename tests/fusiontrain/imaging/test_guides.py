@@ -5,6 +5,15 @@ import torch
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.filters import degrade
 from fusiontrain.imaging.guides import fit_guides, guide_moments
+from fusiontrain.imaging.local_guides import (
+    RIDGE,
+    SPREAD,
+    _factor,
+    _solved,
+    _window,
+    local_helps,
+    local_pan,
+)
 from tests.support.guided_scenes import lowered, sharp_bands
 
 RATIO = 2
@@ -99,3 +108,47 @@ def test_a_constant_band_gets_a_constant_pan():
 def test_too_few_pixels_are_named():
     with pytest.raises(SceneError, match="only 16 pixels"):
         fit_guides(moments_of(torch.ones(1, 4, 4), torch.ones(4, 8, 8)))
+
+
+def test_local_weights_are_found_where_the_relation_changes_from_side_to_side():
+    """A band that is one guide on the left, another on the right; against the scene's weights."""
+    guides = sharp_bands(3, 128)
+    sharp = guides[:1].clone()
+    sharp[..., 64:] = 2 * guides[1:2, :, 64:] - 1000
+    ms, mtf = lowered_exactly(sharp), torch.tensor([0.3])
+    fit = fit_guides(moments_of(ms, guides))
+    pan = local_pan(ms, guides, fit, mtf, RATIO)
+    error = (pan - sharp)[..., 8:-8, :].std()
+    assert error < 0.4 * (fit.pan(guides) - sharp)[..., 8:-8, :].std()
+    every = torch.ones(64, 64, dtype=torch.bool)
+    assert local_helps(ms, guides, mtf, RATIO, every) == (True,)
+
+
+def test_local_weights_are_ridge_regressions_in_a_window():
+    """At one MS pixel, by numpy's solve of the weighted normal equations."""
+    guides, ms = sharp_bands(2, 96), lowered(sharp_bands(1, 96, seed=3), RATIO)
+    fit, mtf = fit_guides(moments_of(ms, guides)), torch.tensor([0.3])
+    size = fit.guide_std.numpy()
+    low = lowered_exactly(guides).double().numpy() - fit.guide_mean.numpy()[:, None, None]
+    low = low / size[:, None, None]
+    rest = ms[0].double().numpy() - fit.pan(lowered_exactly(guides))[0].double().numpy()
+    rows, columns = np.mgrid[:48, :48]
+    window = np.exp(-((rows - 20) ** 2 + (columns - 30) ** 2) / (2 * SPREAD**2))
+    window = (window / window.sum()).ravel()
+    x, y = low.reshape(2, -1), rest.ravel()
+    x = x - (x @ window)[:, None]
+    y = y - y @ window
+    wanted = np.linalg.solve((x * window) @ x.T + RIDGE * np.eye(2), (x * window) @ y)
+    torch_low = torch.from_numpy(low).float()
+    means = _window(torch_low)
+    right = _window(torch_low * torch.from_numpy(rest).float())
+    right = right - means * _window(torch.from_numpy(rest).float()[None])[0]
+    found = _solved(_factor(torch_low, means), right)[:, 20, 30]
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=2e-2)
+    assert local_pan(ms, guides, fit, mtf, RATIO).shape == (1, 96, 96)
+
+
+def test_a_window_too_small_says_no_to_local_weights():
+    guides, ms = sharp_bands(2, 32), lowered(sharp_bands(1, 32), RATIO)
+    every = torch.ones(16, 16, dtype=torch.bool)
+    assert local_helps(ms, guides, torch.tensor([0.3]), RATIO, every) == (False,)
