@@ -1,8 +1,10 @@
-"""Weights shipped with the package: `default`, `default-sensor` and `small`; no network access.
+"""Weights shipped with the package; no network access.
 
-`default` gives the target `scene`; `default-sensor` and `small` the target `sensor`. Trained by
-`make weights` on photographs alone. Their model cards, fusiontrain/weights/*.md, describe the
-training and the scores on scenes of sensors that were not used in training.
+`default` gives the target `scene`, the others the target `sensor`. `default`, `default-sensor` and
+`small` were trained by `make weights` on photographs alone; `pannet` and `swinir-small` are
+published networks to start from, trained on openly licensed images. Their model cards,
+fusiontrain/weights/*.md, describe the training and the scores on scenes of sensors that were not
+used in training.
 """
 
 from pathlib import Path
@@ -13,7 +15,7 @@ from fusiontrain.models.target import Target
 from shards.near_names import did_you_mean
 
 FOLDER = Path(__file__).parents[1] / "weights"
-NAMES = ("default", "default-sensor", "small")
+NAMES = ("default", "default-sensor", "small", "pannet", "swinir-small")
 DEFAULT, SENSOR = NAMES[:2]
 BY_TARGET: dict[Target, str] = {"scene": DEFAULT, "sensor": SENSOR}
 

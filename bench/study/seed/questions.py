@@ -3,7 +3,7 @@
 from functools import partial
 
 from bench.study.seed.answer import Answer, cell, listed, own_ground, sentence
-from bench.study.seed.plan import BOTH, FIXED, KINDS, NETWORKS
+from bench.study.seed.plan import BOTH, FIXED, KINDS, LONG, NETWORKS
 from bench.study.seed.scores import ONE_SENSOR, Scores, Value, sorted_by
 from fusiontrain.evaluation.tables import pipe_table
 
@@ -13,27 +13,23 @@ def pretraining(scores: Scores) -> Answer:
     rows = []
     for name in scores.networks:
         own = scores.learnt_on(name)
-        if not own:
-            continue
-        on = partial(scores.on_one_pair, name, sensors=own)
-        cells: list[Value | None] = [
-            on("brief", elsewhere=False),
-            on("scratch", elsewhere=False),
-            scores.zero_shot(name, "paper", sensors=own),
-            scores.zero_shot(name, "ours", sensors=own),
-            on("full", elsewhere=False, recipe="ours"),
-            on("brief", elsewhere=True),
-            on("scratch", elsewhere=True),
-            scores.zero_shot(name, "paper"),
-            scores.zero_shot(name, "ours"),
-            on("full", elsewhere=True, recipe="ours"),
-        ]
-        rows.append([f"{NETWORKS[name].family}: {name}", str(len(own)), *map(cell, cells)])
-    heads = ["scratch, brief", "scratch", "zero-shot, paper", "zero-shot, ours", "ours, then full"]
-    table = pipe_table(
-        ["network", "sensors", *(f"own: {h}" for h in heads), *(f"others: {h}" for h in heads)],
-        rows,
-    )
+        for ground in ("own", "others") if own else ():
+            elsewhere = ground == "others"
+            on = partial(scores.on_one_pair, name, sensors=own, elsewhere=elsewhere)
+            where = scores.sensors if elsewhere else own
+            cells: list[Value | None] = [
+                on("brief"),
+                on("scratch"),
+                scores.zero_shot(name, "paper", sensors=where),
+                scores.zero_shot(name, "ours", sensors=where),
+                on("full", recipe="ours"),
+                on("full", recipe=LONG),
+            ]
+            label = f"{NETWORKS[name].family}: {name}"
+            rows.append([label, str(len(own)), ground, *map(cell, cells)])
+    heads = ["scratch, brief", "scratch", "zero-shot, paper", "zero-shot, ours"]
+    heads += ["ours, then full", "shipped, then full"]
+    table = pipe_table(["network", "sensors", "ground", *heads], rows)
     return Answer(
         question="Does pretraining help each family?",
         columns="Own: the ground of the sensors whose pair was learnt from, the pair itself left "
@@ -57,6 +53,16 @@ def pretraining(scores: Scores) -> Answer:
                     ("brief", "training from scratch on as many crops of the pair"),
                     ("scratch", "training from scratch on as many crops in all"),
                 )
+            ),
+            sentence(
+                scores,
+                "There the shipped weights and full tuning",
+                "training from scratch on one pair",
+                lambda name: (
+                    own_ground(scores, name, "full", LONG),
+                    own_ground(scores, name, "scratch", None),
+                ),
+                "scratch",
             ),
             sentence(
                 scores,

@@ -61,7 +61,7 @@ def make_report(results: Results) -> str:
 def _setting(scores: Scores) -> str:
     cells = list(scores.results)
     spreads = ", ".join(
-        f"{kind} {100 * scores.spread(kind):.1f} %"
+        f"{kind} {100 * scores.spread(kind):.1f} %" if scores.spread(kind) else f"{kind} not known"
         for kind in ("zero-shot", ONE_SENSOR, *SCRATCH, *TUNINGS)
     )
     return TEXT.read_text().format(
