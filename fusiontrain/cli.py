@@ -12,6 +12,8 @@ from shards.program import Command, run_program
 COMMANDS = {
     "pretrain": "train a network on shards",
     "finetune": "tune a trained network on a sensor's shards, or on one scene",
+    "plot": "draw loss, validation and throughput of runs",
+    "compare": "compare runs in a table",
     "publish": "write a run's weights as one file and a model card",
     "fuse": "fuse PAN and MS GeoTIFFs into one",
     "view": "show PAN, MS and fused files side by side in a browser",
@@ -27,6 +29,7 @@ EXTRAS = {  # which extra holds a package that the base install lacks
     "huggingface_hub": "train",
     "webdataset": "train",
     "tensorboard": "train",
+    "matplotlib": "train",
     "PIL": "train",
     "h5py": "formats",
     "scipy": "formats",

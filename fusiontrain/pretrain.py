@@ -5,6 +5,7 @@ from argparse import Namespace
 
 from fusiontrain.commands.choices import model_name
 from fusiontrain.commands.config_parser import ConfigParser
+from fusiontrain.commands.run_config import config_text
 from fusiontrain.commands.training_options import (
     configure,
     find_shards,
@@ -44,7 +45,8 @@ def make_parser() -> ConfigParser:
 def run(args: Namespace) -> int:
     from fusiontrain.training.run import train  # torch: not before the flags are right
 
-    outcome = train(configure(args), find_shards(args), args.out, run_options(args))
+    config, text = configure(args), config_text(make_parser(), args)
+    outcome = train(config, find_shards(args), args.out, run_options(args), config_file=text)
     verb = "found, already trained," if outcome.reused else "trained"
     print_result(
         f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fusiontrain.commands.choices import SHIPPED_WEIGHTS
 from fusiontrain.commands.config_parser import ConfigParser
+from fusiontrain.commands.run_config import config_text
 from fusiontrain.commands.training_options import (
     changed_run_options,
     configure,
@@ -55,15 +56,22 @@ def run(args: Namespace) -> int:
         find_asked(args.own_model)
     model = _model_after(load_checkpoint(weights, expect=args.own_model)[1].model, args.recipe)
     config = configure(args, model=model, initial=file_sha256(weights))
+    text = config_text(make_parser(), args)
     if one_scene:
-        from fusiontrain.training.one_shot import tune_to_file
+        from fusiontrain.training.one_shot_run import tune_to_file
 
-        path, scene = tune_to_file(weights, args.learn_from, args.out, config, recipe=args.recipe)
-        print_result(f"fusiontrain: tuned {path} on {scene} ({config.max_steps} steps)")
+        tuned = tune_to_file(
+            weights, args.learn_from, args.out, config, recipe=args.recipe, config_file=text
+        )
+        print_result(
+            f"fusiontrain: tuned {tuned.weights} on {tuned.scene} ({config.max_steps} steps, loss "
+            f"{tuned.loss:.4f})"
+        )
         return 0
     from fusiontrain.training.run import train
 
-    outcome = train(config, find_shards(args), args.out, run_options(args, weights))
+    options = run_options(args, weights)
+    outcome = train(config, find_shards(args), args.out, options, config_file=text)
     verb = "found, already tuned," if outcome.reused else "tuned"
     print_result(
         f"fusiontrain: {verb} {outcome.weights} ({outcome.steps} steps, loss {outcome.loss:.4f})"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
+from shards.short_names import short_names
 
 NETWORK = "network"
 _OF_RUNS = {"model": "", "best": " best"}  # a run's files -> what ends the run's name
@@ -25,24 +26,20 @@ def network_names(paths: Sequence[Path]) -> list[str]:
     twice = [path for path, count in Counter(p.resolve() for p in whole).items() if count > 1]
     if twice:
         raise SceneError(f"`weights` names one file twice: {twice[0]}")
-    names = [_name(path, 1) for path in whole]
-    for name in [name for name, count in Counter(names).items() if count > 1]:
-        alike = [i for i, other in enumerate(names) if other == name]
-        deepest = max(len(whole[i].parts) for i in alike)
-        for depth in range(2, deepest + 1):
-            longer = [_name(whole[i], depth) for i in alike]
-            if len(set(longer)) == len(alike):
-                break
-        else:  # a.safetensors and a/model.safetensors
-            longer = [f"{whole[i].parent.name}/{whole[i].name}" for i in alike]
-        for i, text in zip(alike, longer, strict=True):
-            names[i] = text
-        logger.info("several weights are named %s: %s", name, ", ".join(names[i] for i in alike))
+    of_runs = short_names(map(_run, whole))
+    names = [of_runs[_run(path)] + _OF_RUNS.get(path.stem, "") for path in whole]
+    counts = Counter(names)  # a.safetensors and a/model.safetensors are alike still
+    names = [
+        f"{path.parent.name}/{path.name}" if counts[name] > 1 else name
+        for path, name in zip(whole, names, strict=True)
+    ]
+    plain = Counter(_run(path).name + _OF_RUNS.get(path.stem, "") for path in whole)
+    for name in (name for name, count in plain.items() if count > 1):
+        alike = [n for path, n in zip(whole, names, strict=True) if _run(path).name in name]
+        logger.info("several weights are named %s: %s", name, ", ".join(alike))
     return [f"{NETWORK} {name}" for name in names]
 
 
-def _name(path: Path, depth: int) -> str:
-    """The last `depth` parts of the run's folder, or of the file without its suffix."""
-    ending = _OF_RUNS.get(path.stem)
-    run = path.with_suffix("") if ending is None else path.parent
-    return "/".join(run.parts[1:][-depth:]) + (ending or "")
+def _run(path: Path) -> Path:
+    """The run's folder, or the file without its suffix."""
+    return path.parent if path.stem in _OF_RUNS else path.with_suffix("")

@@ -27,6 +27,7 @@ from fusiontrain.metrics import ergas, sam
 from fusiontrain.models.registry import ModelEntry
 from fusiontrain.scenes.scene import LEAST_SIDE, Scene, WindowedScene
 from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.fit import StepReport
 from fusiontrain.training.one_shot import tune
 from fusiontrain.training.recipes.one_shot import one_shot
 
@@ -64,7 +65,8 @@ def adapt(
         if steps is None:
             left = budget.seconds - (time.monotonic() - begun)
             steps = _steps_in(left, net, entry, training)
-        tuned = tune(net, entry, training, _config(steps), advance=advance)
+        config = _config(steps)
+        tuned = tune(net, entry, training, config, report=_counted(advance, config))
         after = _scores(tuned, entry, test)
     except (MetricError, SceneError, ShapeError) as error:
         return fuser, AdaptationResult(kept=False, reason=str(error).splitlines()[0])
@@ -84,6 +86,12 @@ def adapted(job: FusionJob, *, advance: Callable[[int, int], None] | None = None
         return job
     fuser, result = adapt(job.fuser, job.pair, job.sensor_model, job.options.adapt, advance=advance)
     return replace(job, fuser=fuser, adaptation=result)
+
+
+def _counted(advance: Callable[[int, int], None] | None, config: TrainConfig) -> StepReport | None:
+    if advance is None:
+        return None
+    return lambda done, *_: advance(done, config.max_steps)
 
 
 def _config(steps: int) -> TrainConfig:

@@ -23,7 +23,9 @@ from fusiontrain.training.ema import WeightEma
 from fusiontrain.training.losses import LOSSES
 from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.schedule import learning_rate
-from fusiontrain.training.train_step import Loss, TrainStep
+from fusiontrain.training.train_step import Loss, StepResult, TrainStep
+
+StepReport = Callable[[int, StepResult, float], None]  # steps done, the step, smoothed loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +72,14 @@ def fit(
     loss: Loss | None = None,
     freeze_prefixes: tuple[str, ...] = (),
     share_done: Callable[[int], float] | None = None,
+    report: StepReport | None = None,
 ) -> Fitted:
     """Train `net` in place, where its weights lie, on a batch a step.
 
     `loss`: default config.loss. `freeze_prefixes`: names of the parameters that freeze-tuning
     trains. `share_done`: steps done -> share of the run, which ends at 1; default by
-    config.max_steps. config's precision and max_minutes are ignored.
+    config.max_steps. `report` is called after each step. config's precision and max_minutes are
+    ignored.
     """
     share_done = share_done or (lambda steps: steps / config.max_steps)
     average = WeightEma(net, config.ema_decay) if config.ema_decay else None
@@ -94,6 +98,8 @@ def fit(
             result = train_step(next(feed), learning_rate(config, steps, done))
             steps += 1
             smoothed = result.smoothed(smoothed)
+            if report is not None:
+                report(steps, result, smoothed)
     return Fitted(average=average.tensors if average else None, steps=steps, loss=smoothed)
 
 

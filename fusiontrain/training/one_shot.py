@@ -5,30 +5,23 @@ stop, no other scene. Freeze-tuning trains only the parameters that the model's 
 """
 
 import copy
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from fusiontrain.data.crops import TrainingBatch
-from fusiontrain.errors import SceneError, TrainingError
+from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.case import Case
 from fusiontrain.evaluation.leakage import refuse_shared_pixels
 from fusiontrain.evaluation.protocols import reduced
-from fusiontrain.fusion.make_fuser import find_device
 from fusiontrain.fusion.network_fuser import fuse_network
 from fusiontrain.imaging.pan_batch import GridPhase
-from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
-from fusiontrain.models.registry import ModelEntry, find_model
-from fusiontrain.scenes.discovery import SceneEntry, find_scenes
+from fusiontrain.models.registry import ModelEntry
+from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.training.config import TrainConfig
-from fusiontrain.training.fit import fit
-from shards.progress_lines import ProgressLines
-
-_LOGGER = logging.getLogger(__name__)
+from fusiontrain.training.fit import StepReport, fit
 
 
 def tune(
@@ -37,72 +30,23 @@ def tune(
     case: Case,
     config: TrainConfig,
     *,
-    advance: Callable[[int, int], None] | None = None,
+    report: StepReport | None = None,
 ) -> nn.Module:
     """A tuned copy of `net`; `net` itself is not touched. `case` must have a truth.
 
-    `advance` is called with the steps done and all steps.
-
-    `config`: recipes.one_shot or one_shot_freeze, or as they are but for their numbers.
+    `report`: as fit calls it. `config`: recipes.one_shot or one_shot_freeze, or as they are but for
+    their numbers.
     Raises: SceneError without a truth, or where a crop does not fit.
     """
     if case.truth is None:
         raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
     tuned = copy.deepcopy(net).train()
-    batches = _crops(case, config)
-    if advance is not None:
-        batches = _counted(batches, config.max_steps, advance)
-    fit(tuned, batches, config, freeze_prefixes=entry.freeze_tuning_prefixes)
+    prefixes = entry.freeze_tuning_prefixes
+    fit(tuned, _crops(case, config), config, freeze_prefixes=prefixes, report=report)
     with torch.no_grad():
         for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
             end.lerp_(start.to(end), 1 - config.blend)
     return tuned.eval()
-
-
-def tune_to_file(
-    weights: Path, scene: Path, folder: Path, config: TrainConfig, *, recipe: str
-) -> tuple[Path, str]:
-    """The tuned weights, written to `folder`, and the name of the scene they were tuned on.
-
-    recipe: the name of what made `config`. Raises: TrainingError, SceneError, CheckpointError.
-    """
-    found = find_scenes([scene])
-    if len(found) != 1:
-        raise TrainingError(
-            f"`learn_from` {scene} holds {len(found)} scenes; one-shot learns from one"
-        )
-    path = folder / "model.safetensors"
-    if path.exists():
-        raise TrainingError(f"{path} exists\n  do: give `out` another folder, or delete this one")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"cannot write to {folder}: {error.strerror}") from error
-    net, info = load_checkpoint(weights)
-    net = net.to(find_device("auto"))  # as training on shards does
-    _LOGGER.info("tuning on %s: %d steps", found[0].name, config.max_steps)
-    lines = ProgressLines(_LOGGER.info, "tuning", "step")
-    case, entry = reduced(found[0].load()), find_model(info.model)
-    tuned = tune(net, entry, case, config, advance=lines).cpu()
-    training = {
-        "recipe": {"name": recipe, "sha256": config.digest},
-        "config": config.as_data(),
-        "scene": found[0].name,
-        "steps": config.max_steps,
-        "pretraining": info.training,
-    }
-    save_checkpoint(
-        path, tuned, CheckpointInfo(model=info.model, sizes=info.sizes, training=training)
-    )
-    return path, found[0].name
-
-
-def _counted(
-    batches: Iterator[TrainingBatch], total: int, advance: Callable[[int, int], None]
-) -> Iterator[TrainingBatch]:
-    for done, batch in enumerate(batches):
-        advance(done, total)
-        yield batch
 
 
 class OneShot:

@@ -36,6 +36,7 @@ class RunProgress:
         self.start = start or Progress(step=0, seconds=0.0, loss=math.nan)
         self.step, self.loss = self.start.step, self.start.loss
         self.best, self.best_step = self.start.best, self.start.best_step
+        self.lengthened = self.start.lengthened
         self.guard, self.clock = NonFiniteGuard(self.start.skipped), Clock()
         self.batch_size = batch_size
         self.figures: dict[str, float] = {}  # of the last validation
@@ -76,6 +77,7 @@ class RunProgress:
             skipped=self.guard.skipped,
             best=self.best,
             best_step=self.best_step,
+            lengthened=self.lengthened,
         )
 
     def facts(self) -> dict[str, Any]:
@@ -86,6 +88,8 @@ class RunProgress:
             "seconds": round(self.seconds),
             "skipped": self.guard.skipped,
         }
+        if self.lengthened:
+            facts["lengthened_at"] = list(self.lengthened)
         if self.best_by:
             best = {"by": self.best_by, "value": self.best, "step": self.best_step}
             facts |= {"validation": self.figures, "best": best}

@@ -1,8 +1,8 @@
 """A training run from its first step to its weights: builds the parts and runs them."""
 
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_asked
 from fusiontrain.training.accelerate_setup import Distributed
 from fusiontrain.training.checkpointing import StateSaver
+from fusiontrain.training.compiler_errors import naming_compiler_errors
 from fusiontrain.training.config import RunOptions, TrainConfig
 from fusiontrain.training.ema import WeightEma
 from fusiontrain.training.launch_checks import hold_folder
@@ -29,9 +30,11 @@ from fusiontrain.training.run_data import open_data, stream_notes
 from fusiontrain.training.run_identity import (
     WEIGHTS_NAME,
     Outcome,
+    begin,
     find_finished,
     finish,
     run_identity,
+    standing,
 )
 from fusiontrain.training.run_log import RunLog
 from fusiontrain.training.train_step import TrainStep
@@ -50,12 +53,16 @@ def train(
     sets: Sequence[ShardSet | StreamSet],
     out: Path,
     options: RunOptions | None = None,
+    *,
+    config_file: str = "",
 ) -> Outcome:
     """Train, and leave weights, run.json, tables and trackers' files in `out`.
 
-    `sets`: ShardSets of builds on disk; StreamSets under `options.stream`.
+    `sets`: ShardSets of builds on disk; StreamSets under `options.stream`. `config_file`: the text
+    of a file that starts the run again, left as config.yaml.
     A finished run of the same configuration and shards is reused as it is; an unfinished one
     goes on from its newest whole state, on any number of processes, as if it had never stopped.
+    One that differs in max_steps or max_minutes alone goes on to the new end.
     SIGTERM, SIGINT and SIGUSR1 save a state first. Raises: TrainingError, ContractError,
     SharingError; Interrupted after such a signal.
     """
@@ -66,7 +73,7 @@ def train(
     with ExitStack() as stack:
         distributed.on_main(lambda: stack.enter_context(hold_folder(out)))
         run = _Run(distributed, find_asked(config.model), config, options, out)
-        outcome = run.train(sets)
+        outcome = run.train(sets, config_file)
     distributed.close()
     return outcome
 
@@ -81,7 +88,7 @@ class _Run:
     options: RunOptions
     out: Path
 
-    def train(self, sets: Sequence[ShardSet | StreamSet]) -> Outcome:
+    def train(self, sets: Sequence[ShardSet | StreamSet], config_file: str) -> Outcome:
         """The run, unless `out` holds it finished."""
         distributed, out = self.distributed, self.out
         data, left_out = open_data(distributed, self.config, sets, self.options)
@@ -92,7 +99,7 @@ class _Run:
             return done
         if self.options.resume == "never" and distributed.on_main(lambda: has_states(out)):
             raise TrainingError(
-                f"{out} holds an unfinished run, and `resume` is never\n"
+                f"{out} holds a run that could go on, and `resume` is never\n"
                 "  do: give `out` another folder, delete this one, or `resume=auto`"
             )
         torch.manual_seed(self.config.seed)
@@ -100,6 +107,7 @@ class _Run:
         validation, sample = self._validation(data, sets, sizes.get("bands"))
         train_step = self._train_step(net)
         start = self._restore(train_step, data, identity)
+        distributed.on_main(lambda: begin(out, identity, self.options.recipe, config_file))
         progress = RunProgress(start, batch_size=self.config.batch_size)
         progress.best_by = validation.best_by if validation else ""
         hang_report = out / f"hang-rank-{distributed.rank}.txt"
@@ -130,7 +138,7 @@ class _Run:
             trainer = self._trainer(train_step, data, identity, progress, log, validator, watchdog)
             with (
                 collected_signals(_STOPPING) as signals,
-                self._compiling(),
+                naming_compiler_errors(self.entry.name, compiled=self.options.compile),
                 tf32(allowed=self.config.tf32),
             ):
                 facts = trainer.run(signals)
@@ -263,7 +271,7 @@ class _Run:
                 distributed.info(line)
         facts = {"recipe": self.options.recipe, **self.config.as_data()}
         distributed.start_trackers(facts, step)
-        return state.progress if state else None
+        return standing(state, self.config, distributed.info) if state else None
 
     def _like(self, sizes: dict[str, int]) -> nn.Module:
         """A network of the same form, to hold the weights that are evaluated and published."""
@@ -278,18 +286,3 @@ class _Run:
         recipe = {"name": self.options.recipe, "sha256": self.config.digest}
         run = {"recipe": recipe, "weights": weights, "processes": self.distributed.world}
         return CheckpointInfo(model=self.entry.name, sizes=sizes, training=identity | run | facts)
-
-    @contextmanager
-    def _compiling(self) -> Iterator[None]:
-        """Raises: TrainingError where torch's compiler fails on the network, in one line."""
-        try:
-            yield
-        except Exception as error:
-            compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-            if self.options.compile and compiler:
-                raise TrainingError(
-                    f"torch.compile fails on {self.entry.name}: "
-                    f"{str(error).strip().splitlines()[0]}\n"
-                    "  do: leave out `compile`, or try another version of torch"
-                ) from error
-            raise

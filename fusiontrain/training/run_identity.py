@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from fusiontrain.data.dataset import ShardBatches
 from fusiontrain.errors import TrainingError
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.training.config import RunOptions, TrainConfig
-from fusiontrain.training.training_state import drop_states
+from fusiontrain.training.run_difference import length_note, refuse_other_run
+from fusiontrain.training.training_state import Progress, State, has_states, keep_last_state
 from shards.atomic_write import whole_file
 
 WEIGHTS_NAME = "model.safetensors"
-RUN_NAME = "run.json"
+RUN_NAME, CONFIG_NAME = "run.json", "config.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,22 +48,59 @@ def run_identity(
 
 
 def find_finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
-    """The run that `out` holds if it is this one. Raises: TrainingError if it is another."""
+    """The run that `out` holds if it is this one; None if this one trains it longer.
+
+    Raises: TrainingError if it is another.
+    """
     if not (out / WEIGHTS_NAME).is_file():
         return None
     held = load_checkpoint(out / WEIGHTS_NAME)[1].training
-    if held.get("digest") != identity["digest"]:
-        raise TrainingError(
-            f"{out} holds the weights of another run (other shards or options)\n"
-            "  do: give `out` another folder, or delete this one to train anew"
+    if held.get("digest") == identity["digest"]:
+        return Outcome(
+            weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True
         )
-    drop_states(out)  # a kill may have left them
-    return Outcome(weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True)
+    what = f"{out} holds the weights of another run"
+    refuse_other_run(
+        what, held, identity, steps=held.get("steps", 0), seconds=held.get("seconds", 0)
+    )
+    if not has_states(out):
+        raise TrainingError(
+            f"{what}, of another length and without its last state, so it cannot be trained "
+            f"longer\n  do: fusiontrain finetune --weights {out / WEIGHTS_NAME}, with `out` "
+            "another folder"
+        )
+    return None
+
+
+def standing(state: State, config: TrainConfig, log: Callable[[str], None]) -> Progress:
+    """Where a run of `config` that goes on from `state` stands; another length is logged."""
+    note = length_note(state.config or {}, config, state.progress.step)
+    if note is None:
+        return state.progress
+    line, exact = note
+    log(line)
+    if exact:
+        return state.progress
+    steps = (*state.progress.lengthened, state.progress.step)
+    return replace(state.progress, lengthened=steps)
+
+
+def begin(out: Path, identity: dict[str, Any], recipe: str, config_file: str) -> None:
+    """Write run.json as far as it is known, and config.yaml, if there is one, for --config."""
+    if config_file:
+        with whole_file(out / CONFIG_NAME) as file:
+            file.write(config_file.encode())
+    write_run(out, {**identity, "recipe": {"name": recipe}, "unfinished": True})
 
 
 def finish(out: Path, net: nn.Module, info: CheckpointInfo) -> None:
-    """Write run.json and the weights, and remove the states."""
-    with whole_file(out / RUN_NAME) as file:
-        file.write(json.dumps(info.training, indent=1, sort_keys=True).encode() + b"\n")
+    """Write run.json and the weights, and remove all states but the last."""
+    write_run(out, info.training)
     save_checkpoint(out / WEIGHTS_NAME, net, info)  # last: they mean that the run has ended
-    drop_states(out)
+    keep_last_state(out)
+
+
+def write_run(out: Path, facts: Mapping[str, Any]) -> None:
+    """Write run.json."""
+    with whole_file(out / RUN_NAME) as file:
+        file.write(json.dumps(facts, indent=1, sort_keys=True).encode() + b"\n")

@@ -84,6 +84,8 @@ class Trainer:
                     )
                 self._learn(batch, plan.done)
             self.log.show(1.0)
+            if not math.isnan(progress.loss):
+                self.saver.save()  # from where the run can be made longer
         if math.isnan(progress.loss):
             raise TrainingError(
                 f"no step of {progress.step} gave a finite loss; nothing was learnt"

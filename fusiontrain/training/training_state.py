@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from fusiontrain.errors import TrainingError
 from fusiontrain.training.ema import WeightEma
+from fusiontrain.training.run_difference import recorded, refuse_other_run
 from shards.atomic_write import whole_file
 from shards.bounded_reading import parse_json, read_bounded
 from shards.manifest import file_sha256
@@ -44,6 +45,7 @@ class Progress:
     skipped: int = 0  # steps that were not finite
     best: float | None = None  # of what validation goes by, and where it was
     best_step: int = 0
+    lengthened: tuple[int, ...] = ()  # steps where the run got another end, with other rates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,7 @@ class State:
     updates: int  # of the average
     scaler: dict[str, Any] | None  # fp16's
     places: list[dict[str, Any]] | None = None  # where each reader of a stream goes on
+    config: dict[str, Any] | None = None  # of the run that saved it, where it is recorded
 
 
 def save_state(
@@ -96,6 +99,8 @@ def save_state(
         "best": progress.best,
         "best_step": progress.best_step,
         "updates": 0 if average is None else average.updates,
+        "lengthened": list(progress.lengthened),
+        "run": recorded(identity),
         "scaler": scaler,
         "sha256": {name: file_sha256(partial / name) for name in files},
     }
@@ -117,19 +122,18 @@ def save_state(
 def read_state(out: Path, identity: dict[str, Any], log: Callable[[str], None]) -> State | None:
     """The newest whole state; None if there is none.
 
-    A damaged state is logged and skipped. Raises: TrainingError if the states are another run's.
+    A damaged state is logged and skipped. A run with another end than this one's, which this one
+    goes beyond, is this one. Raises: TrainingError if the states are another run's.
     """
     for folder in _states(out):
         try:
-            state, owner = _read(folder)
+            state, owner, run = _read(folder)
         except (OSError, *_DAMAGE) as error:
             log(f"{folder} is damaged ({error}); the state before it is taken")
             continue
         if owner != identity["digest"]:
-            raise TrainingError(
-                f"{folder} is the state of another run (other shards, options or version)\n"
-                "  do: give `out` another folder, or delete this one to train anew"
-            )
+            what, progress = f"{folder} is the state of another run", state.progress
+            refuse_other_run(what, run, identity, steps=progress.step, seconds=progress.seconds)
         return state
     return None
 
@@ -177,12 +181,17 @@ def has_states(out: Path) -> bool:
     return bool(_states(out))
 
 
-def drop_states(out: Path) -> None:
-    shutil.rmtree(out / FOLDER, ignore_errors=True)
+def keep_last_state(out: Path) -> None:
+    """Drop all states but the newest, from which a finished run can be made longer."""
+    for folder in _states(out)[1:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(folder: Path) -> tuple[State, str]:
-    """A state and the digest of its run. Raises: ValueError and others where it is not whole."""
+def _read(folder: Path) -> tuple[State, str, dict[str, Any]]:
+    """A state, the digest of its run and what is recorded of that.
+
+    Raises: ValueError and others where it is not whole.
+    """
     written = read_bounded(folder / STATE)
     state_json = parse_json(written)
     version = state_json["version"]
@@ -208,7 +217,9 @@ def _read(folder: Path) -> tuple[State, str]:
         skipped=int(state_json.get("skipped", 0)),
         best=None if best is None else float(best),
         best_step=int(state_json.get("best_step", 0)),
+        lengthened=tuple(map(int, state_json.get("lengthened", ()))),
     )
+    run = recorded(dict(state_json.get("run", {})))
     state = State(
         progress=progress,
         weights=tensors[WEIGHTS],
@@ -217,8 +228,9 @@ def _read(folder: Path) -> tuple[State, str]:
         updates=int(state_json.get("updates", 0)),
         scaler=state_json.get("scaler"),
         places=state_json.get("stream"),
+        config=run.get("config"),
     )
-    return state, str(state_json["identity"])
+    return state, str(state_json["identity"]), run
 
 
 def _states(out: Path) -> list[Path]:

@@ -50,6 +50,7 @@ _LEAVES = (
     "wids.json",
     "states",
     "run.json",
+    "config.yaml",
     "log.csv",
     "part-",
     "best.",

@@ -109,10 +109,10 @@ def test_another_runs_folder_is_left_alone(run):
     """Other options, same folder: refused, nothing lost."""
     before = (run[0] / "model.safetensors").read_bytes()
 
-    code, _, stderr = launch([*run[1][:-1], "70"])
+    code, _, stderr = launch([*run[1], "--seed", "3"])
 
     assert 0 != code
-    assert "holds the weights of another run" in stderr
+    assert "holds the weights of another run: --seed 0 there, 3 here" in stderr
     assert before == (run[0] / "model.safetensors").read_bytes()
 
 
