@@ -85,6 +85,24 @@ def test_accelerate_launch_of_two_without_gpus_is_refused(small_build, tmp_path)
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
+@pytest.mark.slow
+def test_an_error_of_the_user_under_accelerate_launch_is_our_line_alone(tmp_path):
+    """With --quiet; the launcher exits with 1, `fusiontrain pretrain` with 2."""
+    launch = [BIN / "accelerate", "launch", "--quiet", "--num_processes", "1", "--num_machines"]
+    launch += ["1", "--mixed_precision", "no", "--dynamo_backend", "no", "fusiontrain/pretrain.py"]
+    given = ["--shards", tmp_path / "absent", "--out", tmp_path / "run"]
+
+    launched, plain = (
+        subprocess.run([*command, *given], cwd=ROOT, capture_output=True, text=True, timeout=300)
+        for command in (launch, [sys.executable, "-m", "fusiontrain", "pretrain"])
+    )
+
+    assert (launched.returncode, plain.returncode) == (1, 2)
+    assert plain.stderr.count("\n") == 1
+    assert "no manifest.json in" in plain.stderr
+    assert (launched.stdout, launched.stderr) == (plain.stdout, plain.stderr)
+
+
 STUCK = """
 import sys, threading, time
 from pathlib import Path
