@@ -33,8 +33,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/simgen build --dataset demo --recipe sensor-clean --out $(DEMO)/shards --bands 4 --draws 64 --shard-size 64 --workers $(WORKERS)
 	$(BIN)/fusiontrain example $(DEMO)/scene
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		fusiontrain/pretrain.py --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --crop 64 --warmup-steps 20 \
+	$(BIN)/fusiontrain pretrain --shards $(DEMO)/shards --out $(DEMO)/run --batch-size 8 --crop 64 --warmup-steps 20 \
 		--max-minutes 3 --scenes $(DEMO)/scene --validate-minutes 0.3
 	$(FUSE) $(DEMO)/fused.tif --quicklook $(DEMO)/fused.png
 	$(FUSE) $(DEMO)/gsa.tif --quicklook $(DEMO)/gsa.png --method gsa
@@ -111,8 +110,7 @@ ON := $(BIN)/fusiontrain finetune --recipe release_more --shards \
 	$(TRAINED)/clean-1:0.45 $(TRAINED)/sensor-1:0.4 $(TRAINED)/x2-1:0.15 --weights
 ON_SCENE := $(BIN)/fusiontrain finetune --recipe release_scene --shards \
 	$(TRAINED)/scene:0.62 $(TRAINED)/scene-soft:0.28 $(TRAINED)/scene-x2:0.10 --weights
-PRETRAIN := $(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-	fusiontrain/pretrain.py --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
+PRETRAIN := $(BIN)/fusiontrain pretrain --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
 weights: $(READY)
 	$(BUILD) 3 --recipe sensor-clean --bands 4 --out $(TRAINED)/clean
 	$(BUILD) 3 --recipe sensor-quiet --bands 4 4 4 8 3 --out $(TRAINED)/sensor

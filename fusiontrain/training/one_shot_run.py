@@ -15,8 +15,8 @@ from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.csv_log import LOG_COLUMNS, STEPS, Table
 from fusiontrain.training.one_shot import tune
-from fusiontrain.training.run_identity import CONFIG_NAME, WEIGHTS_NAME, write_run
-from fusiontrain.training.run_log import LOG_NAME
+from fusiontrain.training.run_files import CONFIG_NAME, LOG_NAME, WEIGHTS_NAME
+from fusiontrain.training.run_identity import write_run
 from fusiontrain.training.train_step import StepResult
 from shards.atomic_write import whole_file
 from shards.progress_lines import ProgressLines
@@ -39,7 +39,7 @@ class StepRows:
     def __init__(self, config: TrainConfig) -> None:
         self.config, self.rows = config, list[Mapping[str, float]]()
         self.loss, self.skipped, self.begun = float("nan"), 0, time.monotonic()
-        self._lines = ProgressLines(logger.info, "tuning", "step")
+        self.lines = ProgressLines(logger.info, "tuning", "step")
 
     def __call__(self, step: int, result: StepResult, smoothed: float) -> None:
         """As fit reports a step."""
@@ -49,8 +49,8 @@ class StepRows:
         values = (smoothed, result.rate, result.norm, speed, 0.0)
         row = {"step": step, **dict(zip(STEPS, values, strict=True))}
         self.rows.append(row | {"step_loss": result.loss, "skipped": self.skipped})
-        self._lines.task = f"tuning, loss {smoothed:.4f}"
-        self._lines(step, self.config.max_steps)
+        self.lines.task = f"tuning, loss {smoothed:.4f}"
+        self.lines(step, self.config.max_steps)
 
 
 def tune_to_file(

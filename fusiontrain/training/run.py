@@ -27,8 +27,8 @@ from fusiontrain.training.losses import LOSSES
 from fusiontrain.training.optimizer import make_optimizer
 from fusiontrain.training.progress import RunProgress
 from fusiontrain.training.run_data import open_data, stream_notes
+from fusiontrain.training.run_files import WEIGHTS_NAME
 from fusiontrain.training.run_identity import (
-    WEIGHTS_NAME,
     Outcome,
     begin,
     find_finished,

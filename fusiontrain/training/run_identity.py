@@ -14,11 +14,9 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint, save_checkpoint
 from fusiontrain.training.config import RunOptions, TrainConfig
 from fusiontrain.training.run_difference import length_note, refuse_other_run
+from fusiontrain.training.run_files import CONFIG_NAME, RUN_NAME, WEIGHTS_NAME
 from fusiontrain.training.training_state import Progress, State, has_states, keep_last_state
 from shards.atomic_write import whole_file
-
-WEIGHTS_NAME = "model.safetensors"
-RUN_NAME, CONFIG_NAME = "run.json", "config.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

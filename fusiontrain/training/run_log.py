@@ -10,11 +10,11 @@ from fusiontrain.training.accelerate_setup import Distributed
 from fusiontrain.training.config import RunOptions
 from fusiontrain.training.csv_log import LOG_COLUMNS, STEPS, Table, progress_bar
 from fusiontrain.training.progress import RunProgress
+from fusiontrain.training.run_files import LOG_NAME, VALIDATION_NAME
 from fusiontrain.training.train_step import StepResult
 from fusiontrain.training.validation import HELD_ERGAS, HELD_LOSS, SCENES_RATIO
 from shards.progress_lines import ProgressLines
 
-LOG_NAME, VALIDATION_NAME = "log.csv", "validation.csv"
 _VALIDATED = {
     HELD_LOSS: "loss {:.4f} on held samples",
     HELD_ERGAS: "ERGAS {:.3f}",

@@ -10,10 +10,10 @@ from typing import Any
 
 from fusiontrain.errors import TrainingError
 from fusiontrain.training.config import TrainConfig
+from fusiontrain.training.run_files import LOG_NAME, RUN_NAME, VALIDATION_NAME
 from shards.bounded_reading import read_bounded, read_json
 from shards.short_names import short_names
 
-LOG, VALIDATION, FACTS = "log.csv", "validation.csv", "run.json"
 _LARGEST = 1 << 28  # bytes of a table
 Columns = dict[str, list[float]]  # name -> a value a row; NaN where a cell holds none
 
@@ -78,19 +78,21 @@ def differing_options(runs: Sequence[RunRecord]) -> dict[str, list[Any]]:
 
 
 def _read(folder: Path, name: str) -> RunRecord:
-    if not (folder / LOG).is_file():
+    if not (folder / LOG_NAME).is_file():
         raise TrainingError(
-            f"{folder} is no run: it has no {LOG}; expected a folder that pretrain or finetune "
-            "wrote (--out)"
+            f"{folder} is no run: it has no {LOG_NAME}; expected a folder that pretrain or "
+            "finetune wrote (--out)"
         )
     try:
-        facts = read_json(folder / FACTS) if (folder / FACTS).is_file() else {}
+        facts = read_json(folder / RUN_NAME) if (folder / RUN_NAME).is_file() else {}
         return RunRecord(
             name=name,
             folder=folder,
             facts=facts if isinstance(facts, dict) else {},
-            log=_columns(folder / LOG),
-            validation=_columns(folder / VALIDATION) if (folder / VALIDATION).is_file() else {},
+            log=_columns(folder / LOG_NAME),
+            validation=_columns(folder / VALIDATION_NAME)
+            if (folder / VALIDATION_NAME).is_file()
+            else {},
         )
     except (OSError, ValueError, csv.Error) as error:
         raise TrainingError(f"cannot read the run {folder}: {error}") from error
