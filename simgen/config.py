@@ -13,6 +13,7 @@ from simgen.effects import (
     GROUP_OF,
     GROUPS,
     LATER,
+    MAX_GUIDES,
     DetectorRanges,
     GeometryRanges,
     OpticsRanges,
@@ -61,12 +62,31 @@ class Recipe:
         if optics.kernel == "paper" and self.ratio != 4:
             raise ConfigError(f"the paper's kernel decimates by 4; got ratio {self.ratio}")
         check_fields(self)
+        self._check_guides()
         bits, decimation = self.radiometry.bits, optics.decimation
         if not all(1 <= b <= 16 for b in bits) or not bits:
             raise ConfigError(f"bits must lie in 1..16; got {bits}")
         if not decimation or set(decimation) - set(DECIMATIONS):
             raise ConfigError(
                 f"decimation must name some of {', '.join(DECIMATIONS)}; got {decimation}"
+            )
+
+    def _check_guides(self) -> None:
+        """Raises: ConfigError where guides meet what only a PAN has."""
+        if not self.spectral.guides:
+            return
+        if not 2 <= self.spectral.guides <= MAX_GUIDES:
+            raise ConfigError(f"guides are 2..{MAX_GUIDES}, or 0; got {self.spectral.guides}")
+        chances = {
+            "physical": self.optics.physical,
+            "moving_chance": self.geometry.moving_chance,
+            "local_shift_chance": self.geometry.local_shift_chance,
+            "pan_unexplained_chance": self.spectral.pan_unexplained_chance,
+        }
+        met = [name for name, chance in chances.items() if chance]
+        if met or self.optics.kernel == "paper" or self.optics.target == "scene":
+            raise ConfigError(
+                f"guides go with the target `sensor`, the gaussian kernel and none of {[*chances]}"
             )
 
     def with_fields(self, **changes: Any) -> "Recipe":
@@ -137,6 +157,11 @@ class Build:
             raise ConfigError(f"bands must lie in 1..{MAX_BANDS}; got {self.bands}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative; got {self.seed}")
+        if self.recipe.spectral.guides and self.bands != (1,):
+            raise ConfigError(
+                "with guides a PAN is of one band: `bands=1`; got "
+                f"`bands={' '.join(map(str, self.bands))}`"
+            )
         like = self.recipe.optics.like_sensor
         if like is not None and set(self.bands) != {len(like.bands)}:
             raise ConfigError(

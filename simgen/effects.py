@@ -14,6 +14,7 @@ Range = tuple[float, float]
 Decimation = Literal["point", "area", "bicubic"]
 DECIMATIONS: tuple[Decimation, ...] = ("point", "area", "bicubic")
 Target = Literal["sensor", "scene"]
+MAX_GUIDES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class SpectralRanges(Ranges):
     pan_hidden_chance: Chance = 0.0
     pan_gain: Annotated[Range, Within(0, 4)] = (1.0, 1.0)  # sum of PAN's band weights
     pan_offset: Range = (0.0, 0.0)
+    guides: int = 0  # sharp bands in place of PAN; 0: a PAN. PAN is their regression on the band
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,4 +180,4 @@ GROUP_OF = {
 }
 # Fields that recipes got after 0.1.0. A recipe's data name them only where they differ from the
 # default, so that the digest of every earlier recipe stays what it was.
-LATER = frozenset({"target", "noise_pan", "shadow", "shadow_size", "shadow_chance"})
+LATER = frozenset({"guides", "target", "noise_pan", "shadow", "shadow_size", "shadow_chance"})

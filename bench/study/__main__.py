@@ -16,6 +16,7 @@ PART is one of
   known        known truth at full resolution: scenes of `simgen known`, or images of --photos
   seed         the seed paper's own experiment: pretraining by recipe and images, zero-shot, full
                and freeze-tuning of published networks on six sensors (--minutes, --networks)
+  guides       several sharp bands in place of PAN: Sentinel-2 and others one level down
   adapt        what `fuse --adapt` gains on each scene in 10 and 30 seconds
 
 Parts that train do so for --seconds of processor time on one thread, on samples in one order.
@@ -35,6 +36,7 @@ import torch
 from bench.study.ablation import ablation
 from bench.study.adapt import adaptation
 from bench.study.failures import failures
+from bench.study.guides import guides
 from bench.study.hqnr import hqnr
 from bench.study.known import known
 from bench.study.one_shot import one_shot
@@ -56,6 +58,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "sensors": sensors,
     "hqnr": hqnr,
     "known": known,
+    "guides": guides,
     "adapt": adaptation,
     "seed": seed,
 }

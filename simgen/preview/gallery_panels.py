@@ -230,5 +230,12 @@ PANELS = (
         shows="pan",
         changes={"pan_gain": (0.7, 0.7), "pan_offset": (0.1, 0.1)},
     ),
+    Panel(
+        name="guides",
+        text="PAN: a mix of the bands | of band 1 alone, by regression on four sharp bands",
+        shows="pan",
+        changes={"guides": 4},
+        photo="chelsea.png",
+    ),
     *DETECTOR_PANELS,
 )

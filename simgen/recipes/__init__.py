@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from simgen.config import Recipe
 from simgen.errors import ConfigError
+from simgen.recipes.guides import guides, guides_x6
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
 from simgen.recipes.scene import scene, scene_soft, scene_x2
@@ -19,6 +20,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "scene": scene,
     "scene-soft": scene_soft,
     "scene-x2": scene_x2,
+    "guides": guides,
+    "guides-x6": guides_x6,
     WALD: wald,
     f"{WALD}-x2": lambda: at_ratio(wald(), 2),
     "sensor-x2": lambda: at_ratio(sensor(), 2),

@@ -115,6 +115,20 @@ def draw_pan(
     return rows, offset, weights[None].astype(np.float32)
 
 
+def draw_guides(
+    recipe: Recipe, rng: np.random.Generator, C: int, channels: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(C + G, F) rows, offsets, (G, C + G) weights of C bands and of the G guides after them.
+
+    The guides are the first bands drawn: those of the photograph where these are kept.
+    """
+    G = recipe.spectral.guides
+    rows, offset = draw_bands(recipe.with_fields(shuffle=0.0), rng, G + C, channels)
+    order = [*range(G, G + C), *range(G)]
+    weights = np.eye(G, G + C, C, dtype=np.float32)
+    return rows[order], offset[order], weights
+
+
 def _beyond(
     rows: np.ndarray, offset: np.ndarray, near: int, far: int, step: float
 ) -> tuple[np.ndarray, float]:

@@ -32,7 +32,7 @@ def draw_displacements(draw: SampleParameters, size: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noise:
-    """Random fields of the detector, for (C, h, w) and (1, H, W)."""
+    """Random fields of the detector, for (C, h, w) and (1, H, W), of guides (G, H, W)."""
 
     normal_ms: np.ndarray
     normal_pan: np.ndarray
@@ -43,11 +43,12 @@ class Noise:
 def draw_noise(draw: SampleParameters, *, tile: int, ratio: int) -> Noise:
     """Unit noise, correlated and grained as drawn, and the stripes."""
     rng, C, side = stream(draw.entropy, PIXELS), draw.bands, tile // ratio
+    P = max(1, draw.guides)
     sigmas = np.array(draw.stripes, np.float32)
     stripes_ms = rng.standard_normal((2, C, side), dtype=np.float32) * sigmas[:, None, None]
-    stripes_pan = rng.standard_normal((2, 1, tile), dtype=np.float32) * sigmas[:, None, None]
+    stripes_pan = rng.standard_normal((2, P, tile), dtype=np.float32) * sigmas[:, None, None]
     ms = rng.standard_normal((C, side, side), dtype=np.float32)
-    pan = rng.standard_normal((1, tile, tile), dtype=np.float32)
+    pan = rng.standard_normal((P, tile, tile), dtype=np.float32)
     if draw.noise_common:
         common = rng.standard_normal((1, side, side), dtype=np.float32)
         ms = correlated(ms, common, draw.noise_common)

@@ -9,13 +9,14 @@ from simgen.config import Recipe
 from simgen.physics.geometry import Mover
 from simgen.physics.photograph import jitter_matrix
 from simgen.physics.shadows import Shadow
-from simgen.sampling.bands import draw_bands, draw_materials, draw_pan
+from simgen.sampling.bands import draw_bands, draw_guides, draw_materials, draw_pan
 from simgen.sampling.noise import draw_detector
 from simgen.sampling.optics import Optics, draw_optics
 from simgen.sampling.shadows import draw_shadows
 from simgen.sampling.streams import (
     BANDS,
     GEOMETRY,
+    GUIDES,
     MATERIAL,
     NOISE,
     OPTICS,
@@ -47,7 +48,7 @@ class SampleParameters:
     shadows: tuple[Shadow, ...]  # on the crop
     rows_DF: np.ndarray
     offset_D: np.ndarray
-    pan_rows_1D: np.ndarray
+    pan_rows_1D: np.ndarray  # of guides (G, D)
     pan_offset: float
     materials: tuple[np.ndarray, np.ndarray] | None  # logits (K, 4), tints (D, K)
     pan_texture: float  # amplitude of unexplained texture, of PAN's own spread
@@ -70,6 +71,12 @@ class SampleParameters:
     entropy: int  # seeds the fields
 
     @property
+    def guides(self) -> int:
+        """Sharp bands in place of PAN; 0: a PAN."""
+        count = int(self.pan_rows_1D.shape[0])
+        return count if count > 1 else 0
+
+    @property
     def bands(self) -> int:
         return int(self.optics.gt.shape[0])
 
@@ -88,12 +95,15 @@ def sample_parameters(
     jitter = _draw_jitter(recipe, photo, channels)
     high_pass = maybe(photo, recipe.photograph.high_pass_chance, recipe.photograph.high_pass)
     gamma = uniform(photo, recipe.photograph.gamma)
-    rows, offset = draw_bands(recipe, stream(entropy, BANDS), bands, channels)
     rng = stream(entropy, PAN)
     texture = maybe(rng, recipe.spectral.pan_unexplained_chance, recipe.spectral.pan_unexplained)
     texture_nodes = int(2 ** rng.uniform(4, 7))
     pan_offset = uniform(rng, recipe.spectral.pan_offset)
-    rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
+    if recipe.spectral.guides:
+        rows, offset, pan_rows = draw_guides(recipe, stream(entropy, GUIDES), bands, channels)
+    else:
+        rows, offset = draw_bands(recipe, stream(entropy, BANDS), bands, channels)
+        rows, offset, pan_rows = draw_pan(recipe, rng, rows, offset)
     materials = (
         draw_materials(recipe, stream(entropy, MATERIAL), len(rows)) if channels == 3 else None
     )

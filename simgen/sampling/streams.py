@@ -5,7 +5,7 @@ import numpy as np
 from simgen.effects import Range
 
 PLACE, PHOTO, BANDS, PAN, OPTICS, GEOMETRY, NOISE, TEXTURE, FIELD, PIXELS, MATERIAL = range(11)
-SHADOW = 11
+SHADOW, GUIDES = 11, 12
 
 
 def stream(entropy: int, topic: int) -> np.random.Generator:

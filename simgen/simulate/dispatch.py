@@ -59,7 +59,7 @@ class _Kind(Enum):
 def _kind(job: Job, device: Device) -> _Kind:
     if isinstance(job.image, np.ndarray):
         return _Kind.DECODED
-    if device == "cpu" or job.draw.movers or job.draw.local_shift:
+    if device == "cpu" or job.draw.movers or job.draw.local_shift or job.draw.guides:
         return _Kind.ENCODED
     return _Kind.PHYSICAL if job.draw.optics.physical else _Kind.WALD
 

@@ -12,6 +12,7 @@ import numpy as np
 from simgen.config import Recipe
 from simgen.physics.fast_blur import observe_blocks
 from simgen.physics.geometry import move_objects, warp
+from simgen.physics.guides import synthesised
 from simgen.physics.noise import add_noise, striped
 from simgen.physics.photograph import colour_jitter, high_pass, to_light
 from simgen.physics.radiometry import compressed, quantise
@@ -37,6 +38,12 @@ def observe_scene(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) 
     place = _Place.of(bands.shape[1:], draw, size)
     if recipe.optics.target == "scene":
         return _observe_clean_target(bands, pan_scene, place, draw, recipe)
+    if draw.guides:
+        optics, fine = draw.optics, recipe.oversample
+        gt = place.observe(bands, optics.gt, step=fine)
+        ms = observe_blocks(gt, optics.ms, step=recipe.ratio)
+        seen = np.repeat(optics.pan, draw.guides, 0)
+        return gt, ms, place.observe(pan_scene, seen, step=fine)
     pan_place = place
     if draw.movers or draw.pan_texture or draw.local_shift:
         pan_scene, pan_place = place.laid_out(pan_scene[None])[0], _Place.whole(size)
@@ -95,6 +102,12 @@ def finish(
         ms = add_noise(ms, noise.normal_ms, read=draw.read_C[:, None, None], shot=shot)
         pan = add_noise(pan, noise.normal_pan, read=draw.read_pan, shot=shot)
     numbers = [quantise(image, draw.bits) for image in (gt, ms, pan)]
+    if draw.guides:
+        guides = numbers[2].astype(np.float32)
+        of_band = np.repeat(draw.optics.ms[:1], draw.guides, 0)
+        low = observe_blocks(guides, of_band, step=recipe.ratio)
+        synthetic = synthesised(guides, low, numbers[1][0])
+        numbers[2] = quantise(synthetic / np.float32(2**draw.bits - 1), draw.bits)
     if draw.compression:
         step = max(1.0, draw.compression * 2**draw.bits)
         numbers[1:] = [compressed(image, step, draw.bits) for image in numbers[1:]]
@@ -197,7 +210,7 @@ def _reflectances(light_FHW: np.ndarray, logits_K4: np.ndarray, tints_DK: np.nda
 
 
 def _bands(light_FHW: np.ndarray, draw: SampleParameters) -> tuple[np.ndarray, np.ndarray]:
-    """The MS's bands (C, S, S) and the PAN scene (S, S) without its texture."""
+    """The MS's bands (C, S, S) and the PAN scene (S, S) without its texture, or the guides'."""
     used = light_FHW.shape[0] - 1
     tints = None if draw.materials is None else _reflectances(light_FHW, *draw.materials)
     if draw.shadows:  # materials stay what they are; the last plane is not light
@@ -211,4 +224,5 @@ def _bands(light_FHW: np.ndarray, draw: SampleParameters) -> tuple[np.ndarray, n
     pan += np.float32(draw.pan_offset)
     np.maximum(pan, 0, out=pan)
     sides = light_FHW.shape[1:]
-    return mixed[: draw.bands].reshape(-1, *sides), pan.reshape(sides)
+    pans = pan.reshape(-1, *sides)
+    return mixed[: draw.bands].reshape(-1, *sides), pans if draw.guides else pans[0]

@@ -32,10 +32,27 @@ def simulate(crop_HWF: np.ndarray, draw: SampleParameters, recipe: Recipe) -> Ar
     gt, ms, pan = _optics(scene.transpose(2, 0, 1), lit.transpose(2, 0, 1), draw, recipe)
     ms, pan = _detector(ms, pan, draw, recipe)
     numbers = [quantise(image, draw.bits) for image in (gt, ms, pan)]
+    if draw.guides:
+        numbers[2] = _regressed(numbers[2], numbers[1][0], draw, recipe)
     if draw.compression:
         step = max(1.0, draw.compression * 2**draw.bits)
         numbers[1:] = [compressed(image, step, draw.bits) for image in numbers[1:]]
     return numbers[0], numbers[1], numbers[2]
+
+
+def _regressed(
+    guides_GHW: np.ndarray, band_hw: np.ndarray, draw: SampleParameters, recipe: Recipe
+) -> np.ndarray:
+    """The PAN of a band: least squares of [1, guides at its scale], applied to the guides."""
+    low = [
+        observe_kernels(guide[None].astype(np.float64), draw.optics.ms[:1], step=recipe.ratio)[0]
+        for guide in guides_GHW
+    ]
+    design = np.stack([np.ones(band_hw.size), *(image.ravel() for image in low)], 1)
+    weights = np.linalg.lstsq(design, band_hw.ravel().astype(np.float64), rcond=None)[0]
+    pan = weights[0] + np.tensordot(weights[1:], guides_GHW.astype(np.float64), 1)
+    top = 2**draw.bits - 1
+    return np.clip(np.rint(pan), 0, top).astype(np.uint16)[None]
 
 
 def _encoded(crop_HWF: np.ndarray, draw: SampleParameters) -> np.ndarray:
@@ -65,8 +82,15 @@ def _optics(
     mixed = mix(seen * lit_1HW, draw.rows_DF, draw.offset_D)
     if draw.materials is not None:
         mixed = mixed * reflectances(light_FHW, *draw.materials)
-    pan_scene = mix(mixed, draw.pan_rows_1D, np.array([draw.pan_offset]))
+    pan_scene = mix(mixed, draw.pan_rows_1D, np.full(len(draw.pan_rows_1D), draw.pan_offset))
     bands = mixed[: draw.bands]
+    if draw.guides:
+        gt = observe_kernels(bands, optics.gt, step=recipe.oversample)
+        guides = [
+            observe_kernels(guide[None], optics.pan, step=recipe.oversample)[0]
+            for guide in pan_scene
+        ]
+        return gt, observe_kernels(gt, optics.ms, step=recipe.ratio), np.stack(guides)
     if recipe.optics.target == "scene":
         return _clean_target(bands, pan_scene, draw, recipe)
     later = move_objects(bands, draw.movers)
@@ -110,7 +134,7 @@ def _detector(
     made = []
     for image, lines, normal, read in (
         (ms, noise.stripes_ms, noise.normal_ms, draw.read_C),
-        (pan, noise.stripes_pan, noise.normal_pan, np.array([draw.read_pan])),
+        (pan, noise.stripes_pan, noise.normal_pan, np.full(len(pan), draw.read_pan)),
     ):
         noisy = np.empty_like(image)
         for c, band in enumerate(image):

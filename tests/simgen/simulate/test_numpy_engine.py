@@ -39,6 +39,7 @@ SWITCHES = {
     "pan sees": {"pan_sees": 1.0},
     "hidden": {"pan_hidden_chance": 1.0, "pan_hidden": (0.2, 0.5)},
     "texture": {"pan_unexplained_chance": 1.0, "pan_unexplained": (0.2, 0.3)},
+    "guides": {"guides": 3, "mtf_pan": (0.2, 0.4), "read_noise": (0.001, 0.002)},
     "haze": {"haze_chance": 1.0, "haze": (0.3, 0.5)},
     "exposure": {"exposure_chance": 1.0, "exposure": (2.0, 3.0)},
     "noise": {"read_noise": (0.005, 0.01), "shot_noise": (1e-4, 2e-4), "noise_spread": 0.3},
@@ -114,7 +115,8 @@ def test_faults_of_the_inputs_alone(fault):
 
 
 @pytest.mark.parametrize(
-    ("name", "bands"), [("sensor", 1), ("sensor", 12), ("scene", 1), ("scene", 8), ("paper", 4)]
+    ("name", "bands"),
+    [("sensor", 1), ("sensor", 12), ("scene", 1), ("scene", 8), ("paper", 4), ("guides", 1)],
 )
 def test_every_recipe(name, bands):
     """From one band to twelve."""
