@@ -23,7 +23,7 @@ BORROWED = {
     "fusiontrain/weights/default.md": "reports/cards/default.md",
     "fusiontrain/weights/default-sensor.md": "reports/cards/default-sensor.md",
     "fusiontrain/weights/small.md": "reports/cards/small.md",
-    "docs/gallery/README.md": "gallery/index.md",
+    "docs/gallery/README.md": "gallery/effects.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "bench/README.md": "project/benches.md",
     "CHANGELOG.md": "project/changes.md",

@@ -58,3 +58,18 @@ def test_every_path_of_the_documentation_that_code_names_exists():
 
     assert named
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+MOST_WORDS = 13_000  # of prose in docs/, so that it stays a thing to read
+MADE = ("gallery/README.md", "reports/seed.md")  # pages that commands write
+
+
+def test_the_prose_of_the_documentation_stays_short():
+    """Without code, tables and pages that commands write; options belong into --help."""
+    words = 0
+    for page in (ROOT / "docs").rglob("*.md"):
+        if str(page.relative_to(ROOT / "docs")) not in MADE:
+            prose = re.sub(r"```.*?```|^ *\|.*$", "", page.read_text(), flags=re.DOTALL | re.M)
+            words += len(prose.split())
+
+    assert 5_000 < words <= MOST_WORDS, f"{words} words"
