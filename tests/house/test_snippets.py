@@ -45,13 +45,14 @@ def test_commands_are_understood(page, monkeypatch, tmp_path):
 def small_inputs(tmp_path_factory):
     """The files that the documentation's commands name, small."""
     folder, rng = tmp_path_factory.mktemp("inputs"), np.random.default_rng(7)
-    for name in ("scenes", "photos", "landsat", "images"):
+    for name in ("scenes", "one-scene", "photos", "landsat", "images"):
         (folder / name).mkdir()
     ms = rng.integers(200, 1800, (4, 64, 64)).astype("uint16")
     pan = ms.mean(0, keepdims=True).repeat(4, 1).repeat(4, 2) + rng.normal(0, 40, (1, 256, 256))
     write_pair(folder, pan, ms)
     for name in ("a", "b"):
         write_pair(folder / "scenes", pan, ms, name=name, facts={"sensor": "IKONOS"})
+    write_pair(folder / "one-scene", pan, ms, name="c", facts={"sensor": "IKONOS"})
     for band, name in zip(ms, ("blue", "green", "red", "nir"), strict=True):
         write_geotiff(folder / f"{name}.tif", band[None], GRID @ GRID.scale(4))
     for number in range(1, 9):

@@ -35,9 +35,9 @@ OTHERS = {
 TRAINING = ["--max-steps", "2", "--batch-size", "2", "--crop", "32"]
 SMALL = {  # arguments that end a command soon; the last of a flag counts
     ("fusiontrain", "pretrain"): TRAINING,
-    ("fusiontrain", "finetune"): TRAINING,
+    ("fusiontrain", "finetune"): TRAINING[:2],
     ("simgen", "build"): ["--limit", "3"],
-    ("fusiontrain", "benchmark"): ["--methods", "EXP", "GSA"],
+    ("fusiontrain", "benchmark"): ["--methods", "EXP,GSA"],
 }
 
 
