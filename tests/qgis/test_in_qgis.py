@@ -16,7 +16,6 @@ from fusiontrain.scenes.example_scene import example_scene
 pytestmark = pytest.mark.slow
 
 TIMEOUT = 600
-PAN, MS = map(str, example_scene())
 # An algorithm in QGIS's own Python, its result to be loaded; values and feedback are the test's.
 BEGIN = """
 import sys
@@ -110,33 +109,47 @@ def qgis(process, profile):
     return run
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The example, copied: QGIS writes a layer's statistics beside its file."""
+    folder = tmp_path_factory.mktemp("scene")
+    return tuple(shutil.copy(path, folder) for path in example_scene())
+
+
 def pixels(path):
     with rasterio.open(path) as file:
         return file.read(), file.crs, file.transform
 
 
-def test_pansharpen_gives_what_the_command_gives(qgis, fusiontrain, tmp_path):
+def test_pansharpen_gives_what_the_command_gives(qgis, fusiontrain, pair, tmp_path):
     """A picked band, softness and one of the methods, into the file that was asked for."""
     ours, theirs = tmp_path / "ours.tif", tmp_path / "qgis.tif"
     flags = ["--method", "GSA", "--softness", "0.5", "--bands", "3,2,1"]
-    subprocess.run([fusiontrain, "fuse", PAN, MS, ours, *flags], check=True)
+    said = tmp_path / "ours.json"
+    subprocess.run([fusiontrain, "fuse", *pair, ours, *flags, "--json", said], check=True)
 
     code, report, stderr = qgis(
-        "pansharpen", PAN=PAN, MS=MS, METHOD="GSA", SOFTNESS=0.5, BANDS="3;2;1", OUTPUT=theirs
+        "pansharpen",
+        PAN=pair[0],
+        MS=pair[1],
+        METHOD="GSA",
+        SOFTNESS=0.5,
+        BANDS="3;2;1",
+        OUTPUT=theirs,
     )
 
     assert 0 == code, stderr
     assert str(theirs) == report["results"]["OUTPUT"]
-    # The MS of this scene is known to lie half a row and a column off its PAN.
-    assert 0.3 < report["results"]["SHIFT_ROWS"] < 0.7
+    shift = [report["results"][name] for name in ("SHIFT_ROWS", "SHIFT_COLUMNS")]
+    assert json.loads(said.read_text())["alignment"]["pan_shift"] == shift
     for one, other in zip(pixels(ours), pixels(theirs), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_quicklook_is_a_picture_in_its_place(qgis, tmp_path):
+def test_quicklook_is_a_picture_in_its_place(qgis, pair, tmp_path):
     out = tmp_path / "picture.tif"
 
-    code, _, stderr = qgis("quicklook", PAN=PAN, MS=MS, METHOD="net", OUTPUT=out)
+    code, _, stderr = qgis("quicklook", PAN=pair[0], MS=pair[1], METHOD="net", OUTPUT=out)
 
     assert 0 == code, stderr
     image, crs, _ = pixels(out)
@@ -144,13 +157,13 @@ def test_quicklook_is_a_picture_in_its_place(qgis, tmp_path):
     assert "EPSG:32631" == crs
 
 
-def test_a_folder_goes_on_after_a_failure(qgis, tmp_path):
+def test_a_folder_goes_on_after_a_failure(qgis, pair, tmp_path):
     """Two pairs, of which one is no image: one is fused, the other is named."""
     source, out = tmp_path / "scenes", tmp_path / "out"
     source.mkdir()
     for name in ("good", "bad"):
-        shutil.copy(PAN, source / f"{name}_pan.tif")
-        shutil.copy(MS, source / f"{name}_ms.tif")
+        shutil.copy(pair[0], source / f"{name}_pan.tif")
+        shutil.copy(pair[1], source / f"{name}_ms.tif")
     (source / "bad_ms.tif").write_bytes(b"no image")
 
     code, report, stderr = qgis("pansharpenfolder", INPUT=source, METHOD="GSA", OUTPUT=out)
@@ -161,9 +174,9 @@ def test_a_folder_goes_on_after_a_failure(qgis, tmp_path):
     assert "bad: " in stderr + json.dumps(report)
 
 
-def test_an_error_is_the_line_of_fusiontrain(qgis, tmp_path):
+def test_an_error_is_the_line_of_fusiontrain(qgis, pair, tmp_path):
     code, _, stderr = qgis(
-        "pansharpen", PAN=PAN, MS=MS, EXTRA="--sensor Sputnik", OUTPUT=tmp_path / "o.tif"
+        "pansharpen", PAN=pair[0], MS=pair[1], EXTRA="--sensor Sputnik", OUTPUT=tmp_path / "o.tif"
     )
 
     assert 0 != code
@@ -173,7 +186,7 @@ def test_an_error_is_the_line_of_fusiontrain(qgis, tmp_path):
 
 
 @pytest.fixture
-def script(profile, fusiontrain, tmp_path):
+def script(profile, fusiontrain, pair, tmp_path):
     """Runs a script after BEGIN by QGIS's Python, with fusiontrain on the PATH; its output."""
     python = Path("/usr/bin/python3")
     probe = [python, "-c", "import qgis.core"]
@@ -182,7 +195,7 @@ def script(profile, fusiontrain, tmp_path):
 
     def run(text):
         plugins = profile[0] / "python" / "plugins"
-        words = [python, "-c", BEGIN + text, plugins, PAN, MS, tmp_path / "o.tif"]
+        words = [python, "-c", BEGIN + text, plugins, *pair, tmp_path / "o.tif"]
         done = subprocess.run(
             words,
             env=profile[1] | {"PATH": f"{fusiontrain.parent}:{os.environ['PATH']}"},
