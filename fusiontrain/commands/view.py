@@ -17,7 +17,7 @@ def make_parser() -> PlainFlags:
     parser = PlainFlags(prog="fusiontrain view", description=__doc__)
     parser.add_argument("pan", help="PAN file")
     parser.add_argument("ms", help="MS file")
-    parser.add_argument("out", nargs="*", help="fused files, any number")
+    parser.add_argument("out", nargs="*", default=[], help="fused files, any number")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="port; 0: any free one")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser

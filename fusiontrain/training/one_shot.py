@@ -5,6 +5,7 @@ stop, no other scene. Freeze-tuning trains only the parameters that the model's 
 """
 
 import copy
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from fusiontrain.models.registry import ModelEntry
 from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.fit import StepReport, fit
+from fusiontrain.training.tuning_lines import TuningLines
 
 
 def tune(
@@ -101,11 +103,15 @@ class OneShot:
                 continue
             self.training_scenes[case.name] = training_scene.name
             if training_scene.name not in self.tuned:
-                self.tuned[training_scene.name] = tune(
-                    self.net, self.entry, training_case, self.config
-                )
+                self.tuned[training_scene.name] = self._tune(training_case)
             return self.tuned[training_scene.name]
         return None
+
+    def _tune(self, case: Case) -> nn.Module:
+        """Lines say how far it is; on a terminal the benchmark's bar stands alone."""
+        lines = TuningLines(f"tuning on {case.name}", self.config.max_steps)
+        report = None if sys.stderr.isatty() else lines
+        return tune(self.net, self.entry, case, self.config, report=report)
 
 
 def _crops(case: Case, config: TrainConfig) -> Iterator[TrainingBatch]:

@@ -18,8 +18,8 @@ from fusiontrain.training.one_shot import tune
 from fusiontrain.training.run_files import CONFIG_NAME, LOG_NAME, WEIGHTS_NAME
 from fusiontrain.training.run_identity import write_run
 from fusiontrain.training.train_step import StepResult
+from fusiontrain.training.tuning_lines import TuningLines
 from shards.atomic_write import whole_file
-from shards.progress_lines import ProgressLines
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class StepRows:
     def __init__(self, config: TrainConfig) -> None:
         self.config, self.rows = config, list[Mapping[str, float]]()
         self.loss, self.skipped, self.begun = float("nan"), 0, time.monotonic()
-        self.lines = ProgressLines(logger.info, "tuning", "step")
+        self.lines = TuningLines("tuning", config.max_steps)
 
     def __call__(self, step: int, result: StepResult, smoothed: float) -> None:
         """As fit reports a step."""
@@ -49,8 +49,7 @@ class StepRows:
         values = (smoothed, result.rate, result.norm, speed, 0.0)
         row = {"step": step, **dict(zip(STEPS, values, strict=True))}
         self.rows.append(row | {"step_loss": result.loss, "skipped": self.skipped})
-        self.lines.task = f"tuning, loss {smoothed:.4f}"
-        self.lines(step, self.config.max_steps)
+        self.lines(step, result, smoothed)
 
 
 def tune_to_file(

@@ -1,7 +1,9 @@
 """Tuning on one pair, and what keeps it honest."""
 
 import itertools
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.scene import Scene
+from fusiontrain.training import tuning_lines
 from fusiontrain.training.losses import relative_l1
 from fusiontrain.training.one_shot import OneShot, tune
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
@@ -171,6 +174,20 @@ def test_each_scene_is_judged_by_a_network_that_saw_one_other(net):
         net, MODELS["anyband"], config=QUICK, same_sensor_scenes={"generic": entries[:1]}
     )
     assert alone(reduced(scenes[0], softness=0.5)) is None
+
+
+def test_tuning_for_a_benchmark_says_how_far_it_is(net, monkeypatch, caplog):
+    """Where there is no terminal, so no bar."""
+    lines = partial(tuning_lines.ProgressLines, every=0.0)
+    monkeypatch.setattr(tuning_lines, "ProgressLines", lines)
+    scenes = [scene("a", 1), scene("b", 2)]
+    entries = [SceneEntry(name=s.name, load=lambda s=s: s) for s in scenes]
+    shot = OneShot(net, MODELS["anyband"], config=QUICK, same_sensor_scenes={"generic": entries})
+
+    with caplog.at_level("INFO", "fusiontrain"), torch.inference_mode():
+        shot(reduced(scenes[0], softness=0.5))
+
+    assert re.search(rf"tuning on b, loss \d\.\d+: step 1 of {QUICK.max_steps}, ", caplog.text)
 
 
 def test_a_teacher_never_shares_pixels_with_what_it_teaches(net):

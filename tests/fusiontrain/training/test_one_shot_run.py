@@ -62,7 +62,7 @@ def test_rows_and_lines_of_a_tuning(caplog):
     """A step that was not finite counts as skipped; a line says step, loss and what is left."""
     rows = StepRows(TrainConfig(max_steps=4, batch_size=2))
     rows.begun -= 2
-    rows.lines.every = 0.0
+    rows.lines.lines.every = 0.0
     with caplog.at_level("INFO", "fusiontrain"):
         rows(1, StepResult(loss=0.5, norm=2.0, rate=0.1), 0.5)
         rows(2, StepResult(loss=float("nan"), norm=2.0, rate=0.1), 0.5)
