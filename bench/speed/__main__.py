@@ -18,6 +18,7 @@ FULL = (
     ("reader", "--training", "--record"),
     ("simulation",),
     ("stages",),
+    ("commands",),
     ("rivals", "--cog", "--weights", "default-sensor"),
     ("whole_scenes", "--slope", "4", "16", "64", "--methods", "gsa", "net"),
 )
@@ -28,6 +29,7 @@ QUICK = (
     ("reader", "--rounds", "1", "--tiles", "128"),
     ("simulation", "--only", "rivals", "--rounds", "1", "--samples", "8", "--quick"),
     ("stages", "--samples", "8", "--quick"),
+    ("commands", "--rounds", "1", "--side", "256", "--quick"),
     ("rivals", "--only", "speed", "--side", "512", "--weights", "default-sensor", "--quick"),
     ("whole_scenes", "--slope", "0.25", "--methods", "gsa"),
     ("fuse", "--seam", "300x400", "--small"),

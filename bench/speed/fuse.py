@@ -78,7 +78,7 @@ def half(args: argparse.Namespace, room: Path) -> list[Aim]:
     known = estimate_sensor_model(ground, sensor=find_sensor("IKONOS"), softness=0.3)
     outs = []
     for bf16 in (False, True):
-        fuser = make_fuser(FusionOptions(weights=weights, bf16=bf16))
+        fuser = make_fuser(FusionOptions(weights=weights, precision="bf16" if bf16 else "float32"))
         started = time.monotonic()
         outs.append(
             fuse_to_array(

@@ -100,12 +100,18 @@ def _pursue(atoms: Tensor, patches: Tensor, first: Tensor) -> tuple[Tensor, Tens
         # Determinants of DN leave float32's range.
         basis = atoms[chosen].permute(0, 2, 1, 3).double()  # (M, C, k, pixels)
         normal = basis @ basis.mT
-        regular = (torch.linalg.det(normal) > _LEAST_DETERMINANT)[..., None, None]
-        eye = torch.eye(k, dtype=normal.dtype, device=normal.device)
-        solved = torch.linalg.solve(
-            torch.where(regular, normal, eye), basis @ patches.double()[..., None]
-        )
+        factors, pivots, _ = torch.linalg.lu_factor_ex(normal)
+        regular = (_determinant(factors, pivots) > _LEAST_DETERMINANT)[..., None, None]
+        solved = torch.linalg.lu_solve(factors, pivots, basis @ patches.double()[..., None])
         solved = torch.where(regular, solved, 0.0)
         residual = patches - (solved.mT @ basis)[..., 0, :].to(patches)
         weights[..., :k] = solved[..., 0]
     return chosen, weights
+
+
+def _determinant(factors: Tensor, pivots: Tensor) -> Tensor:
+    """Of LU factors: each row that was swapped with another turns the sign."""
+    rows = torch.arange(1, pivots.shape[-1] + 1, device=pivots.device)
+    odd = (pivots != rows).sum(-1) % 2 == 1
+    product = factors.diagonal(dim1=-2, dim2=-1).prod(-1)
+    return torch.where(odd, -product, product)

@@ -98,29 +98,34 @@ def minimise(
         coarse = ms - imresize_bilinear(x, Fraction(1, ratio))
         missing = pan - (across * x).sum(0, keepdim=True)
         b = settings.alpha * x + imresize_bilinear(coarse, Fraction(ratio)) + across * missing
-        steepness = _gradient(x).pow(2).sum(0).sqrt()
-        bound = 2 * settings.alpha / settings.smoothness * steepness + _C
+        squares = _gradient(x).square_()
+        steepness = squares[0].add_(squares[1]).sqrt_()
+        bound = steepness.mul_(2 * settings.alpha / settings.smoothness).add_(_C)
         turned = _gradient(_adjoint(z, slips))
-        z = (_gradient(b) + (turned if slips else _C * z - turned)) / bound
-        x = (b - _adjoint(z, slips)) / settings.alpha
+        z = turned if slips else z.mul_(_C).sub_(turned)
+        z = z.add_(_gradient(b)).div_(bound)
+        x = b.sub_(_adjoint(z, slips)).div_(settings.alpha)
     return x
 
 
 def _gradient(x: Tensor) -> Tensor:
     """(C, H, W) -> (2, C, H, W): differences to the right and down; none beyond the edge."""
-    right = torch.nn.functional.pad(x.diff(dim=-1), (0, 1))
-    down = torch.nn.functional.pad(x.diff(dim=-2), (0, 0, 0, 1))
-    return torch.stack([right, down])
+    out = x.new_zeros(2, *x.shape)
+    torch.sub(x[..., 1:], x[..., :-1], out=out[0, ..., :-1])
+    torch.sub(x[..., 1:, :], x[..., :-1, :], out=out[1, ..., :-1, :])
+    return out
 
 
 def _adjoint(z: Tensor, slips: bool) -> Tensor:
     right, down = z
     if slips:
         down = torch.cat([right, down])[_SLIP : _SLIP + len(right)]
-    return _turned(right.mT).mT + _turned(down)
-
-
-def _turned(v: Tensor) -> Tensor:
-    """Adjoint of the differences down: the last row of v is not used."""
-    inner = -v[..., :-1, :].diff(dim=-2)
-    return torch.cat([-v[..., :1, :], inner, v[..., -2:-1, :]], dim=-2)
+    # The adjoint of the differences: the last row or column is not used.
+    out = torch.empty_like(right)
+    out[..., 0] = -right[..., 0]
+    torch.sub(right[..., :-2], right[..., 1:-1], out=out[..., 1:-1])
+    out[..., -1] = right[..., -2]
+    out[..., 0, :] -= down[..., 0, :]
+    out[..., 1:-1, :] += down[..., :-2, :] - down[..., 1:-1, :]
+    out[..., -1, :] += down[..., -2, :]
+    return out

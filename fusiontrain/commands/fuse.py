@@ -108,7 +108,7 @@ def read_arguments(
         adapt=AdaptationBudget.of(args.adapt),
         quality=args.quality,
         device=args.device,
-        bf16=args.bf16,
+        precision=args.precision,
         memory=args.memory,
         window=args.window,
     )

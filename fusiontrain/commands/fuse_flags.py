@@ -220,7 +220,18 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         help="side of a window, PAN pixels (default: as --memory allows)",
     )
     group.add_argument(
-        "--bf16", action="store_true", help="half precision; refused where it is not exact enough"
+        "--precision",
+        choices=("float32", "bf16"),
+        default="float32",
+        help="of a network's layers; bf16 is refused where it is not exact enough",
+    )
+    group.add_argument(
+        "--bf16",
+        action="store_const",
+        const="bf16",
+        default="float32",
+        dest="precision",
+        help="--precision bf16, as it was spelt before",
     )
     group.add_argument(
         "--dry-run", action="store_true", help="print plan, memory and time; write nothing"

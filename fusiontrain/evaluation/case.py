@@ -1,5 +1,6 @@
 """A case: the inputs of every method, the same for all, and the truth where there is one."""
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from fusiontrain.fusion.sensor_model import PairEstimate, SensorModel
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.metrics.full_resolution_inputs import Kept
 from fusiontrain.scenes.scene import Scene
 
 
@@ -70,6 +72,11 @@ class Case:
     def registered_model(self) -> SensorModel:
         """The sensor model of registered_scene."""
         return in_output_frame(self.scene, self.sensor_model)[1]
+
+    @cached_property
+    def kept(self) -> dict[str, Kept]:
+        """What indices without a truth keep from one contender to the next, by what it is of."""
+        return defaultdict(dict)
 
     def statistics(self, *, soft: bool, registered: bool) -> SceneStatistics:
         """Images and moments that classical methods share, computed when first used."""

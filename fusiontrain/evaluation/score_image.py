@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from fusiontrain.metrics import (
     uqi,
 )
 from fusiontrain.metrics.detail import sharpness_and_coloured_detail
+from fusiontrain.metrics.full_resolution_inputs import once
 
 BORDER = 8  # pixels cropped on each side before indices: what lies beyond the edge is unknown
 TOOLBOX_BORDER = (20, 21)  # in its grid phase, as in its demonstration: at the start, at the end
@@ -84,11 +85,15 @@ def _known(case: Case, truth: Tensor, fused: Tensor) -> dict[str, float]:
 
     @cache
     def over_truth() -> list[Tensor]:
-        of_fused, of_truth = (
-            sharpness_and_coloured_detail(image, pan, ratio=ratio, valid=valid)
-            for image in (fused, truth)
+        detail = partial(
+            sharpness_and_coloured_detail,
+            pan=pan,
+            ratio=ratio,
+            valid=valid,
+            of_pan=case.kept["pan"],
         )
-        return [ours / its for ours, its in zip(of_fused, of_truth, strict=True)]
+        of_truth = once(case.kept["truth"], "S and C", lambda: detail(truth))
+        return [ours / its for ours, its in zip(detail(fused), of_truth, strict=True)]
 
     return _values(
         {
@@ -110,13 +115,15 @@ def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
 
     @cache
     def detail() -> tuple[Tensor, Tensor]:
-        return sharpness_and_coloured_detail(fused, pan, ratio=ratio, valid=valid)
+        of_pan = case.kept["pan"]
+        return sharpness_and_coloured_detail(fused, pan, ratio=ratio, valid=valid, of_pan=of_pan)
 
+    pair = case.kept["pair"]
     indices = {
         "D_lambda_K": lambda: d_lambda_k(
-            fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid
+            fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid, kept=pair
         ),
-        "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid),
+        "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid, kept=pair),
         "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
         "S": lambda: detail()[0],
         "C": lambda: detail()[1],
@@ -125,7 +132,7 @@ def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
         # Where PAN is shifted against the MS, D_s is worse for methods that keep the MS's place.
         moved = case.registered.pan[0].to(pan.dtype)
         indices["D_s_reg"] = lambda: d_s(
-            fused, ms, moved, ratio=ratio, convention=phase, valid=valid
+            fused, ms, moved, ratio=ratio, convention=phase, valid=valid, kept=case.kept["moved"]
         )
     values = _values(indices)
     values.setdefault("D_s_reg", values["D_s"])

@@ -55,6 +55,6 @@ def check_half_precision(
     rms = float(off.square().mean().sqrt()) * scale
     if not rms <= MOST:
         raise SceneError(
-            f"`bf16` changes this scene by {rms:.2f} DN RMS of {BITS} bits; expected at most "
-            f"{MOST:g}: leave it out"
+            f"`precision=bf16` changes this scene by {rms:.2f} DN RMS of {BITS} bits; expected at "
+            f"most {MOST:g}: leave it out"
         )

@@ -43,7 +43,7 @@ def make_network_fuser(options: FusionOptions) -> NetworkFuser:
         entry=find_model(info.model),
         digest=file_sha256(weights),
         device=device,
-        bf16=options.bf16,
+        bf16=options.precision == "bf16",
         target=info.target,
         flips=options.quality == "best",
     )

@@ -13,6 +13,7 @@ from shards.near_names import did_you_mean
 
 NETWORK = "net"
 Quality = Literal["normal", "best"]
+Precision = Literal["float32", "bf16"]
 MEMORY = 2.0  # GiB that windows may take
 _MAX_SECONDS, _MAX_STEPS = 3600, 1000  # of adaptation
 
@@ -61,7 +62,7 @@ class FusionOptions:
     adapt: AdaptationBudget | None = None
     device: str = "auto"
     quality: Quality = "normal"  # best: the mean of eight flips
-    bf16: bool = False
+    precision: Precision = "float32"  # of a network's layers; bf16 is refused where it shows
     memory: float = MEMORY
     window: int | None = None  # PAN pixels a side that a window writes; None: by memory
 
@@ -77,6 +78,13 @@ class FusionOptions:
         if self.quality == "best" and self.method != NETWORK:
             raise SceneError(
                 f"`quality=best` averages a network's flips; `method={self.method}` is none: leave "
+                "one of them out"
+            )
+        if self.precision not in get_args(Precision):
+            raise SceneError(f"`precision` is float32 or bf16; got {self.precision!r}")
+        if self.precision == "bf16" and self.method != NETWORK:
+            raise SceneError(
+                f"`precision=bf16` is of a network's layers; `method={self.method}` is none: leave "
                 "one of them out"
             )
         check_softness(self.softness)

@@ -14,6 +14,7 @@ from fusiontrain.imaging.pan_batch import GridPhase, move
 
 LOBES = 4  # of the Lanczos kernel, MS pixels
 STRIDE = 16  # pixels interpolated by one matrix product
+_LARGE = 2**16  # pixels of an image whose blur is memory-bound
 NARROW_SIGMA = 0.8  # PAN pixels; a sampled Gaussian of a smaller sigma has another MTF
 MIN_TAP = 1e-14  # smaller taps are 0: denormal products would slow filters several times
 MIN_GAIN = 0.02  # smaller MTF gains are clamped: kernels would grow without bound
@@ -85,11 +86,9 @@ def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:
     taps = move(gaussian_taps(sigma, step).to(image.dtype), image.device)
     K = taps.shape[-1]
     pad = (K - step) // 2
-    # On the CPU convolutions are slow in float64, and of a PAN alone.
-    products = image.dtype == torch.float64 or image.shape[1] == 1
-    if products and image.device.type == "cpu":
+    if image.device.type == "cpu" and _by_products(image):
         rows = filter_rows(mirror(image, pad, 2), taps, step)
-        return filter_rows(mirror(rows.mT, pad, 2), taps, step).mT
+        return filter_columns(mirror(rows, pad, 3), taps, step)
     groups = B * image.shape[1]
     flat = image.reshape(1, groups, *image.shape[2:])
     vertical = taps.reshape(B * C, 1, K, 1)
@@ -100,18 +99,25 @@ def blur(image: Tensor, sigma: Tensor, *, step: int = 1) -> Tensor:
     return blurred.reshape(B, C, *blurred.shape[2:])
 
 
+def _by_products(image: Tensor) -> bool:
+    """Whether matrix products blur faster than convolutions on a CPU; the sums are the same."""
+    if image.dtype == torch.float64 or image.shape[1] == 1:
+        return True
+    # A product's gradient would copy all of the image for every STRIDE rows.
+    no_gradient = not (torch.is_grad_enabled() and image.requires_grad)
+    return no_gradient and image.shape[-2] * image.shape[-1] >= _LARGE
+
+
 def filter_rows(image: Tensor, taps: Tensor, step: int) -> Tensor:
     """Correlation along the rows' axis with stride `step`, without padding, taps per channel.
 
     Shapes: image (B, C or 1, H, W), taps (B, C, K) -> (B, C, (H - K) // step + 1, W).
-    By matrix products of STRIDE output rows: far faster than F.conv2d in float64, and of one
-    channel.
+    By matrix products of STRIDE output rows: far faster than F.conv2d in float64, of one channel
+    and of large images.
     """
     B, C, K = taps.shape
     height = (image.shape[2] - K) // step + 1
-    table = taps.new_zeros(B, C, STRIDE, step * (STRIDE - 1) + K)
-    for i in range(STRIDE):
-        table[..., i, i * step : i * step + K] = taps
+    table = _shifted_taps(taps, step)
     out = image.new_empty(B, C, height, image.shape[3])
     for top in range(0, height, STRIDE):
         rows = min(STRIDE, height - top)
@@ -119,6 +125,29 @@ def filter_rows(image: Tensor, taps: Tensor, step: int) -> Tensor:
         block = image[:, :, top * step : top * step + length]
         out[:, :, top : top + rows] = table[..., :rows, :length] @ block
     return out
+
+
+def filter_columns(image: Tensor, taps: Tensor, step: int) -> Tensor:
+    """`filter_rows` along the columns' axis: (B, C, H, W) -> (B, C, H, (W - K) // step + 1)."""
+    B, C, K = taps.shape
+    width = (image.shape[3] - K) // step + 1
+    table = _shifted_taps(taps, step).mT
+    out = image.new_empty(B, C, image.shape[2], width)
+    for left in range(0, width, STRIDE):
+        columns = min(STRIDE, width - left)
+        length = step * (columns - 1) + K
+        block = image[..., left * step : left * step + length]
+        out[..., left : left + columns] = block @ table[..., :length, :columns]
+    return out
+
+
+def _shifted_taps(taps: Tensor, step: int) -> Tensor:
+    """(B, C, K) -> (B, C, STRIDE, step * (STRIDE - 1) + K): each row `step` on from the last."""
+    B, C, K = taps.shape
+    table = taps.new_zeros(B, C, STRIDE, step * (STRIDE - 1) + K)
+    for i in range(STRIDE):
+        table[..., i, i * step : i * step + K] = taps
+    return table
 
 
 def mirror(image: Tensor, pad: int, axis: int) -> Tensor:

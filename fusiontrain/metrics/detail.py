@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fusiontrain.imaging.filters import blur
 from fusiontrain.imaging.masks import eroded
-from fusiontrain.metrics.full_resolution_inputs import check_pan
+from fusiontrain.metrics.full_resolution_inputs import Kept, check_pan, once
 from fusiontrain.metrics.input_checks import Pair, as_pair, refuse_empty
 
 _FINE = 1.0  # PAN pixels: what a Gaussian of this sigma takes away is the finest detail
@@ -47,15 +47,25 @@ def coloured_detail(
 
 
 def sharpness_and_coloured_detail(
-    fused: Tensor, pan: Tensor, *, ratio: int, valid: Tensor | None = None
+    fused: Tensor,
+    pan: Tensor,
+    *,
+    ratio: int,
+    valid: Tensor | None = None,
+    of_pan: Kept | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Both numbers, for the intensity of one regression. Raises: as `sharpness`."""
+    """Both numbers, for the intensity of one regression.
+
+    `of_pan`: a dictionary to give again with the same PAN, ratio and `valid`: what depends on
+    these alone is then computed once. Raises: as `sharpness`.
+    """
     pair, kept = _inputs(fused, pan, ratio, valid)
-    intensity = _intensity(pair, kept, ratio)
-    fine = [
-        _spread(image - _low(image, _FINE), kept)[:, 0] for image in (intensity, pair.fused[:, :1])
-    ]
-    return pair.give(fine[0] / fine[1]), pair.give(_colour(pair.gt, intensity, kept, ratio))
+    sharp = pair.fused[:, :1]
+    low_pan = once(of_pan, "low PAN", lambda: _low(sharp, _EXPLAINED * ratio))
+    intensity = _intensity(pair, low_pan, kept, ratio)
+    fine = _spread(intensity - _low(intensity, _FINE), kept)[:, 0]
+    of_fine = once(of_pan, "fine PAN", lambda: _spread(sharp - _low(sharp, _FINE), kept)[:, 0])
+    return pair.give(fine / of_fine), pair.give(_colour(pair.gt, intensity, kept, ratio))
 
 
 def _colour(fused: Tensor, intensity: Tensor, kept: Tensor, ratio: int) -> Tensor:
@@ -99,9 +109,9 @@ def _low(image: Tensor, sigma: float) -> Tensor:
     return blur(about, about.new_full(about.shape[:2], sigma)).double() + mean
 
 
-def _intensity(pair: Pair, kept: Tensor, ratio: int) -> Tensor:
+def _intensity(pair: Pair, pan: Tensor, kept: Tensor, ratio: int) -> Tensor:
     """(N, 1, H, W): the bands' mix that explains PAN at low frequencies, by least squares."""
-    bands, pan = (_low(image, _EXPLAINED * ratio) for image in (pair.gt, pair.fused[:, :1]))
+    bands = _low(pair.gt, _EXPLAINED * ratio)
     count = kept.sum((-2, -1), keepdim=True)
     levels = [(image * kept).sum((-2, -1), keepdim=True) / count for image in (bands, pan)]
     x, y = (

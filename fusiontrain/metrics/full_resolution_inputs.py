@@ -1,6 +1,8 @@
 """Inputs of the full-resolution indices: fused, MS and PAN that fit, nodata filled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -8,6 +10,8 @@ from torch import Tensor
 from fusiontrain.errors import ShapeError
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.metrics.input_checks import as_images, as_valid, refuse_empty, refuse_nan
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +55,19 @@ def as_views(
         valid_ms=valid_ms,
         single=fused.ndim == 3,
     )
+
+
+Kept = dict[str, Any]
+
+
+def once(kept: Kept | None, name: str, make: Callable[[], T]) -> T:
+    """What `make` gives, from `kept` if it is there, else put there."""
+    if kept is None:
+        return make()
+    if name not in kept:
+        kept[name] = make()
+    value: T = kept[name]
+    return value
 
 
 def check_pan(pan: Tensor, fused: Tensor) -> None:

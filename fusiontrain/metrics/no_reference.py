@@ -12,9 +12,14 @@ Before filters mix pixels, invalid ones are set to the mean of their band's vali
 fused, MS and PAN alike, so that they reach no index; a block counts only if all its
 pixels are valid, since its moments are of all.
 
+`kept`: a dictionary to give again with the same MS, PAN, ratio, convention and `valid`, for the
+next fused image: what depends on these alone is then computed once.
+
 All raise ShapeError where images do not fit, and MetricError where nothing is left to
 compare or a valid pixel is NaN or infinite.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -23,10 +28,10 @@ from fusiontrain.errors import ShapeError
 from fusiontrain.imaging.filters import blur, degrade, gain_to_sigma, reduce_pan, upsample
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.reference_toolbox import decimate, imresize_bicubic, interp23, mtf_filter
-from fusiontrain.metrics.full_resolution_inputs import Views, as_views, check_pan
+from fusiontrain.metrics.full_resolution_inputs import Kept, Views, as_views, check_pan, once
 from fusiontrain.metrics.input_checks import as_pair
 from fusiontrain.metrics.q2n import mean_quality
-from fusiontrain.metrics.sliding_windows import box, mean_of_windows
+from fusiontrain.metrics.sliding_windows import box, mean_beside_one
 from fusiontrain.metrics.uqi import FLAT, block_uqi
 
 _BLOCK = 32
@@ -40,6 +45,7 @@ def d_lambda_k(
     ratio: int = 4,
     convention: GridPhase = "toolbox",
     valid: Tensor | None = None,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Khan's spectral distortion, () or (N,): 1 - Q2n(upsampled MS, fused through its MTF).
 
@@ -51,7 +57,7 @@ def d_lambda_k(
         low_passed = mtf_filter(views.fused, mtf, ratio)
     else:
         low_passed = blur(views.fused, gain_to_sigma(_gains(mtf, views), ratio).to(views.fused))
-    up = _expand(views.ms, ratio, convention)
+    up = once(kept, "up", lambda: _expand(views.ms, ratio, convention))
     return views.give(1 - _q2n(up, low_passed, views.valid, convention))
 
 
@@ -103,6 +109,7 @@ def d_s(
     ratio: int = 4,
     convention: GridPhase = "toolbox",
     valid: Tensor | None = None,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Spatial distortion of QNR, () or (N,): how much the bands' similarity to PAN changed.
 
@@ -110,7 +117,7 @@ def d_s(
     reduced by antialiased bicubic and brought back as the MS is.
     Source: Alparone et al. 2008, PE&RS 74(2):193-200.
     """
-    return _spatial(as_views(fused, ms, pan, ratio, valid), ratio, convention)
+    return _spatial(as_views(fused, ms, pan, ratio, valid), ratio, convention, kept)
 
 
 def qnr(
@@ -127,9 +134,9 @@ def qnr(
     Source: Alparone et al. 2008, PE&RS 74(2):193-200.
     """
     views = as_views(fused, ms, pan, ratio, valid)
-    up = _expand(views.ms, ratio, convention)
-    spectral = _spectral(views, ratio, convention, up)
-    return (1 - spectral) * (1 - _spatial(views, ratio, convention, up))
+    kept: Kept = {}
+    spectral = _spectral(views, ratio, convention, kept)
+    return (1 - spectral) * (1 - _spatial(views, ratio, convention, kept))
 
 
 def hqnr(
@@ -174,27 +181,33 @@ def d_rho(
     check_pan(pan, fused)
     pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=("fused", "PAN"))
 
-    def correlation(x: Tensor, y: Tensor) -> Tensor:
-        n = side * side
-        # About the strip's mean, so that small windows of bright images keep their digits.
-        x, y = x - x.mean((-2, -1), keepdim=True), y - y.mean((-2, -1), keepdim=True)
-        sx, sy = box(x, side), box(y, side)
-        energy_x, energy_y = box(x * x, side).mul_(n), box(y * y, side).mul_(n)
-        covariance = box(x * y, side).mul_(n).sub_(sx * sy)
-        vx, vy = energy_x - sx * sx, energy_y - sy * sy
+    def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """About the strip's mean, so that small windows of bright images keep their digits."""
+        x = x - x.mean((-2, -1), keepdim=True)
+        sums, energy = box(x, side), box(x * x, side).mul_(side * side)
+        variance = energy - sums * sums
         # The rounding of the subtracted means counts as well as that of the remainder.
-        textured = (vx > FLAT * energy_x) & (vy > FLAT * energy_y)
-        rho = covariance / torch.where(textured, vx * vy, 1).sqrt_()
-        return torch.where(textured, rho.clamp_(-1, 1), 0)
+        return x, sums, variance, variance > FLAT * energy
 
-    return pair.give(1 - mean_of_windows(pair, side, correlation, "D_rho"))
+    def correlation(of_pan: Tensor) -> Callable[[Tensor], Tensor]:
+        y, sy, vy, textured_y = moments(of_pan)
+
+        def beside(of_band: Tensor) -> Tensor:
+            x, sx, vx, textured = moments(of_band)
+            covariance = box(x * y, side).mul_(side * side).sub_(sx * sy)
+            textured &= textured_y
+            rho = covariance / torch.where(textured, vx * vy, 1).sqrt_()
+            return torch.where(textured, rho.clamp_(-1, 1), 0)
+
+        return beside
+
+    return pair.give(1 - mean_beside_one(pair, side, correlation, "D_rho"))
 
 
-def _spectral(views: Views, ratio: int, convention: GridPhase, up: Tensor | None = None) -> Tensor:
+def _spectral(views: Views, ratio: int, convention: GridPhase, kept: Kept | None = None) -> Tensor:
     C = views.fused.shape[1]
     first, second = torch.triu_indices(C, C, 1, device=views.fused.device).unbind()
-    if up is None:
-        up = _expand(views.ms, ratio, convention)
+    up = once(kept, "up", lambda: _expand(views.ms, ratio, convention))
     after, before = (
         block_uqi(image, image, block=_BLOCK, valid=views.valid)[:, first, second]
         for image in (views.fused, up)
@@ -203,17 +216,20 @@ def _spectral(views: Views, ratio: int, convention: GridPhase, up: Tensor | None
     return views.give((after - before).abs().sum(1) / max(1, len(first)))
 
 
-def _spatial(views: Views, ratio: int, convention: GridPhase, up: Tensor | None = None) -> Tensor:
+def _spatial(views: Views, ratio: int, convention: GridPhase, kept: Kept | None = None) -> Tensor:
     pan = views.pan
     assert pan is not None
-    if convention == "toolbox":
-        low = interp23(imresize_bicubic(pan, ratio), ratio)
-    else:
-        low = upsample(reduce_pan(pan.double(), ratio), ratio)
-    if up is None:
-        up = _expand(views.ms, ratio, convention)
+
+    def of_pair() -> Tensor:
+        if convention == "toolbox":
+            low = interp23(imresize_bicubic(pan, ratio), ratio)
+        else:
+            low = upsample(reduce_pan(pan.double(), ratio), ratio)
+        up = once(kept, "up", lambda: _expand(views.ms, ratio, convention))
+        return block_uqi(up, low, block=_BLOCK, valid=views.valid)
+
     after = block_uqi(views.fused, pan, block=_BLOCK, valid=views.valid)
-    before = block_uqi(up, low, block=_BLOCK, valid=views.valid)
+    before = once(kept, "UQI of the pair", of_pair)
     return views.give((after - before).abs().mean((1, 2)))
 
 

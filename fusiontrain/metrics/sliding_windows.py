@@ -10,6 +10,7 @@ from fusiontrain.metrics.cache_chunks import chunks
 from fusiontrain.metrics.input_checks import Pair, refuse_empty
 
 Quality = Callable[[Tensor, Tensor], Tensor]
+OfOne = Callable[[Tensor], Callable[[Tensor], Tensor]]
 
 
 def mean_of_windows(pair: Pair, side: int, quality: Quality, name: str) -> Tensor:
@@ -20,14 +21,9 @@ def mean_of_windows(pair: Pair, side: int, quality: Quality, name: str) -> Tenso
     Raises: ShapeError if the image is smaller than a window; MetricError if none counts.
     """
     N, C, H, W = pair.gt.shape
-    if min(H, W) < side:
-        raise ShapeError(f"{name} needs {side} pixels a side; got {(H, W)}")
+    count, whole = _countable(pair, side, name)
     rows = H - side + 1
-    whole = None if pair.valid is None else whole_windows(pair.valid, side)
-    count = torch.full((N,), rows * (W - side + 1), device=pair.gt.device)
     if whole is not None:
-        count = whole.sum((-2, -1))
-        refuse_empty(count, f"{side}x{side} window without nodata")
         whole = whole[:, None].expand(N, C, -1, -1).flatten(0, 1)
     x_PHW, y_PHW = pair.gt.flatten(0, 1), pair.fused.flatten(0, 1)
     total = torch.zeros(N * C, dtype=torch.float64, device=pair.gt.device)
@@ -38,6 +34,42 @@ def mean_of_windows(pair: Pair, side: int, quality: Quality, name: str) -> Tenso
             values = torch.where(whole[some, run], values, 0)
         total[some] += values.sum((-2, -1))
     return total.reshape(N, C).mean(1) / count
+
+
+def mean_beside_one(pair: Pair, side: int, quality: OfOne, name: str) -> Tensor:
+    """mean_of_windows() of every band beside pair.fused's first, whose own sums are shared.
+
+    `quality` takes float64 (rows + side - 1, W) of that one, and gives the function of a band's.
+    Raises: as mean_of_windows.
+    """
+    N, C, _, W = pair.gt.shape
+    count, whole = _countable(pair, side, name)
+    total = torch.zeros(N, C, dtype=torch.float64, device=pair.gt.device)
+    rows = pair.gt.shape[2] - side + 1
+    for some, run in chunks(N, rows, pair.gt.device, each=2 * W, least=side):
+        reach = slice(run.start, run.stop + side - 1)
+        for n in range(*some.indices(N)):
+            beside = quality(pair.fused[n, 0, reach].double())
+            for c in range(C):
+                values = beside(pair.gt[n, c, reach].double())
+                if whole is not None:
+                    values = torch.where(whole[n, run], values, 0)
+                total[n, c] += values.sum()
+    return total.mean(1) / count
+
+
+def _countable(pair: Pair, side: int, name: str) -> tuple[Tensor, Tensor | None]:
+    """(N,) windows that count, and which; None: all."""
+    N, _, H, W = pair.gt.shape
+    if min(H, W) < side:
+        raise ShapeError(f"{name} needs {side} pixels a side; got {(H, W)}")
+    if pair.valid is None:
+        every = (H - side + 1) * (W - side + 1)
+        return torch.full((N,), every, device=pair.gt.device), None
+    whole = whole_windows(pair.valid, side)
+    count = whole.sum((-2, -1))
+    refuse_empty(count, f"{side}x{side} window without nodata")
+    return count, whole
 
 
 def whole_windows(valid: Tensor, side: int) -> Tensor:

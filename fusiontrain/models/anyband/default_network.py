@@ -96,7 +96,7 @@ class AnyBandScene(AnyBandSensor):
     """
 
     smoothing = COLOURS
-    bytes_per_pixel = 80
+    bytes_per_pixel = 80  # 47 of a very soft MS; windows that are read ahead and written
 
     def fuse_whole(self, batch: PanBatch) -> Tensor:
         fused = super().fuse_whole(batch)

@@ -3,6 +3,7 @@
 import math
 
 from bench.speed.aims import Aim, named_aims, reader_aims, verdict
+from bench.speed.commands import aims as command_aims
 from bench.speed.rivals import speed_aims
 from bench.speed.whole_scenes import slope_aims
 
@@ -59,3 +60,15 @@ def test_a_cost_that_grows_by_size_is_missed():
     slope, peak = slope_aims(figures)
 
     assert (slope.reached, slope.met, peak.met) == (2.0, False, True)
+
+
+def test_commands_are_counted_in_imports_of_torch():
+    """The benchmark is beside an older version's where both were run."""
+    seconds = {"import torch": 2.0, "fuse 1000 x 1000": 5.0, "fuse --help": 0.4}
+    seconds |= {"a refused input": 0.4, "benchmark": 6.0}
+
+    alone = list(command_aims(seconds))
+    both = list(command_aims(seconds | {"benchmark before": 12.0}))
+
+    assert [(2.5, False), (0.4, True), (0.4, True)] == [(a.reached, a.met) for a in alone]
+    assert (0.5, True) == (both[-1].reached, both[-1].met)

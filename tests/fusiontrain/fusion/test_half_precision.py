@@ -49,5 +49,5 @@ def test_a_tenth_of_a_dn_of_11_bits_passes(error, brightest):
 
 @pytest.mark.parametrize(("error", "brightest"), [(0.11, 2047), (0.02, 255), (4.0, 65535)])
 def test_more_is_refused(error, brightest):
-    with pytest.raises(SceneError, match="`bf16` changes this scene"):
+    with pytest.raises(SceneError, match="`precision=bf16` changes this scene"):
         checked(error, brightest=brightest)
