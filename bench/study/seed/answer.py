@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from bench.study.seed.plan import TUNINGS
 from bench.study.seed.scores import Scores, Value, sorted_by
 
 NONE = "-"
+GIVES = ("gives lower ERGAS than", "gives higher ERGAS than", "is equal to")
+GIVE = ("give lower ERGAS than", "give higher ERGAS than", "are equal to")
 Pair = Callable[[str], tuple[Value | None, Value | None]]
 
 
@@ -50,12 +51,15 @@ def sentence(
     subject: str,
     rival: str,
     pair: Pair,
-    kind: str,
+    kinds: Sequence[str],
     names: Iterable[str] | None = None,
     *,
-    verbs: Sequence[str] = ("gives lower ERGAS than", "gives higher ERGAS than", "is equal to"),
+    verbs: Sequence[str] = GIVES,
 ) -> str:
-    found = sorted_by(names or scores.networks, pair, partial(scores.counts, kind=kind))
+    def counts(one: Value, other: Value, name: str) -> bool:
+        return scores.counts(one, other, kinds, name)
+
+    found = sorted_by(names or scores.networks, pair, counts)
     parts = [
         f"{verb} {rival} for {listed(found[which])}"
         for which, verb in zip(("lower", "higher", "equal"), verbs, strict=True)

@@ -34,7 +34,7 @@ def tuning(scores: Scores) -> Answer:
                 f"From {label}, on the sensor's own ground, full tuning",
                 "freeze-tuning",
                 lambda n, r=recipe: (own(n, "full", r), own(n, "freeze", r)),  # type: ignore[misc]
-                "full",
+                TUNINGS,
             ),
             sentence(
                 scores,
@@ -44,7 +44,7 @@ def tuning(scores: Scores) -> Answer:
                     own(n, "full", r, elsewhere=True),
                     scores.zero_shot(n, r, BOTH if r == "ours" else OPEN),
                 ),
-                "full",
+                ("full", "zero-shot"),
                 verbs=("have lower ERGAS than", "have higher ERGAS than", "are as"),
             ),
         ]
@@ -95,8 +95,8 @@ def _gap(scores: Scores, name: str) -> list[str]:
         full = own_ground(scores, name, "full", recipe)
         if zero is None or full is None:
             continue
-        percent = 100 * (Value(log=zero.log - full.log).ratio - 1)
-        count = scores.counts(zero, full, "full")
-        much = f"{percent:+.1f} %" if count else f"{percent:+.1f} %, which does not count,"
-        return [f"{name} ({word}): zero-shot ERGAS is {much} against after full tuning."]
+        percent = 100 * (1 - Value(log=full.log - zero.log).ratio)
+        counts = scores.counts(zero, full, ("full", "zero-shot"), name)
+        much = "" if counts else ", which does not count"
+        return [f"{name} ({word}): tuning on one pair lowers ERGAS by {percent:.1f} %{much}."]
     return []

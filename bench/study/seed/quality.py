@@ -21,7 +21,7 @@ def full_resolution(scores: Scores) -> Answer:
         (name for name in contenders if name in classical_names()),
         key=lambda name: _hqnr(contenders[name]),
     )
-    ours = [name for name in contenders if name.endswith((", ours", ", fixed", ", shipped"))]
+    ours = [name for name in contenders if name.endswith((" by ours", " by fixed", " as shipped"))]
     least = LEAST["HQNR"]
     above = [n for n in ours if _hqnr(contenders[n]) > _hqnr(contenders[best]) + least]
     below = [n for n in ours if _hqnr(contenders[n]) < _hqnr(contenders[best]) - least]
@@ -74,15 +74,15 @@ def _contenders(scores: Scores) -> Iterator[tuple[str, Record]]:
     yield from ((SHIPPED, record) for record in scores.results.where(network=SHIPPED))
     for name in scores.networks:
         for label, recipe, kind in (
-            ("paper", "paper", BOTH),
-            ("ours", "ours", BOTH),
-            (FIXED, FIXED, BOTH),
-            ("shipped", LONG, OPEN),
+            ("by paper", "paper", BOTH),
+            ("by ours", "ours", BOTH),
+            ("by fixed", FIXED, BOTH),
+            ("as shipped", LONG, OPEN),
         ):
             found = scores.results.where(
                 network=name, tuning="zero-shot", recipe=recipe, images=kind
             )
-            yield from ((f"{name}, {label}", record) for record in found if "full" in record)
+            yield from ((f"{name} {label}", record) for record in found if "full" in record)
 
 
 def _cells(scores: Scores, record: Record) -> list[str]:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bench.study.seed.answer import Answer, cell, listed, own_ground, sentence
+from bench.study.seed.answer import GIVE, Answer, cell, listed, own_ground, sentence
 from bench.study.seed.plan import BOTH, FIXED, KINDS, LONG, NETWORKS
 from bench.study.seed.scores import ONE_SENSOR, Scores, Value, sorted_by
 from fusiontrain.evaluation.tables import pipe_table
@@ -47,7 +47,7 @@ def pretraining(scores: Scores) -> Answer:
                         own_ground(scores, name, "full", "ours"),
                         own_ground(scores, name, kind, None),
                     ),
-                    kind,
+                    ("full", kind),
                 )
                 for kind, rival in (
                     ("brief", "training from scratch on as many crops of the pair"),
@@ -62,7 +62,8 @@ def pretraining(scores: Scores) -> Answer:
                     own_ground(scores, name, "full", LONG),
                     own_ground(scores, name, "scratch", None),
                 ),
-                "scratch",
+                ("full", "scratch"),
+                verbs=GIVE,
             ),
             sentence(
                 scores,
@@ -72,7 +73,7 @@ def pretraining(scores: Scores) -> Answer:
                     scores.zero_shot(name, "ours"),
                     own_ground(scores, name, "scratch", None, elsewhere=True),
                 ),
-                "scratch",
+                ("zero-shot", "scratch"),
             ),
         ),
     )
@@ -99,7 +100,7 @@ def simulation(scores: Scores) -> Answer:
                 scores.zero_shot(name, by),
                 scores.zero_shot(name, "paper"),
             ),
-            "zero-shot",
+            ("zero-shot",),
         )
         for recipe, word in (("ours", "ours"), (FIXED, "`sensor-fixed`"))
     ]
@@ -111,7 +112,7 @@ def simulation(scores: Scores) -> Answer:
                 scores.zero_shot(name, "ours", sensors=[at]),
                 scores.zero_shot(name, "paper", sensors=[at]),
             ),
-            partial(scores.counts, kind=ONE_SENSOR),
+            lambda one, other, name: scores.counts(one, other, (ONE_SENSOR,), name),
         )
         for kind, found in kinds.items():
             if len(found) == sum(map(len, kinds.values())):
@@ -146,8 +147,9 @@ def images(scores: Scores) -> Answer:
                 scores.zero_shot(name, by, "remote sensing"),
                 scores.zero_shot(name, by, "photographs"),
             ),
-            "zero-shot",
+            ("zero-shot",),
             names,
+            verbs=GIVE,
         )
         for recipe, word in (("ours", "ours"), ("paper", "`paper`"))
     ]

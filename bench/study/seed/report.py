@@ -146,5 +146,5 @@ def _not_run(results: Results) -> str:
     if missing:
         shown = "; ".join(map(str, missing[:6]))
         more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
-        return NOT_RUN + f"- {len(missing)} cells of the plan, for want of time: {shown}{more}.\n"
+        return NOT_RUN + f"- {len(missing)} cells of the whole plan: {shown}{more}.\n"
     return NOT_RUN

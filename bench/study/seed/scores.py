@@ -38,8 +38,10 @@ class Scores:
         self.best_of_every_band = _best(results.where(tuning="classical"), "every band")
         self.sensors = [name for name in SENSORS if any(name in r for r in self._reduced())]
         self.networks = [name for name in NETWORKS if results.where(network=name)]
-        self._spreads = {kind: self._pooled(kind) for kind in ("zero-shot", *SCRATCH, *TUNINGS)}
-        self._spreads[ONE_SENSOR] = self._pooled("zero-shot", one_by_one=True)
+        self._spreads: dict[tuple[str, str], float] = {}
+        for kind in ("zero-shot", ONE_SENSOR, *SCRATCH, *TUNINGS):
+            for network in ("", *self.networks):
+                self._spreads[kind, network] = self._pooled(kind, network)
 
     def _reduced(self) -> Iterable[dict[str, Any]]:
         return (record["reduced"] for record in self.results.where(tuning="classical"))
@@ -110,23 +112,29 @@ class Scores:
             )
         ]
 
-    def counts(self, one: Value, other: Value, kind: str) -> bool:
-        """Whether a difference is over two spreads, and over the least that counts."""
-        return abs(one.log - other.log) > max(2 * self.spread(kind), math.log1p(LEAST["ERGAS"]))
+    def counts(self, one: Value, other: Value, kinds: Sequence[str], network: str) -> bool:
+        """Whether a difference is over two spreads of either kind, and the least that counts."""
+        spread = max(self.spread(kind, network) for kind in kinds)
+        return abs(one.log - other.log) > max(2 * spread, math.log1p(LEAST["ERGAS"]))
 
-    def spread(self, kind: str) -> float:
-        """Standard deviation over seeds, pooled over all that has several; 0: nothing has."""
-        return self._spreads[kind]
+    def spread(self, kind: str, network: str = "") -> float:
+        """Standard deviation over seeds, of the network or, where it has one seed, of all pooled.
 
-    def _pooled(self, kind: str, *, one_by_one: bool = False) -> float:
+        0 where nothing has several seeds.
+        """
+        return self._spreads.get((kind, network)) or self._spreads.get((kind, ""), 0.0)
+
+    def _pooled(self, kind: str, network: str) -> float:
         """Of zero-shot, means over all sensors, or each sensor; of the others, their own ground."""
         groups: dict[tuple[Any, ...], list[float]] = {}
+        tuning = "zero-shot" if kind == ONE_SENSOR else kind
         for cell, record in self.results:
-            if cell["tuning"] != kind or cell["network"] not in NETWORKS:
+            wanted = cell["network"] in ((network,) if network else NETWORKS)
+            if cell["tuning"] != tuning or not wanted:
                 continue
             key = (cell["network"], cell["recipe"], cell["images"], cell["sensor"])
             where = [cell["sensor"]] if cell["sensor"] else self.sensors
-            for part in [[sensor] for sensor in where] if one_by_one else [where]:
+            for part in [[sensor] for sensor in where] if kind == ONE_SENSOR else [where]:
                 groups.setdefault((*key, *part), []).append(self.mean(record, part))
         several = [variance(logs) for logs in groups.values() if len(logs) > 1]
         return math.sqrt(fmean(several)) if several else 0.0
@@ -156,7 +164,7 @@ def _best(records: Sequence[Record], part: str) -> dict[str, float]:
 def sorted_by(
     names: Iterable[str],
     pair: Callable[[str], tuple[Value | None, Value | None]],
-    counts: Callable[[Value, Value], bool],
+    counts: Callable[[Value, Value, str], bool],
 ) -> dict[str, list[str]]:
     """Names by whether the first of their pair is "lower", "higher" or "equal"; no others."""
     kinds: dict[str, list[str]] = {"lower": [], "higher": [], "equal": []}
@@ -165,5 +173,5 @@ def sorted_by(
         if one is None or other is None:
             continue
         kind = "lower" if one.log < other.log else "higher"
-        kinds[kind if counts(one, other) else "equal"].append(name)
+        kinds[kind if counts(one, other, name) else "equal"].append(name)
     return kinds
