@@ -157,7 +157,8 @@ def test_a_difference_within_two_spreads_does_not_count(results):
             results.add(cell.key, record_of(ratio))
     scores = Scores(results)
 
-    assert scores.spread("scratch", "PanNet") == pytest.approx(np.std(np.log([1, 0.7, 1.1]), ddof=1))
+    expected = np.std(np.log([1, 0.7, 1.1]), ddof=1)
+    assert scores.spread("scratch", "PanNet") == pytest.approx(expected)
     assert "lower" not in pretraining(scores).sentences[1]
 
 
