@@ -54,7 +54,7 @@ test-slow: $(READY)
 test-fast: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x -m "not slow" $(or $(WHAT),tests/house tests/shards tests/fusiontrain/metrics)
 
-# the site: site/index.html
+# the site: site/index.html; with its search: python -m http.server -d site
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
