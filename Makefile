@@ -52,7 +52,7 @@ test-slow: $(READY)
 
 # make test-fast [WHAT='tests/fusiontrain/metrics -k sam']: rules of the house and what you name, in seconds
 test-fast: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x -m "not slow" $(or $(WHAT),tests/house tests/shards tests/fusiontrain/metrics)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -x -m "not slow" $(or $(WHAT),tests/house/test_rules.py tests/house/test_sizes.py tests/fusiontrain/metrics)
 
 # the site: site/index.html; with its search: python -m http.server -d site
 docs: $(READY)
