@@ -37,7 +37,7 @@ SMALL = {  # arguments that end a command soon; the last of a flag counts
     ("fusiontrain", "pretrain"): TRAINING,
     ("fusiontrain", "finetune"): TRAINING[:2],
     ("simgen", "build"): ["--limit", "3"],
-    ("fusiontrain", "benchmark"): ["--methods", "EXP,GSA"],
+    ("fusiontrain", "benchmark"): ["--methods", "GSA", "--picture-side", "64"],
 }
 
 
