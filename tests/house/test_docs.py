@@ -69,7 +69,7 @@ def test_the_prose_of_the_documentation_stays_short():
     words = 0
     for page in (ROOT / "docs").rglob("*.md"):
         if str(page.relative_to(ROOT / "docs")) not in MADE:
-            prose = re.sub(r"```.*?```|^ *\|.*$", "", page.read_text(), flags=re.DOTALL | re.M)
+            prose = re.sub(r"```.*?```|^ *\|[^\n]*$", "", page.read_text(), flags=re.DOTALL | re.M)
             words += len(prose.split())
 
     assert 5_000 < words <= MOST_WORDS, f"{words} words"
