@@ -41,7 +41,7 @@ from fusiontrain.scenes.open_raster import open_raster
 _MTF = {"10m": (0.26, 0.28, 0.24, 0.26), "20m": (0.38, 0.34, 0.34, 0.33, 0.22, 0.23),
         "60m": (0.32, 0.26)}  # fmt: skip
 _GUIDES = {6: (0, 1, 2, 3), 7: (1, 2, 3, 4), 8: (1, 2, 4, 6)}  # by the number of an MS's bands
-_MOST = 512  # pixels a side of the truth
+_MOST = 256  # pixels a side of the truth
 _NOMINAL = 0.3
 
 

@@ -15,10 +15,10 @@ from fusiontrain.imaging.filters import blur, degrade, upsample
 from fusiontrain.imaging.guides import GuideFit, fit_guides, guide_moments
 from fusiontrain.imaging.pan_batch import GridPhase
 
-SPREAD = 0.7  # MS pixels: of the window
-SMOOTHING = 1.0  # MS pixels: of the coefficients
-RIDGE = 3e-4  # of a guide's variance over the scene: detail below it counts as noise
-REACH = 20  # MS pixels around a pixel that its PAN depends on
+SPREAD = 1.0  # MS pixels: of the window
+SMOOTHING = 2.0  # MS pixels: of the coefficients
+RIDGE = 1e-3  # of a guide's variance over the scene: detail below it counts as noise
+REACH = 24  # MS pixels around a pixel that its PAN depends on
 _LEAST_SIDE = 32  # MS pixels: a smaller window cannot say whether local weights help
 
 _WORTH = 0.95  # of the square error: of noise local weights take off .01 to .02
