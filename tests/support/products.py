@@ -48,37 +48,48 @@ def _jp2(path, image, pixel, **options):
     )
 
 
-def write_safe(folder, *, level="2A", baseline="05.09", size=120, offset=-1000, images=None):
-    """S2A_MSIL2A_....SAFE of `size` pixels of 10 m a side; `images`: band -> (H, W) DN instead.
+def sparse_images(size):
+    """Band -> (H, W) DN of a scene of `size` pixels of 10 m: data in the middle, else none."""
+    patch = texture(720)
+    for i, (band, pixel) in enumerate(S2_BANDS.items()):
+        part = (1200 + 150 * i + (2000 - 90 * i) * _means(patch, pixel // 10)).round()
+        image = np.zeros((size * 10 // pixel, size * 10 // pixel), "uint16")
+        first = (size // 2 - 360) // 60 * 60 * 10 // pixel
+        image[first : first + len(part), first : first + len(part)] = part
+        yield band, image
 
-    L2A has its copies of sharp bands at 20 and 60 m; they differ from the true ones, so that a
-    reader that takes them shows.
+
+def textured_images(size):
+    """Band -> (H, W) DN of a scene of `size` pixels of 10 m."""
+    fine = texture(size)
+    for i, (band, pixel) in enumerate(S2_BANDS.items()):
+        yield band, (1200 + 150 * i + (2000 - 90 * i) * _means(fine, pixel // 10)).round()
+
+
+def write_safe(folder, *, level="2A", baseline="05.09", size=120, offset=-1000, sparse=False):
+    """S2A_MSIL2A_....SAFE of `size` pixels of 10 m a side; sparse: large, and L2A without copies.
+
+    L2A's copies of sharp bands at 20 and 60 m differ from the true ones, so that a reader that
+    takes them shows.
     """
     number = f"N{baseline.replace('.', '')}"
     name = f"S2A_MSIL{level}_20220125T100311_{number}_R122_T33TUG_20220125T120000"
     root = Path(folder) / f"{name}.SAFE"
     granule = f"GRANULE/L{level}_T33TUG_A034445_20220125T100309"
-    fine, listed = texture(size), []
-    for i, (band, pixel) in enumerate(S2_BANDS.items()):
+    listed = []
+    for band, image in (sparse_images if sparse else textured_images)(size):
+        own = S2_BANDS[band]
         if level == "2A" and band == "B10":
             continue
-        image = (images or {}).get(band)
-        if image is None:
-            image = (1200 + 150 * i + (2000 - 90 * i) * _means(fine, pixel // 10)).round()
-        for own in (10, 20, 60):
-            place = "IMG_DATA" if level == "1C" else f"IMG_DATA/R{own}m"
-            tail = band if level == "1C" else f"{band}_{own}m"
-            copy = (
-                image
-                if own == pixel
-                else _means(image + 500, own // pixel)
-                if own > pixel
-                else None
-            )
-            if copy is None or (level == "1C" and own != pixel) or (band == "B08" and own != 10):
+        sizes = (own,) if level == "1C" or sparse or band == "B08" else (10, 20, 60)
+        for pixel in sizes:
+            if pixel < own:
                 continue
+            copy = image if pixel == own else _means(image + 500, pixel // own)
+            place = "IMG_DATA" if level == "1C" else f"IMG_DATA/R{pixel}m"
+            tail = band if level == "1C" else f"{band}_{pixel}m"
             path = f"{granule}/{place}/T33TUG_20220125T100311_{tail}"
-            _jp2(root / f"{path}.jp2", copy, own)
+            _jp2(root / f"{path}.jp2", copy, pixel)
             listed.append(path)
     (root / granule / "QI_DATA").mkdir()
     (root / granule / "QI_DATA" / "MSK_CLDPRB_60m.jp2").write_bytes(b"not read")
@@ -134,11 +145,11 @@ def zipped(root):
 def write_stac(folder, *, size=120, offset=-0.1, suffix="tif", **properties):
     """item.json beside B01.tif and so on: assets with eo:bands and raster:bands."""
     folder.mkdir(parents=True, exist_ok=True)
-    fine, assets = texture(size), {}
-    for i, (band, pixel) in enumerate(S2_BANDS.items()):
+    assets = {}
+    for band, image in textured_images(size):
         if band == "B10":
             continue
-        image = (1200 + 150 * i + (2000 - 90 * i) * _means(fine, pixel // 10)).round()
+        pixel = S2_BANDS[band]
         grid = CORNER @ Affine.scale(pixel, -pixel)
         write_geotiff(folder / f"{band}.{suffix}", image[None], grid, dtype="uint16", nodata=0)
         assets[band] = {

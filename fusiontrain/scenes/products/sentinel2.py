@@ -31,6 +31,21 @@ BAND_IDS = (
     "B11",
     "B12",
 )
+_NANOMETRES = (
+    442.7,
+    492.4,
+    559.8,
+    664.6,
+    704.1,
+    740.5,
+    782.8,
+    832.8,
+    864.7,
+    945.1,
+    1373.5,
+    1613.7,
+    2202.4,
+)
 SHARP = ("B02", "B03", "B04", "B08")
 COARSE = {"B01": 60, "B05": 20, "B06": 20, "B07": 20, "B8A": 20, "B09": 60, "B11": 20, "B12": 20}
 FUSED = tuple(band for band in BAND_IDS if band in SHARP or band in COARSE)
@@ -130,7 +145,7 @@ def _radiometry(root: Any, shown: str, level: str) -> Radiometry:
     value, tag = ("QUANTIFICATION_VALUE", "RADIO_ADD_OFFSET")
     if level == "2A":
         value, tag = ("BOA_QUANTIFICATION_VALUE", "BOA_ADD_OFFSET")
-    quantification = number(text_of(root, value), value, shown)
+    quantification = number(text_of(root, value) or text_of(root, f"L2A_{value}"), value, shown)
     if quantification <= 0:
         raise SceneError(f"{shown}: {value} is {quantification:g}; expected one over 0, as 10000")
     offsets: dict[str, float] = {}
@@ -149,8 +164,8 @@ def _radiometry(root: Any, shown: str, level: str) -> Radiometry:
 
 
 def _wavelengths(root: Any, shown: str) -> dict[str, float]:
-    """Band -> micrometres."""
-    found = {}
+    """Band -> micrometres; Sentinel-2A's where the metadata of 2017 have none."""
+    found = {band: value / 1000 for band, value in zip(BAND_IDS, _NANOMETRES, strict=True)}
     for element in root.iter("Spectral_Information"):
         central = next(element.iter("CENTRAL"), None)
         band = re.fullmatch(r"B(\d{1,2}|8A)", element.get("physicalBand") or "")
@@ -165,7 +180,7 @@ def _images(root: Any, package: Package, shown: str) -> dict[str, str]:
 
     L2A has copies of sharp bands at 20 and 60 m, and B01 at 20 m too, made of the 60 m one.
     """
-    listed = list(texts_of(root, "IMAGE_FILE"))
+    listed = list(texts_of(root, "IMAGE_FILE")) or list(texts_of(root, "IMAGE_FILE_2A"))
     if not listed:
         old = next(texts_of(root, "IMAGE_ID"), None) is not None
         why = " (the format before December 2016)" if old else ""
@@ -203,7 +218,7 @@ def _tags(root: Any) -> dict[str, str]:
     """Under the names that GDAL's reader of these products gives them."""
     return tags_of(
         SPACECRAFT_NAME=text_of(root, "SPACECRAFT_NAME"),
-        PRODUCT_URI=text_of(root, "PRODUCT_URI"),
+        PRODUCT_URI=text_of(root, "PRODUCT_URI") or text_of(root, "PRODUCT_URI_2A"),
         PROCESSING_LEVEL=text_of(root, "PROCESSING_LEVEL"),
         PROCESSING_BASELINE=text_of(root, "PROCESSING_BASELINE"),
         PRODUCT_START_TIME=text_of(root, "PRODUCT_START_TIME"),

@@ -55,6 +55,19 @@ def test_sentinel_2(safe, level, baseline, offset):
     assert any("12.3 % by the metadata" in note for note in product.notes)
 
 
+def test_the_pilot_level_2a_of_2017(safe, tmp_path):
+    """IMAGE_FILE_2A, L2A_BOA_QUANTIFICATION_VALUE, no wavelengths: those of Sentinel-2A count."""
+    root = tmp_path / safe(baseline="02.14").name
+    shutil.copytree(safe(baseline="02.14"), root)
+    edit(root, "IMAGE_FILE>", "IMAGE_FILE_2A>", "BOA_QUANT", "L2A_BOA_QUANT", "CENTRAL", "X")
+
+    product = find_product(root)
+
+    assert names(product) == TWELVE
+    assert {(band.scale, band.offset) for band in bands(product)} == {(1e-4, 0.0)}
+    assert bands(product)[-1].wavelength == pytest.approx(2.2024)
+
+
 def test_each_band_is_read_at_its_own_resolution(safe):
     """Not the copies of sharp bands at 20 m, nor B01 at 20 m."""
     product = find_product(safe())
