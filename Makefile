@@ -40,7 +40,7 @@ demo: $(READY)
 	$(BIN)/fusiontrain benchmark $(SCENE) --weights default $(WEIGHTS) --picture-side 600 --out $(DEMO)/report
 	@echo
 	@echo "made: $(DEMO)/shards               training shards (look: $(BIN)/simgen look $(DEMO)/shards)"
-	@echo "      $(WEIGHTS) a network, trained for three minutes; the loss of each step: $(DEMO)/run/log.csv"
+	@echo "      $(WEIGHTS) a network, trained for three minutes (loss: $(DEMO)/run/log.csv)"
 	@echo "      $(DEMO)/fused.tif, fused.png $(FUSE_PAN) fused by the shipped weights; by GSA: gsa.tif, gsa.png"
 	@echo "      $(DEMO)/report/index.html    ours against GSA, and indices: open it in a browser"
 
