@@ -73,3 +73,7 @@ def test_the_prose_of_the_documentation_stays_short():
             words += len(prose.split())
 
     assert 5_000 < words <= MOST_WORDS, f"{words} words"
+
+
+def test_the_readme_is_read_in_three_minutes():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
