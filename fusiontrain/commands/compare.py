@@ -67,7 +67,7 @@ def _facts(one: "RunRecord") -> dict[str, Any]:
         "folder": str(one.folder),
         "finished": one.finished,
         "steps": one.steps,
-        "seconds": one.facts.get("seconds"),
+        "seconds": one.number("seconds"),
         "loss": _last_and_best(one, "loss"),
         "validation": {name: _last_and_best(one, name) for name in _MEANS},
         "crops_per_second": median(speeds) if speeds else None,

@@ -58,9 +58,11 @@ def find_finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
             weights=out / WEIGHTS_NAME, steps=held["steps"], loss=held["loss"], reused=True
         )
     what = f"{out} holds the weights of another run"
-    refuse_other_run(
-        what, held, identity, steps=held.get("steps", 0), seconds=held.get("seconds", 0)
-    )
+    try:
+        steps, seconds = int(held["steps"]), float(held["seconds"])
+    except (KeyError, TypeError, ValueError):  # weights that this version did not write
+        steps, seconds, held = 0, 0.0, {}
+    refuse_other_run(what, held, identity, steps=steps, seconds=seconds)
     if not has_states(out):
         raise TrainingError(
             f"{what}, of another length and without its last state, so it cannot be trained "

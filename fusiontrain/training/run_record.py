@@ -15,6 +15,7 @@ from shards.bounded_reading import read_bounded, read_json
 from shards.short_names import short_names
 
 _LARGEST = 1 << 28  # bytes of a table
+_MOST = 1e15  # steps or seconds
 Columns = dict[str, list[float]]  # name -> a value a row; NaN where a cell holds none
 
 
@@ -30,11 +31,17 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        return "steps" in self.facts
+        return self.number("steps") is not None
 
     @property
     def steps(self) -> int:
-        return int(self.facts.get("steps") or max(self.log["step"], default=0))
+        return int(self.number("steps") or max(self.log["step"], default=0))
+
+    def number(self, name: str) -> float | None:
+        """Of the facts; None, where there is none."""
+        value = self.facts.get(name)
+        in_range = isinstance(value, int | float) and abs(value) < _MOST
+        return float(value) if value is not None and in_range else None
 
     @property
     def config(self) -> dict[str, Any]:

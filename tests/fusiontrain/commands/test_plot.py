@@ -126,6 +126,9 @@ def test_a_damaged_folder_is_read_as_far_as_it_goes_or_named(tmp_path, capsys):
 
     assert main(["compare", "--json", str(run)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["loss"] == {"last": 0.3, "best": 0.3, "step": 30}
+    (run / "run.json").write_text(json.dumps({"steps": "many", "seconds": 10**400, "recipe": 3}))
+    assert main(["compare", "--json", str(run)]) == 0
+    assert not json.loads(capsys.readouterr().out)[0]["finished"]
     (run / "run.json").write_text("{")
     assert main(["plot", str(run)]) == 2
     assert f"cannot read the run {run}" in capsys.readouterr().err
