@@ -14,6 +14,8 @@ from fusiontrain.evaluation.best_classical import (
     scene_by_scene,
 )
 from fusiontrain.evaluation.network_names import NETWORK
+from fusiontrain.evaluation.stac_item import NAME as STAC
+from fusiontrain.evaluation.stac_item import stac_item, write_stac_item
 from fusiontrain.evaluation.tables import Row, as_markdown, kind_of, pipe_table
 from fusiontrain.models.checkpoints import CheckpointInfo, save_checkpoint
 from fusiontrain.models.registry import find_model
@@ -30,7 +32,7 @@ WEIGHTS, CARD, CONFIG = "model.safetensors", "README.md", "config.json"
 def write_package(
     folder: Path, net: nn.Module, info: CheckpointInfo, license_name: str, *sections: str
 ) -> None:
-    """The three files of a model on a hub. `license_name` is the hub's word; empty: none.
+    """The four files of a model on a hub. `license_name` is the hub's word; empty: none.
 
     `sections` (Markdown) follow the facts of the checkpoint.
 
@@ -43,6 +45,14 @@ def write_package(
         with whole_file(folder / CONFIG) as file:
             file.write(json.dumps(config, indent=1, sort_keys=True).encode() + b"\n")
         parameters = sum(p.numel() for p in net.parameters())
+        item = stac_item(
+            folder / WEIGHTS,
+            info,
+            parameters,
+            name=f"panprior-{info.model}",
+            license_name=license_name,
+        )
+        write_stac_item(folder / STAC, item)
         card = card_of(info, parameters, file_sha256(folder / WEIGHTS), license_name)
         card = "\n\n".join([card.rstrip(), *(text.strip() for text in sections)]) + "\n"
         with whole_file(folder / CARD) as file:

@@ -55,7 +55,9 @@ def test_a_package_is_weights_and_a_card(run, tmp_path):
         load_checkpoint(run / "model.safetensors")[1]
         == load_checkpoint(out / "model.safetensors")[1]
     )
-    assert {"model.safetensors", "README.md", "config.json"} == {p.name for p in out.iterdir()}
+    assert {"model.safetensors", "README.md", "config.json", "mlm.json"} == {
+        p.name for p in out.iterdir()
+    }
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: panprior\n")
     assert "license: mit" in card
@@ -80,7 +82,7 @@ def test_the_hubs_conventions_on_a_local_folder(run, tmp_path, monkeypatch):
         assert torch.equal(expected, model(batch()))
         assert torch.equal(expected, reference(batch()))
     assert TRAINING == reference.info.training
-    for name in ("model.safetensors", "README.md", "config.json"):
+    for name in ("model.safetensors", "README.md", "config.json", "mlm.json"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
