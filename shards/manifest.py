@@ -122,9 +122,8 @@ class Manifest:
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
         """ContractError if absent, unreadable or of a version this code does not know."""
+        check_finished(folder)
         path = folder / NAME
-        if not path.is_file():
-            raise ContractError(_why_none(folder))
         try:
             data = read_bounded(path, MAX_MANIFEST)
         except ValueError as error:
@@ -200,10 +199,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_finished(folder: Path) -> None:
+    """ContractError if no manifest lies there, saying what does and what would make a build."""
+    if not (folder / NAME).is_file():
+        raise ContractError(_why_none(folder))
+
+
 def _why_none(folder: Path) -> str:
     """What a folder without a manifest is."""
     expected = f"no {NAME} in {folder}; expected a finished build"
-    tars = sorted(folder.glob("*.tar")) if folder.is_dir() else []
+    if folder.is_dir():
+        tars = sorted(folder.glob("*.tar"))
+    else:  # a tar, or a pattern of tars
+        tars = sorted(p for p in folder.parent.glob(folder.name) if p.suffix == ".tar")
     if not tars or (folder / PLAN_NAME).exists():
         return f"{expected} (run `python -m simgen build` on it again: it resumes)"
     found = sorted(_first_extensions(tars[0]))
@@ -211,8 +219,12 @@ def _why_none(folder: Path) -> str:
     return (
         f"{expected} of panprior, got {len(tars)} tars without {NAME} and .idx files; a sample of "
         f"{tars[0].name} holds {', '.join(found) or 'nothing'} and lacks "
-        f"{', '.join(lacks) or 'nothing'}\n  do: make a build of images in tars by "
-        "`simgen build --dataset tar`, or copy the build's other files too"
+        f"{', '.join(lacks) or 'nothing'}; "
+        + (
+            f"do: simgen build --dataset tar --source '{folder}' --out NEW, and train on NEW"
+            if lacks
+            else "do: copy the build's other files too"
+        )
     )
 
 

@@ -64,6 +64,8 @@ def read_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                 if info.size > MAX_MEMBER:
                     raise ContractError(f"{path.name}: {info.name} claims {info.size} bytes")
                 if stem != key and members:
+                    if len(members) < len(names_of(members)):
+                        _refuse_scattered(path, tar, key, stem)
                     yield _whole(path, key, members)
                     members = {}
                 key = check_key(stem)
@@ -79,6 +81,16 @@ def read_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
         yield _whole(path, key, members)
 
 
+def _refuse_scattered(path: Path, tar: tarfile.TarFile, key: str, after: str) -> None:
+    """ContractError if members of this sample come again behind those of another."""
+    while (info := tar.next()) is not None:  # a loop over the tar would begin anew
+        if info.name.partition(".")[0] == key:
+            raise ContractError(
+                f"{path.name}: the members of sample {key} lie apart, {info.name} behind those of "
+                f"{after}; webdataset, Energon and Ray would read them as two samples"
+            )
+
+
 def _whole(path: Path, key: str, members: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
     names = names_of(members)
     missing = [name for name in names if name not in members]
@@ -86,4 +98,9 @@ def _whole(path: Path, key: str, members: dict[str, bytes]) -> tuple[str, dict[s
         raise ContractError(f"{path.name}: sample {key} lacks {', '.join(missing)}; truncated?")
     if len(members) > len(names):
         raise ContractError(f"{path.name}: sample {key} has arrays both packed and plain")
+    if tuple(members) != names:
+        raise ContractError(
+            f"{path.name}: the members of sample {key} must lie in the order {', '.join(names)}; "
+            f"got {', '.join(members)}"
+        )
     return key, members

@@ -7,6 +7,7 @@ from pathlib import Path
 from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.errors import TrainingError
 from shards.cache import default_cache, local_copy
+from shards.manifest import check_finished
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +51,13 @@ def find_set(
 def find_stream(text: str) -> StreamSet:
     """URL[:SHARE], or DIR[:SHARE] as a file:// URL; nothing is copied.
 
-    Raises: TrainingError.
+    Raises: TrainingError; ContractError for a DIR that is no build.
     """
     place, share = split_share(text)
-    url = place if "://" in place else f"file://{Path(place).absolute()}"
-    return StreamSet(url=url, share=share)
+    if "://" in place:
+        return StreamSet(url=place, share=share)
+    check_finished(Path(place))
+    return StreamSet(url=f"file://{Path(place).absolute()}", share=share)
 
 
 def find_held(

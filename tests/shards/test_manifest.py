@@ -132,6 +132,12 @@ def test_tars_of_others_are_told_what_is_missing(tmp_path, members, words):
     assert "1 tars without manifest.json and .idx" in said
     assert words in said
     assert "it resumes" not in said
+    assert "\n" not in said
+    made = f"simgen build --dataset tar --source '{tmp_path}' --out NEW"
+    assert ("lacks nothing" in said) != (made in said)
+    for named in (path, tmp_path / "*.tar"):
+        with pytest.raises(ContractError, match=r"1 tars without manifest\.json"):
+            Manifest.load(named)
     (tmp_path / "build.json").write_text("{}")
     with pytest.raises(ContractError, match="it resumes"):
         Manifest.load(tmp_path)

@@ -93,3 +93,32 @@ def test_a_repeated_member_is_refused(tmp_path):
 
     with pytest.raises(ContractError, match="twice"):
         list(read_samples(tmp_path / "x.tar"))
+
+
+def write_members(path, names):
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            data = MEMBERS[name.partition(".")[2]]
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ["a.gt.npy", "a.ms.npy", "b.gt.npy", "a.pan.npy", "a.json"],
+            "of sample a lie apart, a.pan",
+        ),
+        (["a.ms.npy", "a.gt.npy", "a.pan.npy", "a.json"], "must lie in the order gt.npy, ms.npy"),
+        (["a.gt.npy", "b.gt.npy", "b.ms.npy", "b.pan.npy", "b.json"], "sample a lacks ms.npy"),
+    ],
+    ids=["apart", "order", "missing"],
+)
+def test_members_lie_side_by_side_in_order(tmp_path, names, words):
+    """Readers that go through a tar group neighbours by name."""
+    write_members(tmp_path / "x.tar", names)
+
+    with pytest.raises(ContractError, match=words):
+        list(read_samples(tmp_path / "x.tar"))
