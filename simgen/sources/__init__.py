@@ -6,6 +6,7 @@ from pathlib import Path
 from simgen.errors import SourceError
 from simgen.sources.demo import open_demo
 from simgen.sources.folder import open_folder
+from simgen.sources.huggingface import open_huggingface
 from simgen.sources.imagenet import open_imagenet
 from simgen.sources.skyscript import open_skyscript
 from simgen.sources.source import Photo, Source, SourceOptions
@@ -21,6 +22,7 @@ def _open_scene(options: SourceOptions) -> Source:
 SOURCES: dict[str, Callable[[SourceOptions], Source]] = {
     "demo": open_demo,
     "folder": open_folder,
+    "huggingface": open_huggingface,
     "imagenet": open_imagenet,
     "scene": _open_scene,
     "skyscript": open_skyscript,

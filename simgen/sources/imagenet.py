@@ -7,6 +7,7 @@ from pathlib import Path
 from shards.manifest import Rejected
 from simgen.errors import SourceError
 from simgen.sources.folder import list_folder
+from simgen.sources.hub import hub_urls
 from simgen.sources.source import Photo, Source, SourceOptions, digest_of
 from simgen.sources.table import Table
 from simgen.sources.tar_listing_cache import Member
@@ -18,10 +19,6 @@ LICENCE = (
     "the images belong to their photographers; shards made from them come under the same terms"
 )
 _SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
-_LOGIN = (
-    f"  do: accept the terms at https://huggingface.co/datasets/{REPOSITORY}, then "
-    "`huggingface-cli login` or set HF_TOKEN; or give `root` a copy on disk"
-)
 
 
 def open_imagenet(options: SourceOptions) -> Source:
@@ -63,24 +60,6 @@ def _on_disk(root: Path, split: str) -> Source:
         raise SourceError(f"{root.absolute()} has no split {split}; expected {names[-1]}/ in it")
     photos = list_folder(inner[0] if inner else root)
     return _source(photos, digest_of(photos), split)
-
-
-def hub_urls(repository: str, split: str, **options: object) -> list[str]:
-    """Where the parquet files of a split lie, revision included, by Hugging Face `datasets`.
-
-    Raises: SourceError saying how to get access.
-    """
-    import datasets
-
-    try:
-        builder = datasets.load_dataset_builder(repository, **options)
-        files = (builder.config.data_files or {}).get(split, [])
-    except (OSError, ValueError, RuntimeError) as error:  # gated, offline, no such revision
-        reason = str(error).strip().partition("\n")[0]
-        raise SourceError(f"cannot stream {repository}: {reason}\n{_LOGIN}") from error
-    if not files:
-        raise SourceError(f"{repository} has no split {split!r}")
-    return [str(file) for file in files]
 
 
 def _of_rows(urls: Sequence[str], split: str) -> Source:

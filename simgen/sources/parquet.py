@@ -1,16 +1,17 @@
-"""Images in parquet files, on disk or at any fsspec URL, by pyarrow's reader; its only import.
+"""Images in parquet files, on disk or at any fsspec URL, and in Arrow files on disk, by pyarrow.
 
 A task of an array reads the row groups that its shards need, in shuffled order, and no others.
-`datasets` gives the files' URLs (imagenet.py) but not this: its streams read from the start of a
+`datasets` gives the files' URLs (hub.py) but not this: its streams read from the start of a
 file, and its tables on disk are a copy of the whole set.
 """
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,7 +24,8 @@ from simgen.sources.source import READ_WHOLE, Photo, digest_of
 
 MAX_GROUP = 1 << 30  # bytes a row group may take in memory
 _IMAGE = "image"
-_EXPECTED = "a column 'image' of struct<bytes: binary, path: string>, as Hugging Face writes it"
+_EXPECTED = "one column of struct<bytes: binary, path: string>, as Hugging Face writes images"
+_ARROW = ".arrow"  # the stream that `save_to_disk` of `datasets` writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,11 @@ class Cell:
     url: str
     group: int
     row: int
+    column: str = _IMAGE
 
     def read(self) -> bytes:
         try:
-            data = _read_images(self.url, self.group)[self.row]
+            data = _read_images(self.url, self.group, self.column)[self.row]
         except SourceError as error:
             if "://" not in self.url:
                 raise
@@ -59,8 +62,9 @@ class _Group:
 class Rows(Sequence[Photo]):
     """All rows of some files, keyed by file and row."""
 
-    def __init__(self, groups: Sequence[_Group]) -> None:
-        self._groups = groups
+    def __init__(self, groups: Sequence[_Group], columns: Mapping[str, str]) -> None:
+        """`columns`: that of the images, by URL."""
+        self._groups, self._columns = groups, columns
         self.blocks: list[int] = []  # where each row group begins
         self._total = 0
         for group in groups:
@@ -83,26 +87,35 @@ class Rows(Sequence[Photo]):
         return Photo(
             key=f"{_stem(group.url)}-{group.first + row:07d}",
             size=group.bytes // group.rows,
-            place=Cell(group.url, group.number, row),
+            place=Cell(group.url, group.number, row, self._columns[group.url]),
         )
 
 
-def list_rows(urls: Sequence[str]) -> tuple[Rows, str]:
+def list_rows(urls: Sequence[str], *, column: str | None = None) -> tuple[Rows, str]:
     """The images of these files and a digest of them. Of large or remote files only footers count.
 
-    Raises: SourceError naming the file that is no parquet, or holds no images.
+    column: that of the images, where there are several.
+    Raises: SourceError naming the file that is neither parquet nor Arrow, or holds no images.
     """
+    _read_images.cache_clear()  # files may have changed since they were last listed
     groups: list[_Group] = []
+    columns: dict[str, str] = {}
     hasher = hashlib.sha256()
     for url in urls:
+        if url.endswith(_ARROW):
+            columns[url], found = _list_arrow(url, column)
+            counts = [group.rows for group in found]
+            hasher.update(f"{_stem(url)} {Path(url).stat().st_size} {counts}\n".encode())
+            groups += found
+            continue
         with _opened(url) as (file, parquet):
-            _check_schema(url, parquet.schema_arrow)
+            columns[url] = _image_column(url, parquet.schema_arrow, column)
             # A remote name holds its revision; a local one may be moved.
             name = url if "://" in url else _stem(url)
             size = parquet.metadata.serialized_size
             hasher.update(f"{name} {size} {_footer_sha256(file)}\n".encode())
             groups += _groups(url, parquet.metadata)
-    rows = Rows(groups)
+    rows = Rows(groups, columns)
     local = not any("://" in url for url in urls)
     if local and sum(group.bytes for group in groups) <= READ_WHOLE:
         hasher.update(digest_of(rows).encode())
@@ -125,22 +138,73 @@ def _groups(url: str, footer: Any) -> Iterator[_Group]:
         first += info.num_rows
 
 
-def _check_schema(url: str, schema: Any) -> None:
-    kind: Any = schema.field(_IMAGE).type if _IMAGE in schema.names else pa.null()
+def _list_arrow(path: str, column: str | None) -> tuple[str, list[_Group]]:
+    groups: list[_Group] = []
+    first = 0
+    with _arrow_opened(path) as reader:
+        name = _image_column(path, reader.schema, column)
+        for number, batch in enumerate(reader):
+            if batch.num_rows:
+                groups.append(
+                    _Group(
+                        url=path,
+                        number=number,
+                        first=first,
+                        rows=batch.num_rows,
+                        bytes=batch.nbytes,
+                    )
+                )
+            first += batch.num_rows
+    return name, groups
+
+
+def _image_column(url: str, schema: Any, wanted: str | None) -> str:
+    found = [field.name for field in schema if _holds_images(field.type)]
+    if wanted in found:
+        return str(wanted)
+    if wanted is None and len(found) == 1:
+        return str(found[0])
+    if wanted is None and len(found) > 1:
+        raise SourceError(
+            f"{url} has images in the columns {', '.join(found)}; "
+            f"name one: `filters=column=={found[0]}`"
+        )
+    raise SourceError(f"{url} has the columns {', '.join(schema.names)}; expected {_EXPECTED}")
+
+
+def _holds_images(kind: Any) -> bool:
     at = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
-    if at < 0 or kind.field(at).type not in (pa.binary(), pa.large_binary()):
-        raise SourceError(f"{url} has the columns {', '.join(schema.names)}; expected {_EXPECTED}")
+    return at >= 0 and kind.field(at).type in (pa.binary(), pa.large_binary())
 
 
 @lru_cache(maxsize=4)  # a shard takes its images from few of them
-def _read_images(url: str, number: int) -> list[bytes | None]:
-    with _opened(url) as (_, parquet):
-        column = f"{_IMAGE}.bytes"
-        try:
-            table = parquet.read_row_group(number, columns=[column], use_threads=False)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise SourceError(f"{_stem(url)}: row group {number}: {error}") from error
-    return [cell["bytes"] if cell else None for cell in table[_IMAGE].to_pylist()]
+def _read_images(url: str, number: int, column: str) -> list[bytes | None]:
+    if url.endswith(_ARROW):
+        with _arrow_opened(url) as reader:
+            batch = next(islice(reader, number, None), None)
+            if batch is None:
+                raise SourceError(f"{_stem(url)} has no batch {number} any more")
+            cells = batch.column(column).to_pylist()
+    else:
+        with _opened(url) as (_, parquet):
+            try:
+                table = parquet.read_row_group(
+                    number, columns=[f"{column}.bytes"], use_threads=False
+                )
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise SourceError(f"{_stem(url)}: row group {number}: {error}") from error
+        cells = table[column].to_pylist()
+    return [cell["bytes"] if cell else None for cell in cells]
+
+
+@contextmanager
+def _arrow_opened(path: str) -> Iterator[Any]:
+    """The batches of a stream, in mapped memory: those that are passed over are not read."""
+    try:
+        with pa.memory_map(path) as mapped, pa.ipc.open_stream(mapped) as reader:
+            yield reader
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {str(error).partition(chr(10))[0]}") from error
 
 
 @contextmanager
@@ -172,4 +236,4 @@ def _footer_sha256(file: Any) -> str:
 
 
 def _stem(url: str) -> str:
-    return url.rpartition("/")[2].removesuffix(".parquet")
+    return url.rpartition("/")[2].removesuffix(".parquet").removesuffix(_ARROW)

@@ -19,6 +19,7 @@ from simgen.errors import SourceError
 from simgen.sources.filters import Condition, parse_condition
 from simgen.sources.source import Source, SourceOptions
 from simgen.sources.table import Table
+from simgen.sources.tars import list_tar
 from simgen.sources.zips import list_zip
 
 LICENCE = (
@@ -44,7 +45,10 @@ _PATH = "filepath"
 
 
 def open_skyscript(options: SourceOptions) -> Source:
-    """The zips in a folder (or one of them), filtered by gsd, source, year, list or its columns.
+    """The zips or tars in a folder (or one), filtered by gsd, source, year, list or its columns.
+
+    Zips are as published; tars are WebDataset shards of the same images, whose names may have
+    lost their folder.
 
     `filters` of `list==FILE.csv` keep what that list (beside the zips) names; with a list, any
     other condition may use a column of it.
@@ -57,18 +61,25 @@ def open_skyscript(options: SourceOptions) -> Source:
             "  do: download images2.zip ... images7.zip (see the dataset's README) and give "
             "`root` their folder"
         )
-    zips = [root] if root.is_file() else sorted(root.glob("images*.zip"))
-    if not zips:
-        raise SourceError(f"no images2.zip ... images7.zip in {root.absolute()}")
+    archives = [root] if root.is_file() else sorted(root.glob("images*.zip"))
+    archives = archives or sorted(root.glob("*.tar"))
+    if not archives:
+        raise SourceError(f"no images2.zip ... images7.zip, and no tars, in {root.absolute()}")
     conditions = [parse_condition(text) for text in options.filters]
-    keep = _keeper(conditions, root if root.is_dir() else root.parent)
+    tars = archives[0].suffix == ".tar"
+    keep = _keeper(conditions, root if root.is_dir() else root.parent, bare=tars)
     table = Table()
-    for path in zips:
-        list_zip(table, path, keep)
-    table.finish(contents=False)  # a zip keeps checksums
+    for path in archives:
+        if tars:
+            list_tar(table, path, keep)
+        else:
+            list_zip(table, path, keep)
+    table.finish(contents=tars)  # a zip keeps checksums
     if not len(table):
         asked = " and ".join(map(str, conditions)) or "any"
-        raise SourceError(f"no image in {', '.join(p.name for p in zips)} fits `filters={asked}`")
+        raise SourceError(
+            f"no image in {', '.join(p.name for p in archives)} fits `filters={asked}`"
+        )
     return Source(
         name="skyscript",
         licence=LICENCE,
@@ -78,7 +89,8 @@ def open_skyscript(options: SourceOptions) -> Source:
     )
 
 
-def _keeper(conditions: Sequence[Condition], folder: Path) -> Callable[[str], bool]:
+def _keeper(conditions: Sequence[Condition], folder: Path, *, bare: bool) -> Callable[[str], bool]:
+    """`bare`: names are compared without their folders."""
     own = [c for c in conditions if c.column in _OWN]
     lists = [c for c in conditions if c.column == "list"]
     columns = [c for c in conditions if c.column not in (*_OWN, "list")]
@@ -91,14 +103,19 @@ def _keeper(conditions: Sequence[Condition], folder: Path) -> Callable[[str], bo
             f"`filters={columns[0]}`: {columns[0].column!r} is none of {', '.join(_OWN)}; "
             "for a column of a list, add `filters=list==FILE.csv`"
         )
-    listed = _marks(_rows(folder / lists[0].value, columns)) if lists else None
+
+    def base(name: str) -> str:
+        return name.rpartition("/")[2] if bare else name
+
+    rows = _rows(folder / lists[0].value, columns) if lists else ()
+    listed = _marks(base(name) for name in rows) if lists else None
 
     def keep(name: str) -> bool:
         if own and not all(c.holds(_facts(name)) for c in own):
             return False
         if listed is None:
             return True
-        mark = _mark(name)
+        mark = _mark(base(name))
         at = int(np.searchsorted(listed, mark))
         return at < listed.size and listed[at] == mark
 

@@ -2,7 +2,7 @@
 
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,14 +50,19 @@ def find_archives(root: Path, ending: str) -> list[Path]:
     return found
 
 
-def list_tar(table: Table, path: Path) -> None:
+def list_tar(table: Table, path: Path, keep: Callable[[str], bool] = lambda _: True) -> None:
     """Add the images of a tar; what breaks off inside is named, the whole members before stay."""
     with opened(path) as file:
-        list_members(table, path, images_in(table, file, path, 0, path.stat().st_size))
+        list_members(table, path, images_in(table, file, path, 0, path.stat().st_size), keep)
 
 
-def list_members(table: Table, path: Path, walked: Iterator[Member]) -> None:
-    """Add what a walk through an archive finds, or found when it was last walked."""
+def list_members(
+    table: Table,
+    path: Path,
+    walked: Iterator[Member],
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> None:
+    """Add what a walk through an archive finds, or found when it was last walked, if `wanted`."""
     table.open_archive(path)
     members = recall(path)
     if members is None:
@@ -66,7 +71,8 @@ def list_members(table: Table, path: Path, walked: Iterator[Member]) -> None:
         if len(table.rejected) == whole:
             keep(path, members)
     for name, offset, size, stamp in members:
-        table.add_slice(name, offset, size, stamp=stamp)
+        if wanted(name):
+            table.add_slice(name, offset, size, stamp=stamp)
 
 
 def images_in(

@@ -211,7 +211,7 @@ def test_what_is_no_parquet_is_one_line(tmp_path, text):
     with pytest.raises(SourceError, match=r"cannot read .*train-0\.parquet"):
         open_source("imagenet", tmp_path)
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train-0.parquet")
-    with pytest.raises(SourceError, match="columns text; expected a column 'image'"):
+    with pytest.raises(SourceError, match="columns text; expected one column of struct"):
         open_source("imagenet", tmp_path)
     with pytest.raises(SourceError, match="the Hub is asked"):
         open_source("imagenet", tmp_path / "absent")

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 import tracemalloc
 import zipfile
 
@@ -180,3 +181,33 @@ def test_a_zip_cut_after_a_zip_inside_it_is_not_whole(tmp_path, make_jpeg, metho
 
     with pytest.raises(SourceError, match="the download broke off"):
         open_source("skyscript", tmp_path)
+
+
+@pytest.fixture
+def webdataset(archives, tmp_path):
+    """The same images as WebDataset shards: bare names, a caption and facts beside each."""
+    root = tmp_path / "tars"
+    root.mkdir()
+    for path in sorted(archives.glob("*.zip")):
+        with zipfile.ZipFile(path) as archive, tarfile.open(root / f"{path.stem}.tar", "w") as tar:
+            for name in archive.namelist():
+                if name.endswith(".jpg"):
+                    stem = name.rpartition("/")[2].removesuffix(".jpg")
+                    rows = {"jpg": archive.read(name), "txt": b"a house", "json": b"{}"}
+                    for ending, data in rows.items():
+                        info = tarfile.TarInfo(f"{stem}.{ending}")
+                        info.size = len(data)
+                        tar.addfile(info, io.BytesIO(data))
+    (root / LIST).write_bytes((archives / LIST).read_bytes())
+    return root
+
+
+@pytest.mark.parametrize(
+    "filters", [(), ("gsd<=1",), ("year>=18", "source!=S2"), (f"list=={LIST}", "similarity>.3")]
+)
+def test_its_webdataset_tars_are_filtered_alike(archives, webdataset, filters):
+    """As the zips of the same images are."""
+    zips, tars = (open_source("skyscript", p, filters=filters) for p in (archives, webdataset))
+
+    assert stems(zips) == stems(tars)
+    assert [p.read() for p in zips.photos] == [p.read() for p in tars.photos]

@@ -203,3 +203,20 @@ def test_a_small_or_broken_tar_is_not_noted(tars, tmp_path, monkeypatch):
     open_source("tar", path)
 
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_img2dataset_writes_is_read_as_it_is(tmp_path, make_jpeg):
+    """Its webdataset output: 00000.tar, and a parquet and a JSON of statistics beside it."""
+    root = tmp_path / "laion"
+    root.mkdir()
+    images = [make_jpeg(seed=i) for i in range(3)]
+    members = [
+        (f"{i:09d}.{ending}", data)
+        for i, image in enumerate(images)
+        for ending, data in (("jpg", image), ("json", b'{"status": "success"}'), ("txt", b"a road"))
+    ]
+    write_tar(root / "00000.tar", members)
+    (root / "00000.parquet").write_bytes(b"PAR1")
+    (root / "00000_stats.json").write_text("{}")
+
+    assert images == [photo.read() for photo in open_source("tar", root).photos]
