@@ -37,13 +37,13 @@ def open_guided_job(
         pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
         groups = tuple(
             prepare_group(
-                group,
+                pair.group(i),  # the guides' files serve one thread at a time
                 options,
                 fuser,
                 tags=all_tags(pair.pan_file) | all_tags(group.ms_file),
                 name=Path(name_of(group.ms_file.paths[0])).stem,
             )
-            for group in pair.pairs
+            for i, group in enumerate(pair.pairs)
         )
         guided = GuidedFuser(inner=fuser, groups=groups)
         stems = [Path(name_of(path)).stem for path in pair.ms_file.paths]

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import threading
+import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from rasterio.transform import Affine
 
 from fusiontrain.cli import main
 from fusiontrain.rio_plugin import fuse as rio_fuse
+from fusiontrain.scenes.raster import Raster
 from tests.support import products
 from tests.support.file_server import served
 
@@ -182,3 +186,27 @@ def test_an_image_of_another_size_is_one_line(tmp_path, capsys):
     assert fuse(item, tmp_path / "out.tif") == 2
 
     assert "files to be stacked must share their size" in capsys.readouterr().err
+
+
+def test_an_image_is_read_by_one_thread_at_a_time(tmp_path, monkeypatch):
+    """Groups of 20 and of 60 m are fused side by side and share the sharp images' files."""
+    inside, together, lock, read = Counter(), [], threading.Lock(), Raster.read
+
+    def watched(raster, box):
+        with lock:
+            inside.update(map(id, raster.files))
+            together.extend(n for file in raster.files if (n := inside[id(file)]) > 1)
+        try:
+            time.sleep(0.005)  # for another thread to come in
+            return read(raster, box)
+        finally:
+            with lock:
+                inside.subtract(map(id, raster.files))
+
+    monkeypatch.setattr(Raster, "read", watched)
+
+    item = products.write_stac(tmp_path / "item", size=240)
+    assert main(["fuse", str(item), str(tmp_path / "o.tif"), *COMMON, "--window", "120"]) == 0
+
+    assert inside
+    assert together == []
