@@ -115,8 +115,10 @@ def main(argv: list[str] | None = None) -> int:
     host = host_beside_gpu(rows, build.recipe.geometry)
     print(f"\nbeside a GPU the host keeps some {host:.1f} ms a sample: {16e3 / host:.0f} samples a "
           "second of 16 cores at most")  # fmt: skip
-    figures = {"ms a sample": {stage: round(took, 2) for stage, took in rows.items()},
-               "samples a second of one core": round(args.samples / total, 1)}  # fmt: skip
+    figures = {stage: {"ms a sample": round(took, 2), "%": round(took * args.samples / total / 10)}
+               for stage, took in rows.items()}  # fmt: skip
+    figures["all"] = {"ms a sample": round(sum(rows.values()), 2), "%": 100}
+    figures["a GPU's host, estimated"] = {"ms a sample": round(host, 2)}
     if args.quick:
         return 0
     record(f"simgen stages, {args.bands} bands", figures, command=command_line(),
