@@ -34,6 +34,7 @@ OTHERS = {
 }
 TRAINING = ["--max-steps", "2", "--batch-size", "2", "--crop", "32"]
 SMALL = {  # arguments that end a command soon; the last of a flag counts
+    ("fusiontrain", "fuse"): ["--threads", "1"],  # two wait for each other on a busy machine
     ("fusiontrain", "pretrain"): TRAINING,
     ("fusiontrain", "finetune"): TRAINING[:2],
     ("simgen", "build"): ["--limit", "3"],
