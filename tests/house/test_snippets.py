@@ -81,6 +81,7 @@ def test_snippets_run(page, small_inputs, tmp_path, monkeypatch):
     folder, names = tmp_path / "work", {}
     shutil.copytree(small_inputs, folder)
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))  # as for a Python that is started there
     monkeypatch.setenv("PANPRIOR_CACHE", str(tmp_path / "cache"))
     for block in blocks(page):
         if block.title:
