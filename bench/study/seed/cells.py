@@ -111,7 +111,10 @@ def _on_one_pair(cell: Cell, folder: Path, learnt: Case) -> tuple[nn.Module, Rec
         config = replace(recipe, batch_size=BATCH, max_steps=TUNING_STEPS, crop=CROP, blend=1.0)
     config = replace(config, model=row.model, seed=cell.seed)
     begun = _processor()
-    tuned = tune(net, find_model(row.model), learnt, config)
+    entry = find_model(row.model)
+    if row.freeze:
+        entry = replace(entry, freeze_tuning_prefixes=row.freeze)
+    tuned = tune(net, entry, learnt, config)
     return tuned, {"seconds": _processor() - begun, "steps": config.max_steps}
 
 

@@ -33,6 +33,7 @@ class Network:
     rate: float = 1e-3
     deciding: bool = False  # every pretraining, and several seeds
     shipped: str = ""  # weights of a longer pretraining
+    freeze: tuple[str, ...] = ()  # what freeze-tuning trains, where not what the registry says
 
 
 NETWORKS = {
@@ -60,6 +61,7 @@ NETWORKS = {
         family="unfolding",
         model="gppnn",
         sizes={"bands": 4, "width": 32, "layers": 4},
+        freeze=("layers.3.",),
         form="small: 32 features, 4 layers; published 64, 8",
     ),
     "Pan-Mamba": Network(
