@@ -34,7 +34,7 @@ def draw_curves(results: Results, path: Path) -> None:
                     marker=".",
                 )
     if axes.lines:
-        axes.legend(fontsize="small", ncols=2)
+        figure.legend(fontsize="small", loc="outside right")
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set(
         xscale="log",
@@ -42,7 +42,10 @@ def draw_curves(results: Results, path: Path) -> None:
         xlabel="seconds of processor time, one thread",
         ylabel="ERGAS / best classical method",
     )
-    axes.set_yticks([0.9, 1, 1.2, 1.5, 2, 3], labels=["0.9", "1", "1.2", "1.5", "2", "3"])
+    seconds, ratios = (2, 5, 10, 20, 50, 100), (0.9, 1, 1.2, 1.5, 2, 3, 5)
+    axes.set_xticks(seconds, labels=[f"{value:g}" for value in seconds])
+    axes.set_yticks(ratios, labels=[f"{value:g}" for value in ratios])
+    axes.minorticks_off()
     figure.savefig(path, dpi=110)
 
 
