@@ -1,6 +1,7 @@
 """What commands have in common: logging, results on standard output, errors as one line."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -71,9 +72,18 @@ class _Printable(logging.Formatter):
         return printable(super().format(record))
 
 
+class _ReaderGone(Exception):
+    """Whatever read standard output has ended."""
+
+
 def print_result(text: str) -> None:
     """Write a command's own result (a table, JSON, a path) to standard output, at once."""
-    print(printable(text), flush=True)
+    try:
+        print(printable(text), flush=True)
+    except BrokenPipeError:
+        # what is still buffered would fail again, with a traceback, when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise _ReaderGone from None
 
 
 def print_error(program: str, text: object) -> None:
@@ -108,6 +118,8 @@ def run_command(
     except KeyboardInterrupt:  # before the command listens: while its packages are imported
         print_error(program, "stopped by SIGINT; nothing was written")
         return 128 + signal.SIGINT
+    except _ReaderGone:  # `| head` has what it wants; as programs end that SIGPIPE ends
+        return 128 + signal.SIGPIPE
     except PanpriorError as error:
         print_error(program, error)
         return int(getattr(error, "code", 2))

@@ -1,6 +1,8 @@
 """Exit codes, one-line errors and log lines of every command."""
 
 import logging
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -148,3 +150,21 @@ def test_what_steers_a_terminal_is_escaped(capsys, escape):
 def test_lines_and_tabs_stay(capsys):
     print_result("a\n\tb é 雪")
     assert capsys.readouterr().out == "a\n\tb é 雪\n"
+
+
+def test_a_reader_that_ends_early_is_no_error():
+    """As in `... | head -1`: no traceback, no message, the exit code of SIGPIPE's programs."""
+    printing = (
+        "import sys; from shards.console import print_result, run_command\n"
+        "def lines():\n    for n in range(100_000): print_result(f'line {n}')\n"
+        "sys.exit(run_command('simgen', lines))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", printing], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "line 0\n"
+        process.stdout.close()
+        assert process.wait(30) == 128 + signal.SIGPIPE
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
