@@ -22,7 +22,7 @@ def build(index: int, count: int, options: list[str]) -> int:
 
 if __name__ == "__main__":
     count, options = int(sys.argv[1]), sys.argv[2:]
-    ray.init()
+    ray.init(include_dashboard=False)
     waiting = [build.remote(index, count, options) for index in range(count)]
     while waiting:
         done, waiting = ray.wait(waiting)

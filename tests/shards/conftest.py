@@ -13,13 +13,17 @@ import pytest
 
 
 @contextmanager
-def cutting_proxy(target: int, cuts: list[int]):
-    """A port before `target` whose connections end after so many bytes of answer, one each."""
+def cutting_proxy(target: int, cuts: list[int], pause: float = 0.0):
+    """A port before `target` whose connections end after so many bytes of answer, one each.
+
+    pause: seconds before each piece of 16 kB.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pump(source, sink, limit) -> None:
         try:
             while (limit is None or limit > 0) and (data := source.recv(16384)):
+                time.sleep(pause)
                 sink.sendall(data if limit is None else data[:limit])
                 limit = None if limit is None else limit - len(data)
         except OSError:
