@@ -52,7 +52,7 @@ def plot_runs(runs: Sequence[RunRecord], out: Path) -> None:
     for set_formatter in (axes[0].yaxis.set_major_formatter, axes[0].yaxis.set_minor_formatter):
         set_formatter(_PlainNumbers(minor_thresholds=(2, 0.4)))
     axes[count - 1].set_ylim(bottom=0)
-    if axes[0].has_data():  # a run of a few steps has no row yet
+    if axes[0].get_legend_handles_labels()[0]:  # a run of a few steps has no row yet
         axes[0].legend(fontsize=8)
     with whole_file(out) as file:
         figure.savefig(file, format=out.suffix[1:].lower())
