@@ -55,7 +55,7 @@ DRY = Setting(
     models=("anyband", "pnn"),
     precisions=("no", "bf16"),
     lengths=(1, 60),
-    tests="no_test_has_this_marker",
+    tests="gpu and not gpu",
 )
 
 
