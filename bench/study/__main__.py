@@ -63,7 +63,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "seed": seed,
 }
 _USUAL = {"known": Path("default")}  # weights by part, where not those of the target `sensor`
-WITHOUT_SCENES = ("sensors", "ablation", "known")  # parts that can do without real scenes
+WITHOUT_SCENES = ("sensors", "ablation", "known", "guides")  # parts that can do without real scenes
 
 
 def main(argv: list[str] | None = None) -> int:

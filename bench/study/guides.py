@@ -1,6 +1,7 @@
 """Several sharp bands, one level down: classical methods on synthesis and selection, and `fuse`.
 
     python -m bench.study guides --scenes ../shared/data/sentinel2 ../shared/data/real
+    python -m bench.study guides        # simulated: WorldView-3's SWIR, a hyperspectral cube
 
 Of a Sentinel-2 chip (X_10m.tif, X_20m.tif, X_60m.tif) the bands of 20 and of 60 m are the truth;
 of an MS of six bands and more (X_ms.tif) those that are neither blue, green, red nor near infrared.
@@ -10,7 +11,7 @@ Wald's protocol, and each scene's best classical method counts, index by index.
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.study.guided_cases import GuidedCase, real_cases, simulated_cases
 from fusiontrain.classical import PLAIN
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.guided_fuser import AS_GUIDES
@@ -33,79 +35,21 @@ from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.metrics import ergas, q2n, sam
-from fusiontrain.scenes.gdal_environment import gdal
 from fusiontrain.scenes.guided_scene import GuidedArrays
-from fusiontrain.scenes.open_raster import open_raster
 
-# MTF at Nyquist of Sentinel-2A's bands, ESA's data quality report as used by SupReMe.
-_MTF = {"10m": (0.26, 0.28, 0.24, 0.26), "20m": (0.38, 0.34, 0.34, 0.33, 0.22, 0.23),
-        "60m": (0.32, 0.26)}  # fmt: skip
-_GUIDES = {6: (0, 1, 2, 3), 7: (1, 2, 3, 4), 8: (1, 2, 4, 6)}  # by the number of an MS's bands
-_MOST = 256  # pixels a side of the truth
-_NOMINAL = 0.3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GuidedCase:
-    """Guides and bands one level down, and the truth."""
-
-    name: str
-    guides: Tensor  # (G, H, W)
-    ms: Tensor  # (C, h, w)
-    truth: Tensor  # (C, H, W)
-    mtf: Tensor  # (C,)
-    ratio: int
+_MOST_COLUMNS = 8  # bands whose RMSE is printed one by one
 
 
 def guides(args: argparse.Namespace) -> str:
     """A table a scene: ERGAS, SAM, Q2n and the RMSE of each band."""
     tables = []
-    for folder in args.scenes:
-        for case in _cases(folder):
-            rows = list(_rows(case, args.only))
-            tables.append(_table(case, rows))
+    simulated = () if args.scenes else simulated_cases(args.seeds[0])
+    for case in chain(simulated, *(real_cases(folder) for folder in args.scenes)):
+        rows = list(_rows(case, args.only))
+        tables.append(_table(case, rows))
     if not tables:
         raise SceneError("no X_10m.tif with X_20m.tif, and no X_ms.tif of 6 to 8 bands, is there")
     return "\n\n".join(tables)
-
-
-def _cases(folder: Path) -> Iterator[GuidedCase]:
-    for sharp in sorted(folder.glob("*_10m.tif")):
-        fine = _read(sharp)
-        for size, ratio in (("20m", 2), ("60m", 6)):
-            coarse = _read(Path(str(sharp).replace("_10m", f"_{size}")))
-            side = min(coarse.shape[1:]) // (2 * ratio) * 2 * ratio
-            truth, gains = coarse[:, :side, :side], torch.tensor(_MTF[size])
-            seen = fine[:, : side * ratio, : side * ratio]
-            yield GuidedCase(
-                name=f"{sharp.stem.removesuffix('_10m')} {size}",
-                guides=degrade(seen[None], torch.tensor(_MTF["10m"])[None], ratio)[0],
-                ms=degrade(truth[None], gains[None], ratio)[0],
-                truth=truth,
-                mtf=gains,
-                ratio=ratio,
-            )
-    for path in sorted(folder.glob("*_ms.tif")):
-        image = _read(path)
-        if len(image) not in _GUIDES or min(image.shape[1:]) < 64:
-            continue
-        side = min(_MOST, *image.shape[1:]) // 4 * 4
-        image, sharp_bands = image[:, :side, :side], _GUIDES[len(image)]
-        truth = image[[band for band in range(len(image)) if band not in sharp_bands]]
-        gains = torch.full((len(truth),), _NOMINAL)
-        yield GuidedCase(
-            name=path.stem.removesuffix("_ms"),
-            guides=image[list(sharp_bands)],
-            ms=degrade(truth[None], gains[None], 2)[0],
-            truth=truth,
-            mtf=gains,
-            ratio=2,
-        )
-
-
-def _read(path: Path) -> Tensor:
-    with gdal(), open_raster(path) as file:
-        return file.read(Box(top=0, left=0, bottom=file.height, right=file.width))
 
 
 def _rows(case: GuidedCase, only: list[str]) -> Iterator[tuple[str, Tensor]]:
@@ -177,7 +121,8 @@ def _table(case: GuidedCase, rows: list[tuple[str, Tensor]]) -> str:
         )
         scores[name] = own
         rmse = (fused - case.truth).square().mean((1, 2)).sqrt().tolist()
-        each = " ".join(f"{value:.1f}" for value in rmse)
+        each = " ".join(f"{value:.1f}" for value in rmse[:_MOST_COLUMNS])
+        each += f" ... mean {np.mean(rmse):.1f}" if len(rmse) > _MOST_COLUMNS else ""
         lines.append(f"| {name} | {own[0]:.3f} | {own[1]:.3f} | {own[2]:.4f} | {each} |")
     field = [v for name, v in scores.items() if name.endswith((", synthesis", ", selection"))]
     ours = scores.get("`default-sensor`")
