@@ -60,9 +60,10 @@ def _add_inputs(parser: PlainFlags) -> None:
 def _add_scoring(parser: PlainFlags) -> None:
     parser.add_argument(
         "--methods",
-        default="all",
-        metavar="NAMES",
-        help="classical methods: all, plain, none, or names with commas between",
+        nargs="+",
+        default=["all"],
+        metavar="NAME",
+        help="classical methods: all, plain, none, or names with blanks or commas between",
     )
     parser.add_argument(
         "--registered",
@@ -159,14 +160,15 @@ def run(args: Namespace) -> int:
     from fusiontrain.evaluation.results import FILES, BenchmarkResults
 
     check_folder(args.out, FILES)
-    classical = classical_contenders(args.methods, registered=args.registered)
+    methods, more = _methods_and_scenes(args.methods)
+    classical = classical_contenders(methods, registered=args.registered)
     networks = _load_networks(args)
     if args.one_shot and not networks:
         raise SceneError("`one_shot` tunes a network: give `weights` too")
     if not (classical or networks):
         raise SceneError("nothing to score: give `weights`, or `methods` other than none")
     published = [] if args.published is None else read_published(args.published)
-    entries = scene_entries(args.scenes, args.pan, args.ms, args.sensor, args.nodata)
+    entries = scene_entries([*args.scenes, *more], args.pan, args.ms, args.sensor, args.nodata)
     args.out.mkdir(parents=True, exist_ok=True)  # early, so that a bad path fails fast
     results = BenchmarkResults(folder=args.out, title="panprior: benchmark", side=args.picture_side)
     results.facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"
@@ -204,6 +206,14 @@ def _load_networks(args: Namespace) -> "list[NetworkContender]":
     if args.model is not None:
         find_asked(args.model)
     return list(load_networks(args.weights, quality=args.quality))
+
+
+def _methods_and_scenes(words: Sequence[str]) -> tuple[str, list[Path]]:
+    """What --methods took: names with commas between, and the scenes that stood after them."""
+    from fusiontrain.classical import find_method_name
+
+    scenes = [word for word in words[1:] if find_method_name(word) is None and Path(word).exists()]
+    return ",".join(word for word in words if word not in scenes), [Path(w) for w in scenes]
 
 
 def _check_options(args: Namespace) -> None:

@@ -35,10 +35,16 @@ def refuse_early(args: Namespace) -> "Product | None":
     _check_words(args)
     if args.keep_guides and not args.guide:
         raise SceneError("`keep_guides` goes with `guide`: several sharp bands in place of PAN")
-    from fusiontrain.scenes.products.recognition import find_product, is_product_call
+    from fusiontrain.scenes.products.recognition import (
+        check_three_names,
+        find_product,
+        is_product_call,
+    )
 
     if not args.ms and not is_product_call(args.pan, args.out):
         return None  # fuse_batch.py checks the folders
+    if not args.ms:
+        check_three_names(args.pan, args.out)
     if args.overwrite:
         raise SceneError("`overwrite` is for a folder; the output of one pair is always replaced")
     _check_output(args)

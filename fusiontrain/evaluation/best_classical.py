@@ -10,11 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fusiontrain.classical import METHODS
 from fusiontrain.evaluation.tables import Column, Grid, GridCell, GridRow, Row, kind_of, pipe_table
 
 PLAIN_AND_SOFT, ALL = "plain or soft", "registered too"
 WALD_AND_FULL = {"ERGAS": "reduced", "SAM": "reduced", "Q2n": "reduced", "HQNR": "full"}
 RATIOS = ("ERGAS", "SAM", "dE")  # lower is better: network over best, below 1 is better
+_FEW = 3  # methods that are named one by one
 DIFFERENCES = (
     "Q2n",
     "SSIM",
@@ -45,6 +47,7 @@ class Summary:
     network: str
     index: str
     rivals: str  # of PLAIN_AND_SOFT, ALL
+    among: tuple[str, ...]  # the classical methods that were scored
     scenes: int
     better: int
     mean: float
@@ -60,10 +63,11 @@ def best_classical_baseline(rows: Sequence[Row]) -> list[Summary]:
     baselines = {PLAIN_AND_SOFT: plain} | ({ALL: plain + registered} if registered else {})
     summaries: list[Summary] = []
     for name, rivals in baselines.items():
+        among = tuple(dict.fromkeys(row.method for row in rivals))
         for network in dict.fromkeys(row.method for row in networks):
             own = [row for row in networks if row.method == network]
             summaries += [
-                _summary(network, index, name, comparisons)
+                _summary(network, index, name, among, comparisons)
                 for index in (*RATIOS, *DIFFERENCES)
                 if (comparisons := _compared(own, rivals, index))
             ]
@@ -73,6 +77,10 @@ def best_classical_baseline(rows: Sequence[Row]) -> list[Summary]:
 def comparison_grid(baseline: Sequence[Summary]) -> Grid:
     """One summary a row."""
     heads = ("rivals", "index", "mean", "better on", "worst")
+    ran = tuple(dict.fromkeys(method for summary in baseline for method in summary.among))
+    among = "all classical methods, plain or on a PAN blurred as the MS is (soft)"
+    if not _every(ran):
+        among = f"{_named(ran)}, which ran here; benchmark --methods all scores all"
     return Grid(
         title="Against the best classical method of each scene and index",
         label="network",
@@ -85,9 +93,21 @@ def comparison_grid(baseline: Sequence[Summary]) -> Grid:
             )
             for summary in baseline
         ),
-        note="The best is chosen anew for each scene and index among all classical methods, plain "
-        "or on a PAN blurred as the MS is (soft).",
+        note=f"The best is chosen anew for each scene and index among {among}.",
     )
+
+
+def _every(methods: Sequence[str]) -> bool:
+    return set(METHODS) <= set(methods)
+
+
+def _named(methods: Sequence[str]) -> str:
+    """As "GSA alone", "GSA and GSA soft", "17 classical methods"."""
+    if len(methods) == 1:
+        return f"{methods[0]} alone"
+    if len(methods) > _FEW:
+        return f"{len(methods)} classical methods"
+    return f"{', '.join(methods[:-1])} and {methods[-1]}"
 
 
 def scene_by_scene(
@@ -153,7 +173,13 @@ def _compared(own: Sequence[Row], rivals: Sequence[Row], index: str) -> list[Com
     return comparisons
 
 
-def _summary(network: str, index: str, rivals: str, comparisons: list[Comparison]) -> Summary:
+def _summary(
+    network: str,
+    index: str,
+    rivals: str,
+    among: tuple[str, ...],
+    comparisons: list[Comparison],
+) -> Summary:
     values = [comparison.value for comparison in comparisons]
     if index in RATIOS:
         mean = math.exp(sum(map(math.log, values)) / len(values)) if min(values) > 0 else 0.0
@@ -165,6 +191,7 @@ def _summary(network: str, index: str, rivals: str, comparisons: list[Comparison
         network=network,
         index=index,
         rivals=rivals,
+        among=among,
         scenes=len(comparisons),
         better=sum(comparison.better for comparison in comparisons),
         mean=mean,
@@ -181,7 +208,7 @@ def _texts(summary: Summary) -> tuple[str, ...]:
     value = "network / best" if summary.index in RATIOS else "network - best"
     worst = summary.worst
     return (
-        summary.rivals,
+        summary.rivals if _every(summary.among) else _named(summary.among),
         f"{summary.index} ({value})",
         f"{summary.mean:{sign}.3f}",
         f"{summary.better} of {summary.scenes}",

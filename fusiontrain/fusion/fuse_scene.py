@@ -21,7 +21,7 @@ from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.pair_agreement import PairAgreement, check_agreement
 from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.registration import registration
-from fusiontrain.fusion.sensor_identity import sensor_model_for
+from fusiontrain.fusion.sensor_identity import gain_notes, sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
@@ -134,12 +134,11 @@ def open_job(
             bands=inputs.bands,
         )
         h, w = (side * pair.ratio for side in pair.shape)
-        measured = "Measured on" if options.sensor == "auto" else "Used for"
         notes = (
             *filter(None, [pair.note]),
             f"{pair.bands} bands, {h} x {w} pixels, {pair.ratio} PAN pixels to one MS pixel",
             f"{source[:1].upper()}{source[1:]}",
-            f"{measured} this pair: {sensor_model}",
+            *gain_notes(sensor_model, options, target=fuser.target, what="this pair"),
             registration(sensor_model, register=options.register),
         )
         plan = make_plan(pair, fuser, memory=options.memory, core=options.window, threads=threads)

@@ -11,6 +11,7 @@ from fusiontrain.fusion.guide_report import make_report
 from fusiontrain.fusion.guided_fuser import GuidedFuser, joint_model, prepare_group
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.options import FusionOptions
+from fusiontrain.fusion.sensor_identity import gain_notes
 from fusiontrain.scenes.gdal_environment import gdal, name_of
 from fusiontrain.scenes.guided_pair import open_guided
 from fusiontrain.scenes.raster_metadata import all_tags, band_names
@@ -51,7 +52,6 @@ def open_guided_job(
         report = make_report(groups, pair, names, register=options.register)
         model = joint_model(groups, pair)
         h, w = (side * pair.ratio for side in pair.shape)
-        measured = "Measured on" if options.sensor == "auto" else "Used for"
         ratios = " and ".join(str(group.ratio) for group in pair.pairs)
         source = groups[0].source
         size = (
@@ -68,7 +68,7 @@ def open_guided_job(
                 *filter(None, [pair.note]),
                 size,
                 f"{source[:1].upper()}{source[1:]}",
-                f"{measured} these bands: {model}",
+                *gain_notes(model, options, target=fuser.target, what="these bands"),
                 *report.lines,
                 report.registration,
             ),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fusiontrain.fusion.options import FusionOptions
-from fusiontrain.fusion.sensor_model import CRISP, SensorModel, estimate_sensor_model
+from fusiontrain.fusion.sensor_model import CRISP, SensorModel, estimate_sensor_model, gain_range
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.metadata import guess_sensor
 from fusiontrain.scenes.scene import WindowedScene
@@ -61,6 +61,24 @@ def sensor_model_for(
         f"(`sensor={named.name}`: the MS too)"
     )
     return replace(sensor_model, sensor=named), source
+
+
+def gain_notes(
+    model: SensorModel, options: FusionOptions, *, target: Target | None, what: str
+) -> tuple[str, str]:
+    """Lines on the MTF and on the softness, each with what it comes from. `what`: "this pair"."""
+    measured = "Measured on" if options.sensor == "auto" else "Used for"
+    source = f"measured on {what}" if model.ms_softness is not None else "nominal"
+    if isinstance(options.softness, float | int):
+        source = "as asked"
+    elif options.softness is None and target == "scene":
+        source = "target scene"
+    elif options.softness is None and target == "sensor" and options.guided:
+        source = "as crisp as the guides"
+    return (
+        f"{measured} {what}: MTF of the MS {gain_range(model.mtf)}",
+        f"Softness {gain_range(model.softness)} ({source})",
+    )
 
 
 def named_sensor(tags: Mapping[str, str], name: str) -> tuple[Sensor | None, str]:

@@ -45,8 +45,7 @@ class SensorModel:
     ms_softness: float | None = None  # softness of the MS itself, where it was estimated
 
     def __str__(self) -> str:
-        gains = (f"{float(x.min()):.2f}..{float(x.max()):.2f}" for x in (self.mtf, self.softness))
-        text = "MTF {}, softness {}".format(*gains)
+        text = f"MTF {gain_range(self.mtf)}, softness {gain_range(self.softness)}"
         if self.local_shift is not None:
             moved = "MS" if self.frame == "pan" else "PAN"
             return f"{text}, {moved} registered place by place"
@@ -71,6 +70,12 @@ class SensorModel:
         if self.band_shifts is None:
             return None
         return [_opposite((rows, columns)) for rows, columns in self.band_shifts.tolist()]
+
+
+def gain_range(gains: Tensor) -> str:
+    """Of all bands: 0.28..0.33, or 0.33 where they agree in two decimals."""
+    least, most = f"{float(gains.min()):.2f}", f"{float(gains.max()):.2f}"
+    return least if least == most else f"{least}..{most}"
 
 
 def _opposite(shift: Shift) -> Shift:

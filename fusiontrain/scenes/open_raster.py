@@ -127,6 +127,7 @@ def _open(path: Source) -> Any:
                 first = error
     assert first is not None  # no list of drivers is empty
     why = f"no known format; expected {_FORMATS}" if _UNKNOWN in str(first) else reason(first)
+    why = why.removeprefix(f"{path}: ")  # GDAL names the file too
     raise SceneError(f"cannot read {path}: {why}") from first
 
 

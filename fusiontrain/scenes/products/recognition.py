@@ -16,6 +16,7 @@ EXPECTED = (
     "MUL, DIMAP PAN and MS) or one pair"
 )
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_PACKED = re.compile(r".+\.(tar|tar\.\w+|tgz)", re.IGNORECASE)
 _METADATA = re.compile(
     rf"({sentinel2.METADATA.pattern}|{landsat.METADATA.pattern}|{dimap.METADATA.pattern}"
     r"|.+\.(safe|zip|json|til|imd))",
@@ -33,6 +34,16 @@ def is_product_call(first: str, out: Path) -> bool:
     return is_raster_name(out) and not out.is_dir()
 
 
+def check_three_names(first: str, out: Path) -> None:
+    """Raises: SceneError if two names are two images: a PAN and an MS without OUT."""
+    if not is_raster_name(out) or _METADATA.fullmatch(Path(first).name):
+        return
+    if is_raster_name(Path(first)) and Path(first).is_file():
+        raise SceneError(
+            f"one pair takes three names: fuse PAN.tif MS.tif OUT.tif; got {first} and {out}"
+        )
+
+
 def find_product(first: str | Path) -> Product:
     """Raises: SceneError if it is no product, several, or one that is damaged or incomplete."""
     if isinstance(first, str) and _URL.match(first):
@@ -42,6 +53,8 @@ def find_product(first: str | Path) -> Product:
         return _of_folder(path, path)
     if not path.is_file():
         raise SceneError(f"{path} is no folder and no file; {EXPECTED}")
+    if _PACKED.fullmatch(path.name):
+        raise SceneError(f"{path} is packed: unpack it first, then give the folder")
     if not _METADATA.fullmatch(path.name):
         raise SceneError(
             f"{path} is no product's file; {EXPECTED}; one pair of files takes three names: PAN "

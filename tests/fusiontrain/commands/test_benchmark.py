@@ -137,6 +137,22 @@ def test_what_cannot_be_scored_is_left_out_with_a_reason(tmp_path, capsys):
     assert "needs 48 MS pixels" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("names", [["EXP,", "GSA"], ["exp", "gsa"]])
+@pytest.mark.parametrize("scenes_last", [False, True])
+def test_names_of_methods_with_blanks_or_commas(tmp_path, names, scenes_last):
+    """Scenes may stand after them."""
+    write_scene(tmp_path, "x", seed=0)
+    methods = ["--methods", *names]
+    words = [*methods, str(tmp_path)] if scenes_last else [str(tmp_path), *methods]
+    out = ["--out", str(tmp_path / "o"), "--protocol", "full"]
+
+    code = main(["benchmark", *words, *out])
+
+    assert 0 == code
+    rows = json.loads((tmp_path / "o" / "results.json").read_text())["rows"]
+    assert ["EXP", "GSA"] == [row["method"] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
@@ -150,6 +166,7 @@ def test_what_cannot_be_scored_is_left_out_with_a_reason(tmp_path, capsys):
         (["{folder}", "--picture-side", "0"], "--picture-side lies in"),
         (["{folder}", "--tune-steps", "0"], "--tune-steps must be"),
         (["{folder}", "--methods", "EXP,EXP"], "names one twice"),
+        (["{folder}", "--methods", "EXP", "exp"], "names one twice"),
         (["{folder}", "--pan", "{folder}/x_pan.tif", "--ms", "{folder}/x.tif"], "two scenes are"),
     ],
 )

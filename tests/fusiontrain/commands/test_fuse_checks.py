@@ -31,7 +31,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["none.tif", "ms.tif", "out.tif"], "No such file"),
+        (["none.tif", "ms.tif", "out.tif"], "cannot read none.tif: No such file"),
         (["pan.tif", "text.tif", "out.tif"], "cannot read"),
         (["ms.tif", "pan.tif", "out.tif"], "PAN must have one band"),
         (["pan.tif", "pan.tif", "out.tif"], "1.5 to 8 PAN pixels"),

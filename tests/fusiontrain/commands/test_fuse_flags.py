@@ -112,7 +112,7 @@ def test_a_sensor_of_the_tags_keeps_the_measured_mtf(tmp_path, capsys):
     assert seen["sensor_model"] == seen["knowledge"]  # the key's old name, for one version
     assert list(find_sensor("IKONOS").mtf_ms) == pytest.approx(asked["sensor_model"]["mtf"])
     assert "Sensor IKONOS (tag SATELLITE)" in said
-    assert "Measured on this pair: MTF" in said
+    assert "Measured on this pair: MTF of the MS 0." in said
     assert "published MTF, as asked" in capsys.readouterr().out
 
 

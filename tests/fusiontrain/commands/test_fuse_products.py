@@ -115,7 +115,10 @@ def test_the_output_may_not_be_a_tile(tmp_path, capsys):
     ("names", "expected"),
     [
         (["absent.SAFE", "o.tif"], "absent.SAFE is no folder and no file; expected a product"),
-        (["x.tif", "o.tif"], "x.tif is no product's file"),
+        (["x.tif", "o.tif"], "fusiontrain: one pair takes three names: fuse PAN.tif MS.tif OUT"),
+        (["x.tif", "x.jp2"], "takes three names: fuse PAN.tif MS.tif OUT.tif; got x.tif and x.jp2"),
+        (["x.txt", "o.tif"], "x.txt is no product's file"),
+        (["LC08_x.tar", "o.tif"], "LC08_x.tar is packed: unpack it first, then give the folder"),
         (["empty", "o.tif"], "empty: expected a product (Sentinel-2 .SAFE or its zip"),
         (["x.zip", "o.tif"], "cannot read x.zip: File is not a zip file"),
         (["x.json", "o.tif"], "x.json is no STAC item"),
@@ -128,6 +131,8 @@ def test_what_is_no_product_is_one_line(tmp_path, capsys, monkeypatch, names, ex
     (tmp_path / "empty").mkdir()
     (tmp_path / "x.zip").write_bytes(b"x" * 100)
     (tmp_path / "x.json").write_text("{}")
+    for name in ("x.txt", "LC08_x.tar"):
+        (tmp_path / name).write_text("x")
     write_geotiff(tmp_path / "x.tif", np.ones((1, 8, 8), "uint16"))
 
     assert fuse(*names) == 2

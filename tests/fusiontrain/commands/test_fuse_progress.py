@@ -64,4 +64,6 @@ def test_what_was_measured_is_a_sentence(pair, tmp_path, capsys):
 
     said = capsys.readouterr().out
     assert "fusiontrain: 3 bands, 128 x 256 pixels, 4 PAN pixels to one MS pixel\n" in said
-    assert "fusiontrain: Measured on this pair: MTF 0." in said
+    assert "fusiontrain: Measured on this pair: MTF of the MS 0." in said
+    assert "fusiontrain: Softness 0.30 (as asked)\n" in said
+    assert "registered by" not in said  # the sentence of the registration says it

@@ -71,3 +71,9 @@ def test_no_shift_is_said_without_a_sign():
 
     assert (0.0, 0.0) == model.displacement
     assert "-" not in f"{model.displacement[0]:.1f}"
+
+
+def test_gains_of_bands_that_agree_are_one_number():
+    model = SensorModel(mtf=torch.tensor([0.331, 0.334]), softness=torch.tensor([0.3, 0.5]))
+
+    assert "MTF 0.33, softness 0.30..0.50" == str(model)
