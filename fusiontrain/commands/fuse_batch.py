@@ -19,6 +19,7 @@ from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.scenes.gdal_environment import gdal
 from fusiontrain.scenes.gdal_writing import check_place
+from fusiontrain.scenes.grid_alignment import UNPLACED_REMEDY
 from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.pair_listing import PairFiles, list_pairs
 from fusiontrain.scenes.writer import Output
@@ -109,7 +110,7 @@ def run_batch(
         error.args = (f"{stop}; outputs there are whole: the same command goes on with the rest",)
         raise
     finally:
-        _report(args, rows, total=len(pairs), say=say)
+        _report(args, rows, total=len(pairs), say=say, flags=flags)
     return FAILED if any(row.state == "failed" for row in rows) else 0
 
 
@@ -215,25 +216,34 @@ def _make_folders(pairs: Sequence[PairFiles]) -> None:
 
 
 def _report(
-    args: Namespace, rows: Sequence[Row], *, total: int, say: Callable[[str], None]
+    args: Namespace,
+    rows: Sequence[Row],
+    *,
+    total: int,
+    say: Callable[[str], None],
+    flags: Mapping[str, str],
 ) -> None:
     """The table, and --json; also of a batch that was stopped."""
     counts = {
         state: sum(row.state == state for row in rows)
         for state in ("fused", "planned", "skipped", "failed")
     }
+    unplaced = with_flags(UNPLACED_REMEDY, flags)
     table = [
         (
             row.name,
             row.state,
             " x ".join(map(str, row.shape)),
             f"{row.seconds:.1f}" if row.seconds else "",
-            row.note.splitlines()[0][:90] if row.note else "",
+            row.note.removeprefix(f"{unplaced}: ").partition("\n")[0][:90],
         )
         for row in rows
     ]
     if not args.quiet and rows:
-        print_result(tabulate(table, headers=("scene", "state", "bands x rows x columns", "s", "")))
+        heads = ("scene", "state", "bands x rows x columns", "s", "note")
+        print_result(tabulate(table, headers=heads))
+    if any(row.note.startswith(unplaced) for row in rows):
+        say(UNPLACED_REMEDY)
     shown = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     left = f", {total - len(rows)} not begun" if len(rows) < total else ""
     say(f"{total} pairs: {shown or 'none fused'}{left}")

@@ -28,6 +28,10 @@ from fusiontrain.scenes.raster_metadata import rpcs
 from fusiontrain.scenes.resampling import WarpedRaster, pan_pixels_per_ms_pixel, turned_to
 from fusiontrain.scenes.scene import LEAST_SIDE, check_side
 
+UNPLACED_REMEDY = (
+    "give `assume_aligned` if PAN and MS cover the same ground from corner to corner, and `match` "
+    "if a shift is left to be measured"
+)
 MATCH_LIMIT = 8.0  # MS pixels that `match` moves at most
 
 
@@ -111,11 +115,7 @@ def _ms_to_pan(pan: Raster, ms: Raster, assume_aligned: bool | None) -> tuple[bo
     if assume_aligned is False:
         first = unplaced[0]
         only = " (only RPCs)" if rpcs(first) else " (only GCPs)" if first.facts[0].gcps[0] else ""
-        raise SceneError(
-            f"{first.name} has no geotransform{only}: if PAN and MS cover the same ground from "
-            "corner to corner, give `assume_aligned`; add `match` to have what shift is left "
-            "measured and applied"
-        )
+        raise SceneError(f"{UNPLACED_REMEDY}: {first.name} has no geotransform{only}")
     if len(unplaced) == 1 and assume_aligned is None:
         raise SceneError(
             f"{unplaced[0].name} has no geotransform, its partner has one; give it one"

@@ -4,7 +4,7 @@ Known layouts (case does not matter; .tiff as .tif; - or . as _):
 - X_pan.tif + X_ms.tif, optionally X_gt.tif and X.json; so also Maxar's ID-pan.tif + ID-ms.tif
 - one file a band: X_PAN.tif + X_B1.tif, X_B2.tif ... or X_blue.tif, X_green.tif ...
 - IKONOS: po_1_pan_0.tif + po_1_blu_0.tif, _grn_, _red_, _nir_
-- Landsat 8 and 9: LC08_..._B8.TIF + B1 to B7
+- Landsat 8 and 9: LC08_..._B8.TIF + B1 to B7, or some of them
 - two folders, MS or MS_256 and PAN or PAN_1024, of GeoTIFF or .mat files with equal names
 """
 
@@ -26,7 +26,9 @@ _ROLE = re.compile(
 _IKONOS = re.compile(r"(po_\d+)_(blu|grn|red|nir|pan)_(\d+)", re.IGNORECASE)
 _IKONOS_ROLE = {"blu": "blue", "grn": "green"}
 _LANDSAT = re.compile(r"L[CO]0[89]_", re.IGNORECASE)
-_LANDSAT_MS = tuple(f"b{n}" for n in range(1, 8))  # B9 sees cirrus; B10 and B11 heat, at 100 m
+_LANDSAT_COLOURS = ("coastal", "blue", "green", "red", "nir", "swir", "swir")
+_OLI = {f"b{number}": colour for number, colour in enumerate(_LANDSAT_COLOURS, 1)}
+_LANDSAT_MS = tuple(_OLI)  # B9 sees cirrus; B10 and B11 heat, at 100 m
 _TWO_FOLDERS = re.compile(r"(ms|pan)(?:_(\d+))?", re.IGNORECASE)
 
 
@@ -42,6 +44,7 @@ class SceneFiles:
     sidecar: Path | None = None
     guess: Sensor | None = None
     bands: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # bands of the sensor that do not lie there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,13 +117,14 @@ def _scene_of(
 ) -> SceneFiles | None:
     """None where only bands lie, and no PAN."""
     bands: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     if _LANDSAT.match(key) and "b8" in roles and "pan" not in roles:
-        missing = [role for role in _LANDSAT_MS if role not in roles]
-        if missing:
-            raise SceneError(
-                f"{folder / key} has no {missing[0].upper()}; expected B1 to B7 and B8"
-            )
-        pan, ms = roles["b8"], tuple(roles[role] for role in _LANDSAT_MS)
+        there = [role for role in _LANDSAT_MS if role in roles]
+        missing = tuple(role.upper() for role in _LANDSAT_MS if role not in roles)
+        if not there:
+            raise SceneError(f"{folder / key} has no MS band; expected B8 and some of B1 to B7")
+        pan, ms = roles["b8"], tuple(roles[role] for role in there)
+        bands = tuple(_OLI[role] for role in there) if missing else ()
     elif "pan" in roles and "ms" in roles:
         pan, ms = roles["pan"], (roles["ms"],)
     elif "pan" in roles:
@@ -141,6 +145,7 @@ def _scene_of(
         sidecar=sidecar if sidecar in files else None,
         guess=named or guess_from_path(folder / key if key else folder, root),
         bands=bands,
+        missing=missing,
     )
 
 

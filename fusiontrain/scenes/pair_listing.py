@@ -85,6 +85,7 @@ def _passed_over(listing: Listing, files: Sequence[SceneFiles]) -> str:
     others = len(listing.loose) + len(listing.pairs) - len(files)
     if others:
         parts.append(f"{others} .mat and .h5 files (benchmark reads them)")
+    parts += [f"{one.name} has no {', '.join(one.missing)}" for one in files if one.missing]
     if listing.incomplete:
         parts.append(f"{listing.incomplete[0]} but no PAN")
     return "; ".join(parts)

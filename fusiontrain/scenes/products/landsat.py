@@ -68,6 +68,10 @@ def read_landsat(package: FolderPackage, metadata: str, place: Path) -> Product:
             f"{shown} is of level 2, {level}, which has no PAN; give the product of level 1"
         )
     tags = _tags(facts)
+    missing = [b for b in bands if b != _PAN and _file_of(facts, b, shown) not in package.files]
+    there = [b for b in bands if b != _PAN and b not in missing]
+    if not there:
+        raise SceneError(f"{package.name} has no MS band; expected B8 and at least one MS band")
 
     def described(band: int) -> DescribedFile:
         colour, wavelength = bands[band]
@@ -90,10 +94,11 @@ def read_landsat(package: FolderPackage, metadata: str, place: Path) -> Product:
         name=facts.get("LANDSAT_PRODUCT_ID", metadata.rpartition("_")[0]),
         kind=f"{name} level 1",
         sharp=(described(_PAN),),
-        ms=tuple(described(band) for band in bands if band != _PAN),
+        ms=tuple(described(band) for band in there),
         notes=(
             left_out or _OLI_LEFT_OUT,
             _NOT_BY_THE_SUN,
+            *([f"not there, so left out: B{', B'.join(map(str, missing))}"] if missing else []),
         ),
         place=place,
     )

@@ -123,5 +123,6 @@ def _pair(root: Path, place: Path) -> Product:
         kind="pair",
         sharp=(DescribedFile(source=pair.pan),),
         ms=tuple(DescribedFile(source=path) for path in pair.ms),
+        notes=(f"not there, so left out: {', '.join(pair.missing)}",) if pair.missing else (),
         place=place,
     )

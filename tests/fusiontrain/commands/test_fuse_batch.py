@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,24 @@ def test_a_failure_does_not_stop_the_others(folder, tmp_path, capsys):
     assert before == {name: (out / name).stat().st_mtime_ns for name in before}
 
 
+def test_pairs_without_a_place_get_the_remedy_once(tmp_path, capsys, monkeypatch):
+    """Below the table, whole; in the table only which file it is."""
+    monkeypatch.chdir(tmp_path)  # a long path would be cut
+    root = Path("in")
+    root.mkdir()
+    for name in ("a", "b"):
+        write_geotiff(root / f"{name}_pan.tif", np.ones((1, 64, 64)), None, None)
+        write_geotiff(root / f"{name}_ms.tif", np.ones((3, 16, 16)), None, None)
+
+    assert 2 == fuse(root, "out")
+
+    head, *rows, remedy, counts = capsys.readouterr().out.splitlines()[-6:]
+    assert head.split()[-1] == "note"
+    assert all(row.endswith("_pan.tif has no geotransform") for row in rows[1:])
+    assert "give --assume-aligned if PAN and MS cover the same ground from corner" in remedy
+    assert "2 pairs: 2 failed" in counts
+
+
 def test_the_network_is_loaded_once(folder, tmp_path, weights, monkeypatch):
     made = []
     make = fuse_batch.make_fuser
@@ -129,7 +148,7 @@ def test_what_cannot_be_is_refused_before_work(folder, tmp_path, capsys):
         (folder, tmp_path / "file", "is no folder"),
         (tmp_path / "empty", tmp_path / "o", "has no pair"),
         (tmp_path / "absent", tmp_path / "o", "is no folder"),
-        (folder / "b_pan.tif", folder / "b_ms.tif", "PAN MS OUT"),
+        (folder / "b_pan.tif", folder / "b_ms.tif", "PAN.tif MS.tif OUT.tif"),
     ]
     for source, out, words in cases:
         assert 2 == fuse(source, out), words

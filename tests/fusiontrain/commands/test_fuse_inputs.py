@@ -264,7 +264,10 @@ def test_unorthorectified_pairs_need_a_word(tmp_path, capsys):
     call = ["fuse", str(pan), str(ms), str(tmp_path / "f.tif"), "--method", "exp"]
 
     assert 2 == main(call)
-    assert "no geotransform (only RPCs): if PAN and MS cover" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("fusiontrain: give --assume-aligned if PAN and MS cover the same ground")
+    assert "and --match if a shift is left to be measured: " in said
+    assert said.endswith("p.tif has no geotransform (only RPCs)\n")
     assert 0 == main([*call, "--assume-aligned"])
 
     with rasterio.open(tmp_path / "f.tif") as file:

@@ -43,6 +43,28 @@ def test_landsat_by_its_folder(tmp_path, capsys):
         assert file.tags()["DATE_ACQUIRED"] == "2020-07-09"
 
 
+@pytest.mark.parametrize("with_metadata", [False, True])
+def test_landsat_of_which_some_bands_were_downloaded(tmp_path, capsys, with_metadata):
+    """B2 to B5 and B8, with the MTL file and without; what is missing is a line."""
+    root, out = products.write_landsat(tmp_path / "in"), tmp_path / "out.tif"
+    gone = (
+        ("B1.TIF", "B6.TIF", "B7.TIF")
+        if with_metadata
+        else ("B1.TIF", "B6.TIF", "B7.TIF", "MTL.txt")
+    )
+    for name in gone:
+        next(root.glob(f"*_{name}")).unlink()
+    files = [next(root.glob(f"*_B{i}.TIF")) for i in (8, 2, 3, 4, 5)]
+
+    assert fuse(root, out) == 0
+
+    assert "fusiontrain: not there, so left out: B1, B6, B7\n" in capsys.readouterr().out
+    assert fuse(*files, tmp_path / "pair.tif") == 0
+    assert np.array_equal(products.pixels(out), products.pixels(tmp_path / "pair.tif"))
+    assert main(["fuse", str(root), str(tmp_path / "all"), *COMMON]) == 0
+    assert f"{root.name} has no B1, B6, B7" in capsys.readouterr().out
+
+
 def test_the_same_pixels_by_rio_and_python(tmp_path):
     from fusiontrain import pansharpen
 

@@ -112,7 +112,15 @@ def test_landsat(tmp_path):
     assert "resampled" in scene.note
     assert pytest.approx((0.3,) * 7) == scene.sensor.gains(7)  # no published row
     (tmp_path / f"{stem}_B3.TIF").unlink()
-    with pytest.raises(SceneError, match=f"{stem} has no B3; expected B1 to B7 and B8"):
+    (tmp_path / f"{stem}_B1.TIF").unlink()
+    (entry,) = find_scenes([tmp_path])
+    assert [200, 400, 500, 600, 700] == entry.load().ms[:, 5, 5].round().tolist()
+    for path in [*tmp_path.glob("*_B[67].TIF")]:
+        path.unlink()
+    assert ("blue", "red", "nir") == find_scenes([tmp_path])[0].load().sensor.bands
+    for path in [*tmp_path.glob("*_B[2-5].TIF")]:
+        path.unlink()
+    with pytest.raises(SceneError, match=f"{stem} has no MS band; expected B8 and some of B1"):
         find_scenes([tmp_path])
 
 

@@ -169,7 +169,7 @@ def test_landsat(tmp_path, satellite, form):
         (("LANDSAT_8", "LANDSAT_5"), "SPACECRAFT_ID is 'LANDSAT_5'"),
         (('"L1TP"', '"L2SP"'), "level 2, L2SP, which has no PAN"),
         (("_T1_B3.TIF", "/../B3.TIF"), "expected one in its own folder"),
-        (("_T1_B3.TIF", "_T1_B33.TIF"), "has no LC08_.*_B33.TIF"),
+        (("_T1_B8.TIF", "_T1_B88.TIF"), "has no LC08_.*_B88.TIF"),
         (("REFLECTANCE_ADD_BAND_3 = -0.100000", "X = 1"), "REFLECTANCE_ADD_BAND_3 is None"),
     ],
 )
