@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -212,8 +213,10 @@ def _why_none(folder: Path) -> str:
         tars = sorted(folder.glob("*.tar"))
     else:  # a tar, or a pattern of tars
         tars = sorted(p for p in folder.parent.glob(folder.name) if p.suffix == ".tar")
-    if not tars or (folder / PLAN_NAME).exists():
+    if (folder / PLAN_NAME).exists():
         return f"{expected} (run `python -m simgen build` on it again: it resumes)"
+    if not tars:
+        return _how_to_make(folder, expected)
     found = sorted(_first_extensions(tars[0]))
     lacks = [name for name in MEMBER_NAMES if name not in found]
     return (
@@ -226,6 +229,20 @@ def _why_none(folder: Path) -> str:
             else "do: copy the build's other files too"
         )
     )
+
+
+def _how_to_make(folder: Path, expected: str) -> str:
+    """For a folder without shards: of images, of builds, empty, or not there."""
+    builds = sorted(folder.glob(f"*/{NAME}"))
+    if builds:
+        return f"{expected}; give one of the builds in it, as {builds[0].parent}"
+    if folder.is_dir() and any(folder.glob("*")):
+        source = shlex.quote(str(folder))
+        return (
+            f"{folder} holds no shards: make them with "
+            f"`simgen build --dataset folder --source {source} --out DIR --bands 4`"
+        )
+    return f"{expected} (`simgen build --out {shlex.quote(str(folder))}` makes one of images)"
 
 
 def _first_extensions(path: Path) -> set[str]:

@@ -133,7 +133,9 @@ class RunOptions:
     validate_steps: Annotated[int, "steps between validations; 0: by the clock alone"] = 0
     validate_minutes: Annotated[float, "minutes between validations"] = 10.0
     trackers: tuple[str, ...] = ("tensorboard",)
-    log_steps: Annotated[int, "steps between rows of log.csv"] = 20
+    log_steps: Annotated[
+        int, "steps between rows of log.csv; the first and the last step have one too"
+    ] = 20
     picture_steps: Annotated[int, "steps between pictures of one sample; 0: none"] = 0
     hang_minutes: Annotated[float, "end a run that has made no step for X minutes; 0: never"] = 30.0
 

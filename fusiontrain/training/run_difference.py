@@ -1,7 +1,9 @@
 """In what two runs differ, and whether one is the other with another end."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fusiontrain.errors import TrainingError
@@ -25,11 +27,17 @@ def recorded(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_run(
-    what: str, held: Mapping[str, Any], now: Mapping[str, Any], *, steps: int, seconds: float
+    what: str,
+    held: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    out: Path,
+    steps: int,
+    seconds: float,
 ) -> None:
     """Nothing if `now` is the run `held` with an end that lies beyond what was trained.
 
-    `what`: how the message begins. `steps`, `seconds`: trained.
+    `what`: how the message begins. `out`: the folder of `held`. `steps`, `seconds`: trained.
     Raises: TrainingError naming what differs.
     """
     old, new = recorded(held), recorded(now)
@@ -50,13 +58,15 @@ def refuse_other_run(
             "  do: give `out` another folder, or delete this one to train anew"
         )
     config = _whole(new["config"])
-    minutes = config["max_minutes"]
-    if steps >= config["max_steps"] or (minutes is not None and seconds >= 60 * minutes):
-        raise TrainingError(
-            f"{what}, which has {steps} steps and {seconds / 60:.1f} min already: "
-            f"{'; '.join(f'`{n}` {a} there, {b} here' for n, (a, b) in differing.items())}\n"
-            "  do: give a later end to train longer, or `out` another folder"
-        )
+    minutes, ends = config["max_minutes"], list[tuple[str, str]]()
+    if minutes is not None and seconds >= 60 * minutes:
+        used = f"{math.ceil(seconds / 6) / 10:g}"  # rounded up: what lies above it is accepted
+        ends.append((f"{used} min", f"`max_minutes` above {used}"))
+    if steps >= config["max_steps"]:
+        ends.append((f"{steps} steps", f"`max_steps` above {steps}"))
+    if ends:
+        trained, later = (" and ".join(words) for words in zip(*ends, strict=True))
+        raise TrainingError(f"{out} already has {trained}: give {later}, or `out` another folder")
 
 
 def length_note(held: Mapping[str, Any], config: TrainConfig, step: int) -> tuple[str, bool] | None:

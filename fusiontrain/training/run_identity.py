@@ -62,7 +62,7 @@ def find_finished(out: Path, identity: dict[str, Any]) -> Outcome | None:
         steps, seconds = int(held["steps"]), float(held["seconds"])
     except (KeyError, TypeError, ValueError):  # weights that this version did not write
         steps, seconds, held = 0, 0.0, {}
-    refuse_other_run(what, held, identity, steps=steps, seconds=seconds)
+    refuse_other_run(what, held, identity, out=out, steps=steps, seconds=seconds)
     if not has_states(out):
         raise TrainingError(
             f"{what}, of another length and without its last state, so it cannot be trained "

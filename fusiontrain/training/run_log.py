@@ -47,6 +47,7 @@ class RunLog:
         self._on_terminal = sys.stderr.isatty()
         self._bar = progress_bar(shown=distributed.main and self._on_terminal)
         self._lines: ProgressLines | None = None
+        self._without_row: StepResult | None = None
 
     def __enter__(self) -> "RunLog":
         with ExitStack() as stack:
@@ -67,10 +68,17 @@ class RunLog:
         self._stack.__exit__(kind, error, traceback)
 
     def step(self, result: StepResult) -> None:
-        """A row, if one is due after this step."""
-        progress = self.progress
-        if progress.step % self.options.log_steps:
+        """A row, if one is due after this step: the first, and every so many."""
+        self._without_row = result
+        if self.progress.step == 1 or self.progress.step % self.options.log_steps == 0:
+            self.last_row()
+
+    def last_row(self) -> None:
+        """The row of the newest step, if it has none: at the end of a run."""
+        result, progress = self._without_row, self.progress
+        if result is None:
             return
+        self._without_row = None
         values = (
             progress.loss,
             result.rate,

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
+from fusiontrain.errors import TrainingError
+from fusiontrain.training.run_files import LOG_NAME
 from fusiontrain.training.run_record import Columns, RunRecord
 from shards.atomic_write import whole_file
 from shards.console import printable
@@ -24,7 +26,13 @@ _LONGEST = 40  # characters of a run's name in the legend
 
 
 def plot_runs(runs: Sequence[RunRecord], out: Path) -> None:
-    """Write a picture of the format that the suffix of `out` names: .png, .pdf or .svg."""
+    """Write a picture of the format that the suffix of `out` names: .png, .pdf or .svg.
+
+    Raises: TrainingError naming a run without a row.
+    """
+    for run in runs:
+        if not run.log["step"]:
+            raise TrainingError(f"{run.folder} has no row in {LOG_NAME} yet")
     found = [name for name in _TITLES if any(run.validation.get(name) for run in runs)]
     count = 2 + len(found)
     columns = min(count, 2)
@@ -52,7 +60,7 @@ def plot_runs(runs: Sequence[RunRecord], out: Path) -> None:
     for set_formatter in (axes[0].yaxis.set_major_formatter, axes[0].yaxis.set_minor_formatter):
         set_formatter(_PlainNumbers(minor_thresholds=(2, 0.4)))
     axes[count - 1].set_ylim(bottom=0)
-    if axes[0].get_legend_handles_labels()[0]:  # a run of a few steps has no row yet
+    if axes[0].get_legend_handles_labels()[0]:  # a table may lack the column
         axes[0].legend(fontsize=8)
     with whole_file(out) as file:
         figure.savefig(file, format=out.suffix[1:].lower())

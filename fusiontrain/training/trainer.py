@@ -72,6 +72,8 @@ class Trainer:
             while True:
                 batch = self._next(feed)
                 plan = self._agree(signals, isinstance(batch, Exception))
+                if plan.done >= 1:  # before a state is saved at the end
+                    self.log.last_row()
                 self._pause(plan)
                 if plan.done >= 1:
                     break

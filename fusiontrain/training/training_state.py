@@ -133,7 +133,8 @@ def read_state(out: Path, identity: dict[str, Any], log: Callable[[str], None]) 
             continue
         if owner != identity["digest"]:
             what, progress = f"{folder} is the state of another run", state.progress
-            refuse_other_run(what, run, identity, steps=progress.step, seconds=progress.seconds)
+            steps, seconds = progress.step, progress.seconds
+            refuse_other_run(what, run, identity, out=out, steps=steps, seconds=seconds)
         return state
     return None
 

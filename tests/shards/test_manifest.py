@@ -69,6 +69,26 @@ def test_no_manifest_means_no_build(tmp_path):
     """Only what a manifest lists exists."""
     with pytest.raises(ContractError, match="finished build"):
         Manifest.load(tmp_path)
+    with pytest.raises(ContractError, match="finished build"):
+        Manifest.load(tmp_path / "none")
+
+
+def test_a_folder_of_photographs_is_named_with_the_command_that_makes_shards(tmp_path):
+    """And a folder of builds with one of them."""
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"\xff\xd8")
+    (tmp_path / "built" / "one").mkdir(parents=True)
+    (tmp_path / "built" / "one" / "manifest.json").write_text("{}")
+
+    with pytest.raises(ContractError) as caught:
+        Manifest.load(photos)
+    assert str(caught.value) == (
+        f"{photos} holds no shards: make them with "
+        f"`simgen build --dataset folder --source '{photos}' --out DIR --bands 4`"
+    )
+    with pytest.raises(ContractError, match=r"give one of the builds in it, as .*built/one$"):
+        Manifest.load(tmp_path / "built")
 
 
 @pytest.mark.parametrize(

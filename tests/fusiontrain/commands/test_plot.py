@@ -119,6 +119,17 @@ def test_what_cannot_be_drawn_is_one_line(command, given, words, tmp_path, capsy
     assert words in capsys.readouterr().err
 
 
+def test_a_run_without_a_row_is_not_drawn(runs, tmp_path, capsys):
+    """One line and no picture, also beside runs that have rows."""
+    begun = write_run(tmp_path / "begun", [], finished=False)
+    for given in ([begun], [runs[0], begun]):
+        assert main(["plot", *map(str, given), "--out", str(tmp_path / "p.png")]) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.endswith(f"{begun} has no row in log.csv yet")
+        assert "\n" not in said
+    assert not (tmp_path / "p.png").exists()
+
+
 def test_a_damaged_folder_is_read_as_far_as_it_goes_or_named(tmp_path, capsys):
     """Rows without a step are left out; run.json that is none is an error."""
     run = write_run(tmp_path / "run", [0.5, 0.4])

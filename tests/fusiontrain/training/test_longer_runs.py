@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,7 +76,8 @@ def test_a_finished_run_goes_on_to_a_later_end_as_if_it_had_had_it(short, tmp_pa
 
 def test_other_rates_so_far_are_said_and_recorded(small_build, tmp_path, capsys, caplog):
     """The default schedule is as long as the run. A shorter or another run is refused."""
-    given = ["--shards", small_build, *TINY, "--out", tmp_path / "run", "--max-steps"]
+    given = ["--shards", small_build, *TINY, "--out", tmp_path / "run"]
+    given += ["--log-steps", 20, "--max-steps"]
     assert pretrain(*given, 1) == 0
 
     with caplog.at_level("INFO", "fusiontrain"):
@@ -84,11 +86,12 @@ def test_other_rates_so_far_are_said_and_recorded(small_build, tmp_path, capsys,
     assert "going on from step 1 to 2 steps; the rates of schedule cosine so far" in caplog.text
     assert facts(tmp_path / "run")["lengthened_at"] == [1]
     assert (tmp_path / "run" / "states" / "step-00000002").is_dir()
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["1", "2"]  # the first step and the last
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
     capsys.readouterr()
     assert pretrain(*given, 1) == 2
-    assert "has 2 steps and" in (said := capsys.readouterr().err)
-    assert "--max-steps 2 there, 1 here" in said
+    assert "run already has 2 steps: give --max-steps above 2, or --out" in capsys.readouterr().err
     assert pretrain(*given, 3, "--batch-size", 3) == 2
     assert "another run: --max-steps 2 there, 3 here; --batch-size 2 there, 3 here" in (
         capsys.readouterr().err
@@ -111,18 +114,29 @@ def run_of(shards="a", **changes):
         (run_of(initial="a" * 64), run_of(initial="b" * 64), "`weights` aaaaaaaa there, bbbbbbbb"),
         (run_of(), run_of() | {"stream": True}, "other: `stream`"),
         ({}, run_of(), r"other \(other shards, options or version\)"),
-        (run_of(max_steps=9), run_of(max_steps=5), "`max_steps` 9 there, 5 here\n  do: give a "),
-        (run_of(), run_of(max_minutes=2.0), "has 5 steps and 3.0 min already: `max_minutes` None"),
+        (
+            run_of(max_steps=9),
+            run_of(max_steps=5),
+            "^r already has 5 steps: give `max_steps` above 5, or `out` another folder$",
+        ),
+        (run_of(), run_of(max_minutes=2.0), "has 3.1 min: give `max_minutes` above 3.1,"),
+        (
+            run_of(),
+            run_of(max_minutes=2.0, max_steps=5),
+            "has 3.1 min and 5 steps: give `max_minutes` above 3.1 and `max_steps` above 5,",
+        ),
     ],
 )
 def test_what_differs_is_named(held, now, words):
     with pytest.raises(TrainingError, match=words):
-        refuse_other_run("other", held, now, steps=5, seconds=180.0)
+        refuse_other_run("other", held, now, out=Path("r"), steps=5, seconds=182.0)
 
 
 @pytest.mark.parametrize("ends", [{"max_steps": 6}, {"max_steps": 99, "max_minutes": 3.1}])
 def test_an_end_beyond_what_was_trained_is_no_other_run(ends):
-    refuse_other_run("x", run_of(max_steps=50), run_of(**ends), steps=5, seconds=180.0)
+    refuse_other_run(
+        "x", run_of(max_steps=50), run_of(**ends), out=Path("r"), steps=5, seconds=182.0
+    )
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_run_logs_its_steps(run):
     with (run[0] / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
 
-    assert [20, 40, 60] == [int(row["step"]) for row in rows]
+    assert [1, 20, 40, 60] == [int(row["step"]) for row in rows]
     assert all(0 < float(row["loss"]) < 10 for row in rows)
     assert 0 <= float(rows[-1]["data_wait"]) < 0.9
 
