@@ -67,8 +67,9 @@ def gain_notes(
     model: SensorModel, options: FusionOptions, *, target: Target | None, what: str
 ) -> tuple[str, str]:
     """Lines on the MTF and on the softness, each with what it comes from. `what`: "this pair"."""
-    measured = "Measured on" if options.sensor == "auto" else "Used for"
-    source = f"measured on {what}" if model.ms_softness is not None else "nominal"
+    estimated = model.ms_softness is not None
+    measured = "Measured on" if estimated and options.sensor == "auto" else "Used for"
+    source = f"measured on {what}" if estimated else "nominal"
     if isinstance(options.softness, float | int):
         source = "as asked"
     elif options.softness is None and target == "scene":

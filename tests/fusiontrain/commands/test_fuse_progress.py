@@ -67,3 +67,12 @@ def test_what_was_measured_is_a_sentence(pair, tmp_path, capsys):
     assert "fusiontrain: Measured on this pair: MTF of the MS 0." in said
     assert "fusiontrain: Softness 0.30 (as asked)\n" in said
     assert "registered by" not in said  # the sentence of the registration says it
+
+
+def test_what_was_not_measured_is_not_said_to_be(pair, tmp_path, capsys):
+    """EXP uses no gain, and without registration nothing is estimated."""
+    assert 0 == fuse(pair, tmp_path / "f.tif", "--method", "exp", "--register", "off")
+
+    said = capsys.readouterr().out
+    assert "fusiontrain: Used for this pair: MTF of the MS 0." in said
+    assert "fusiontrain: Softness 0.30 (nominal)\n" in said
