@@ -18,7 +18,7 @@ def test_any_other_softness_is_refused(softness):
 
 
 def test_a_classical_method_cannot_be_adapted():
-    with pytest.raises(SceneError, match="`adapt` tunes a network; `method=gsa`"):
+    with pytest.raises(SceneError, match="`adapt` tunes a network; `method=GSA`"):
         FusionOptions(method="gsa", adapt=AdaptationBudget(steps=4))
 
 

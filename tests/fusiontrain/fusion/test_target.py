@@ -68,7 +68,7 @@ def test_contradictions_are_refused(tmp_path):
         make_fuser(FusionOptions(weights=path, target="sensor"))
     with pytest.raises(SceneError, match="`adapt` tunes by Wald's protocol"):
         FusionOptions(target="scene", adapt=AdaptationBudget(steps=1))
-    with pytest.raises(SceneError, match="`method=gsa` is none"):
+    with pytest.raises(SceneError, match="`method=GSA` is none"):
         FusionOptions(target="scene", method="gsa")
     with pytest.raises(SceneError, match="`target` is scene or sensor; got 'both'"):
         FusionOptions(target="both")
