@@ -57,7 +57,9 @@ def test_the_output_has_pans_grid_and_the_mss_bands(pair, weights, tmp_path, cap
         data, coarse = fused.read().astype(float), ms.read().astype(float)
     back = data.reshape(4, 80, 4, 100, 4).mean((2, 4))
     assert np.corrcoef(back.ravel(), coarse.ravel())[0, 1] > 0.98
-    assert "softness" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Measured on this pair: MTF of the MS" in said
+    assert "Softness " in said
 
 
 def test_nodata_stays_nodata(pair, weights, tmp_path):
