@@ -9,7 +9,6 @@ import faulthandler
 import json
 import os
 import re
-import resource
 import shutil
 import sys
 import tempfile
@@ -30,9 +29,10 @@ from tests.fuzz.kinds import KINDS, Case, kind_of
 from tests.fuzz.seeds import make_seeds
 from tests.fuzz.watch import AuditHook, Canaries, Host
 from tests.support.geotiffs import write_geotiff
+from tests.support.peak_memory import peak_gibibytes
 
 PROGRAMS = {"fusiontrain": fusiontrain, "simgen": simgen, "shards": shards}
-_MOST_MEMORY = 1_500_000  # kB that one case may add
+_MOST_MEMORY = 1.4  # GiB that one case may add
 # How lines on standard error begin: of the programs, continued, and of pretrain's progress.
 _OURS = ("fusiontrain: ", "fusiontrain ", "simgen: ", "simgen ", "shards: ", "  ", "pretrain ")
 # and of what benchmark shows; of what libraries of GDAL's and DALI's print themselves, to no avail.
@@ -99,7 +99,7 @@ class Worker:
     def run(self, number: int, *, damaging: bool = True) -> dict[str, Any]:
         """What came of it: exit code, faults (none where all is right), seconds."""
         kind, case = self.make(number, damaging=damaging)
-        before, memory = _listing(case.given), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before, memory = _listing(case.given), peak_gibibytes()
         connections = self.host.connections
         self.canaries.opened()
         self.hook.found.clear()
@@ -127,9 +127,9 @@ class Worker:
         faults += [f"canary {name} was opened" for name in opened]
         if self.host.connections != connections:
             faults.append("a connection to the named host")
-        added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+        added = peak_gibibytes() - memory
         if added > _MOST_MEMORY:
-            faults.append(f"{added / 1e6:.1f} GB of memory")
+            faults.append(f"{added:.1f} GiB of memory")
         if not case.changes_given and _listing(case.given) != before:
             faults.append("an input was changed")
         faults += _left(case, code)

@@ -9,10 +9,11 @@ import rasterio
 from tests.support import products
 
 RUN = """
-import resource, sys
+import sys
 from fusiontrain.cli import main
+from tests.support.peak_memory import peak_gibibytes
 code = main(["fuse", *sys.argv[1:]])
-print("GiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print("GiB", peak_gibibytes())
 sys.exit(code)
 """
 
