@@ -78,6 +78,7 @@ def pansharpen(
     frame: Frame = "pan",
     adapt: float | str | None = None,
     quality: Quality = "normal",
+    precision: Literal["float32", "bf16"] = "float32",
     format: str | None = None,  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
     device: str = "auto",
@@ -90,10 +91,9 @@ def pansharpen(
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W). Guides, several
     sharp bands in place of PAN: (G, H, W), or a list of files, whose MS may be of several grids;
     `keep_guides`: the output begins with them. Arrays give an array, xarray's a DataArray; paths,
-    URLs and rasterio's datasets an array, or with `out` a file, whose path is returned. `bbox`,
-    `assume_aligned`, `match`: for files. `nodata`: the value of missing pixels. `target`: "scene"
-    (crisp, bands in place), "sensor", or as `weights`. `scale`: "2%,98%", (MIN, MAX) or "bits".
-    `register`, `local_shift`: shifts are removed. `adapt`: seconds ("40steps").
+    URLs, rasterio's datasets an array, or with `out` a file, whose path is returned. `target`:
+    "scene" (crisp, bands in place), "sensor". `scale`: "2%,98%", (MIN, MAX), "bits". `adapt`:
+    seconds, "40steps". `precision`: "bf16" is refused where it shows. Others: as `fuse`'s flags.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -107,13 +107,13 @@ def pansharpen(
         frame=frame,
         adapt=AdaptationBudget.of(adapt),
         quality=quality,
+        precision=precision,
         device=device,
         memory=memory,
         window=window,
     )
     call = _Call(options, tuple(bands), dtype, Scale.of(scale), nodata, threads, keep_guides)
-    files = _FileOptions(out, bbox, assume_aligned, match, nodata, format, creation_options or {})
-    return _fuse(pan, ms, call, files)
+    return _fuse(pan, ms, call, _Files(out, bbox, assume_aligned, match, format, creation_options))
 
 
 @dataclass(frozen=True)
@@ -139,19 +139,18 @@ class _Call:
 
 
 @dataclass(frozen=True)
-class _FileOptions:
+class _Files:
     """What one call asks for of files, as in pansharpen."""
 
     out: str | Path | None
     bbox: tuple[float, float, float, float] | None
     assume_aligned: bool
     match: bool
-    nodata: Nodata
     format: str | None
-    creation_options: Mapping[str, str]
+    creation_options: Mapping[str, str] | None
 
 
-def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
+def _fuse(pan: Any, ms: Any, call: _Call, files: _Files) -> Any:
     product = _product(pan) if ms is None else None
     if product is not None or _are_files(pan, ms):
         inputs = InputFiles(
@@ -162,7 +161,7 @@ def _fuse(pan: Any, ms: Any, call: _Call, files: _FileOptions) -> Any:
             bbox=files.bbox,
             assume_aligned=files.assume_aligned,
             match=files.match,
-            nodata=files.nodata,
+            nodata=call.given_nodata,
         )
         if product is not None:
             inputs = inputs_of(product, inputs)
@@ -182,7 +181,7 @@ def _product(pan: Any) -> Product:
     return find_product(pan)
 
 
-def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
+def _fuse_files(inputs: InputFiles, call: _Call, files: _Files) -> Any:
     dtype = None if call.dtype is None else np.dtype(call.dtype)
     options = replace(call.options, guided=isinstance(inputs.pan, tuple))
     fuser = make_fuser(options)
@@ -196,7 +195,7 @@ def _fuse_files(inputs: InputFiles, call: _Call, files: _FileOptions) -> Any:
             dtype=dtype,
             scale=call.scale,
             nodata=call.nodata,
-            options=dict(files.creation_options),
+            options=dict(files.creation_options or {}),
             threads=call.workers,
         )
         output = prepared(opened, output)
@@ -287,12 +286,9 @@ def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
 
 
 def _are_files(pan: Any, ms: Any) -> bool:
-    return all(map(_is_file, (*_listed(pan), *_listed(ms))))
-
-
-def _is_file(source: Any) -> bool:
-    """A path, a URL or an open dataset of rasterio."""
-    return isinstance(source, (str, Path)) or is_dataset(source)
+    """Paths, URLs or open datasets of rasterio."""
+    sources = (*_listed(pan), *_listed(ms))
+    return all(isinstance(source, (str, Path)) or is_dataset(source) for source in sources)
 
 
 def _listed(ms: Any) -> Sequence[Any]:

@@ -24,6 +24,7 @@ def fusion_report(
         "method": job.fuser.name,
         "weights_sha256": job.fuser.tags.get("PANPRIOR_WEIGHTS_SHA256"),
         "target": job.fuser.target,
+        "precision": job.fuser.tags.get("PANPRIOR_PRECISION"),
         "flips": FLIPS if job.options.quality == "best" else 1,
         "shape": [pair.bands, *(side * pair.ratio for side in pair.shape)],
         "ratio": pair.ratio,

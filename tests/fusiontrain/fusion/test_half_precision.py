@@ -1,13 +1,21 @@
 """bf16: refused where it changes a scene by more than its limit."""
 
+import json
+
+import numpy as np
 import pytest
+import rasterio
 import torch
 
+from fusiontrain import pansharpen
+from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.half_precision import check_half_precision
 from fusiontrain.fusion.network_fuser import scene_statistics
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.scenes.scene import Scene
+from tests.support.geotiffs import write_pair
+from tests.support.networks import batch_of, random_network, save_network
 
 
 class RoundedWhereAllowed(torch.nn.Module):
@@ -51,3 +59,47 @@ def test_a_tenth_of_a_dn_of_11_bits_passes(error, brightest):
 def test_more_is_refused(error, brightest):
     with pytest.raises(SceneError, match="`precision=bf16` changes this scene"):
         checked(error, brightest=brightest)
+
+
+def network_and_pair(folder, *, std):
+    """A network whose last layer is as small as `std`, and files to fuse."""
+    sizes = {"width": 8, "blocks": 1}
+    net = random_network(std=std, **sizes)
+    batch = batch_of(bands=3, h=24, w=24)
+    pair = write_pair(folder, batch.pan[0].numpy(), batch.ms[0].numpy(), dtype="float32")
+    return save_network(folder / "w.safetensors", net, **sizes), pair
+
+
+def test_python_takes_it_as_the_command_does(tmp_path, one_thread):
+    """The same pixels, which are not float32's, and the same tag; said in the report."""
+    weights, pair = network_and_pair(tmp_path, std=1e-3)
+    found, reports = {}, {}
+    for precision in ("float32", "bf16"):
+        by_command, by_python = (tmp_path / f"{precision}-{who}.tif" for who in ("c", "p"))
+        report = tmp_path / f"{precision}.json"
+        flags = ["--weights", str(weights), "--precision", precision, "--json", str(report), "-q"]
+        assert 0 == main(["fuse", *pair, str(by_command), *flags])
+        pansharpen(*pair, by_python, weights=weights, precision=precision)
+        array = pansharpen(*pair, weights=weights, precision=precision)
+        reports[precision] = json.loads(report.read_text())["precision"]
+        for path in (by_command, by_python):
+            with rasterio.open(path) as file:
+                assert file.tags()["PANPRIOR_PRECISION"] == precision
+                np.testing.assert_array_equal(file.read(), array)
+        found[precision] = array
+
+    assert reports == {"float32": "float32", "bf16": "bf16"}
+    assert 0 < np.abs(found["bf16"] - found["float32"]).max() < 1
+
+
+def test_python_refuses_what_the_command_refuses(tmp_path, one_thread):
+    weights, pair = network_and_pair(tmp_path, std=1)
+    out = tmp_path / "out.tif"
+
+    with pytest.raises(SceneError, match="`precision=bf16` changes this scene"):
+        pansharpen(*pair, out, weights=weights, precision="bf16")
+    assert not out.exists()
+    with pytest.raises(SceneError, match="of a network's layers; `method=GSA` is none"):
+        pansharpen(*pair, method="gsa", precision="bf16")
+    with pytest.raises(SceneError, match="`precision` is float32 or bf16; got 'fp16'"):
+        pansharpen(*pair, precision="fp16")
