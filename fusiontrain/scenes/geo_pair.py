@@ -51,9 +51,7 @@ class GeoPair:
 
     @property
     def bits(self) -> int | None:
-        """Of the MS's DN, where its files say that they are fewer than the dtype's (NBITS)."""
-        bits = [facts.bits for facts in self.ms_file.facts]
-        return max(b or 0 for b in bits) if all(bits) else None
+        return self.ms_file.bits
 
     @property
     def nodata(self) -> float | None:

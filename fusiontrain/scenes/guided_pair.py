@@ -38,8 +38,7 @@ class GuidedPair(GuidedScene):
 
     @property
     def bits(self) -> int | None:
-        bits = [facts.bits for facts in self.ms_file.facts]
-        return max(b or 0 for b in bits) if all(bits) else None
+        return self.ms_file.bits
 
     @property
     def nodata(self) -> float | None:
