@@ -49,7 +49,7 @@ def seam(args: argparse.Namespace, room: Path) -> list[Aim]:
         return out
 
     whole, aims = fused(args.whole or max(height, width)), []
-    for window in (512, 1000):
+    for window in args.windows:
         parts = fused(window)
         off = np.abs(parts - whole)
         rounded = np.abs(parts.round() - whole.round()).max()
@@ -104,6 +104,7 @@ def main() -> int:
     parser.add_argument(
         "--whole", type=int, help="window that stands for the whole, if memory asks"
     )
+    parser.add_argument("--windows", type=int, nargs="+", default=[512, 1000], help="PAN pixels")
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--small", action="store_true", help="a network of width 8, 2 blocks")
     parser.add_argument("--bands", type=int, default=4)

@@ -9,6 +9,7 @@ from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGH
 from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
 from fusiontrain.errors import CheckpointError, SceneError
 from fusiontrain.fusion.option_limits import check_softness, check_window
+from fusiontrain.scenes.named_files import check_is_there
 from shards.atomic_write import check_replaceable
 from shards.near_names import did_you_mean
 from shards.sensors import find_sensor
@@ -35,28 +36,40 @@ def refuse_early(args: Namespace) -> "Product | None":
     _check_words(args)
     if args.keep_guides and not args.guide:
         raise SceneError("`keep_guides` goes with `guide`: several sharp bands in place of PAN")
+    if not args.ms:
+        return _product(args)
+    _check_one_output(args)
+    for name in (*(args.pan if isinstance(args.pan, tuple) else (args.pan,)), *args.ms):
+        check_is_there(name)  # rasterio takes longer to import than all that is above
+    _check_output(args)
+    _check_inputs(args)
+    return None
+
+
+def _product(args: Namespace) -> "Product | None":
+    """What PRODUCT OUT names; None of a folder of pairs, which fuse_batch.py checks."""
     from fusiontrain.scenes.products.recognition import (
         check_three_names,
         find_product,
         is_product_call,
     )
 
-    if not args.ms and not is_product_call(args.pan, args.out):
-        return None  # fuse_batch.py checks the folders
-    if not args.ms:
-        check_three_names(args.pan, args.out)
+    if not is_product_call(args.pan, args.out):
+        return None
+    check_three_names(args.pan, args.out)
+    _check_one_output(args)
+    _check_output(args)
+    return find_product(args.pan)
+
+
+def _check_one_output(args: Namespace) -> None:
     if args.overwrite:
         raise SceneError("`overwrite` is for a folder; the output of one pair is always replaced")
-    _check_output(args)
-    if not args.ms:
-        return find_product(args.pan)
-    _check_inputs(args)
-    return None
+    for path in filter(None, (args.out, args.json, args.quicklook)):
+        check_replaceable(path)
 
 
 def _check_output(args: Namespace) -> None:
-    for path in filter(None, (args.out, args.json, args.quicklook)):
-        check_replaceable(path)
     from fusiontrain.scenes.gdal_writing import check_place
     from fusiontrain.scenes.output_formats import format_of
     from fusiontrain.scenes.quicklook import check_quicklook

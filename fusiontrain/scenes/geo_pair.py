@@ -51,7 +51,9 @@ class GeoPair:
 
     @property
     def bits(self) -> int | None:
-        return self.ms_file.bits
+        """Of the MS's DN, where its files say that they are fewer than the dtype's (NBITS)."""
+        bits = [facts.bits for facts in self.ms_file.facts]
+        return max(b or 0 for b in bits) if all(bits) else None
 
     @property
     def nodata(self) -> float | None:

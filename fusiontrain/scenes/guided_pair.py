@@ -38,7 +38,8 @@ class GuidedPair(GuidedScene):
 
     @property
     def bits(self) -> int | None:
-        return self.ms_file.bits
+        bits = [facts.bits for facts in self.ms_file.facts]
+        return max(b or 0 for b in bits) if all(bits) else None
 
     @property
     def nodata(self) -> float | None:

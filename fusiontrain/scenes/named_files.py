@@ -37,6 +37,17 @@ _REFUSED = ("PixelFunctionCode", "GDALWarpOptions/Option[@name='PATH_TO_TRANSFOR
 _TIL_NAME = re.compile(rb'filename\s*=\s*"([^"]*)"', re.IGNORECASE)
 
 
+def check_is_there(name: str) -> None:
+    """Raises: SceneError if no file has that name, which is none of GDAL's (/vsi..., X:file)."""
+    if name.startswith("/vsi") or ":" in name[2:]:  # before: a drive of Windows
+        return
+    try:
+        Path(name).stat()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SceneError(f"cannot read {name}: {why}") from error
+
+
 def check_files(path: Path, depth: int = 0) -> None:
     """Raises: SceneError if a TIFF's blocks lie beyond it, or opening it opens what it may not.
 

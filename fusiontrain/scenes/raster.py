@@ -67,12 +67,6 @@ class Raster:
         return self.facts[0].dtype
 
     @property
-    def bits(self) -> int | None:
-        """Of the DN, where all files say that they are fewer than the dtype's (NBITS)."""
-        bits = [facts.bits for facts in self.facts]
-        return max(b or 0 for b in bits) if all(bits) else None
-
-    @property
     def nodata(self) -> float | None:
         """The value that marks missing pixels: as given, else the file's."""
         if self.given == EVERY_VALUE:

@@ -49,29 +49,6 @@ class WindowedScene(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SceneOnTheSameGrids:
-    """Base of a scene that reads another and changes its pixels alone."""
-
-    scene: WindowedScene
-
-    @property
-    def bands(self) -> int:
-        return self.scene.bands
-
-    @property
-    def ratio(self) -> int:
-        return self.scene.ratio
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.scene.shape
-
-    @property
-    def phase(self) -> GridPhase:
-        return self.scene.phase
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Geo:
     """Place of a scene: its CRS as WKT, and rasterio's six numbers of the PAN's grid."""
 

@@ -65,10 +65,12 @@ def test_a_cost_that_grows_by_size_is_missed():
 def test_commands_are_counted_in_imports_of_torch():
     """The benchmark is beside an older version's where both were run."""
     seconds = {"import torch": 2.0, "fuse 1000 x 1000": 5.0, "fuse --help": 0.4}
-    seconds |= {"a refused input": 0.4, "benchmark": 6.0}
+    seconds |= {"a refused input": 0.4, "a file that is no image": 0.6, "benchmark": 6.0}
 
     alone = list(command_aims(seconds))
     both = list(command_aims(seconds | {"benchmark before": 12.0}))
 
-    assert [(2.5, False), (0.4, True), (0.4, True)] == [(a.reached, a.met) for a in alone]
+    assert [(2.5, False), (0.4, True), (0.4, True), (0.6, False)] == [
+        (a.reached, a.met) for a in alone
+    ]
     assert (0.5, True) == (both[-1].reached, both[-1].met)

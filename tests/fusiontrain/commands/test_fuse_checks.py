@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from rasterio.transform import Affine
 
+from fusiontrain.errors import SceneError
+from fusiontrain.scenes.named_files import check_is_there
 from tests.support.geotiffs import GRID, write_geotiff
 
 PROGRAM = """
@@ -83,3 +85,32 @@ def test_spellings_of_a_method_pass(folder, name):
     )
 
     assert "there is no folder" in run.stderr
+
+
+@pytest.mark.parametrize("words", [["none.tif", "ms.tif"], ["pan.tif", "ms.tif", "none.tif"]])
+def test_a_file_that_is_not_there_imports_no_rasterio(folder, words):
+    """Whose import takes longer than all that comes before."""
+    program = PROGRAM.replace('"torch"', '"rasterio"')
+    run = subprocess.run(
+        [sys.executable, "-c", program, "fuse", *words, "out.tif"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 2
+    assert "cannot read none.tif: No such file or directory" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["/vsizip/none.zip/pan.tif", "GTIFF_DIR:1:pan.tif", "zip://a!b"])
+def test_names_that_only_gdal_understands_are_left_to_it(name):
+    check_is_there(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("none.tif", "No such file"), ("a\0.tif", "null"), ("a" * 300, "too long")]
+)
+def test_other_names_are_files(name, why):
+    with pytest.raises(SceneError, match=f"cannot read .*{why}"):
+        check_is_there(name)
