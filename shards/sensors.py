@@ -32,6 +32,14 @@ class Sensor:
     mtf_pan: float
     source: str
     aliases: tuple[str, ...] = ()  # other names that files give it
+    # Of a sensor without a PAN: pixels of its sharp bands to one of each band's, 1 for the sharp
+    # ones, whose mean gain is `mtf_pan`; `ratio` is the least of the others.
+    ratios: tuple[int, ...] = ()
+
+    def on_grid(self, ratio: int) -> tuple[str, ...]:
+        """The bands that have `ratio` sharp pixels to one of theirs."""
+        rows = zip(self.bands, self.ratios, strict=False)
+        return tuple(band for band, own in rows if own == ratio)
 
     def gains(self, num_bands: int) -> tuple[float, ...]:
         """One MS gain a band; the mean gain where the product has another band count."""
@@ -62,6 +70,7 @@ def _row(
     ratio: int = 4,
     source: str = "toolbox, genMTF.m and MTF_PAN.m",
     aliases: tuple[str, ...] = (),
+    ratios: tuple[int, ...] = (),
 ) -> Sensor:
     gains = (mtf_ms,) * len(bands) if isinstance(mtf_ms, float) else mtf_ms
     return Sensor(
@@ -73,12 +82,16 @@ def _row(
         mtf_pan=mtf_pan,
         source=source,
         aliases=aliases,
+        ratios=ratios,
     )
 
 
 _NO_ROW = "no published row; the toolbox's 'none'"
 _GF1 = "MS: USGS, System Characterization Report on the Gaofen-1, as used by UniPAN; PAN: 'none'"
 _WV3_GAINS = (0.325, 0.355, 0.360, 0.350, 0.365, 0.360, 0.335, 0.315)
+_S2 = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+_S2_GAINS = (0.32, 0.26, 0.28, 0.24, 0.38, 0.34, 0.34, 0.26, 0.33, 0.26, 0.22, 0.23)
+_S2_RATIOS = (6, 1, 1, 1, 2, 2, 2, 1, 2, 6, 2, 2)
 _ROWS = (
     _row("QuickBird", _VNIR4, 11, (0.34, 0.32, 0.30, 0.22), 0.15, aliases=("QB", "QB2", "QB02")),
     _row("IKONOS", _VNIR4, 11, (0.26, 0.28, 0.29, 0.28), 0.17, aliases=("IK", "IK01", "IKONOS-2")),
@@ -120,6 +133,22 @@ _ROWS = (
         ratio=2,
         source=_NO_ROW,
         aliases=("L9", "LC9", "LC09", "Landsat 9 OLI-2", "Landsat 9 OLI"),
+    ),
+    # S2A's gains stand for all three. Files declare 15 bits: DN are reflectance times 10,000.
+    _row(
+        "Sentinel-2",
+        _S2,
+        15,
+        _S2_GAINS,
+        0.26,
+        ratio=2,
+        ratios=_S2_RATIOS,
+        source="ESA, S2 MPC Data Quality Report, as SupReME uses it (Lanaras et al. 2017, CVPRW); "
+        "PAN: mean of B02, B03, B04, B08",
+        aliases=(
+            *("S2A", "S2B", "S2C", "Sentinel-2A", "Sentinel-2B", "Sentinel-2C"),
+            *("Sentinel-2 MSI", "Sentinel-2 MSI L1C", "Sentinel-2 MSI L2A"),
+        ),
     ),
     _row("generic", _VNIR4, 16, NOMINAL_MS, NOMINAL_PAN, source=_NO_ROW, aliases=("none",)),
 )

@@ -30,13 +30,14 @@ def _row(sensor: Sensor) -> dict[str, str]:
     def band(name: str) -> str:
         return f"{name} {ends[name][0]}-{ends[name][1]}" if name in ends else name
 
+    has_pan = () if sensor.ratios else (PAN,)
     gains = " ".join(f"{gain:.3g}" for gain in sensor.mtf_ms)
     return {
         "name": sensor.name,
         "aliases": ", ".join(sensor.aliases) or "-",
-        "ratio": str(sensor.ratio),
+        "ratio": " ".join(map(str, sorted(set(sensor.ratios) - {1}) or [sensor.ratio])),
         "bits": str(sensor.bits),
-        "bands, nm": ", ".join(map(band, (PAN, *sensor.bands))),
+        "bands, nm": ", ".join(map(band, (*has_pan, *sensor.bands))),
         "MTF PAN": f"{sensor.mtf_pan:.3g}",
         "MTF of bands": gains,
         "source of MTF": sensor.source,
@@ -45,13 +46,14 @@ def _row(sensor: Sensor) -> dict[str, str]:
 
 def _facts(sensor: Sensor) -> dict[str, Any]:
     ends = WAVELENGTHS.get(sensor.name, {})
-    gains = zip(sensor.bands, sensor.mtf_ms, strict=True)
+    ratios = sensor.ratios or (sensor.ratio,) * len(sensor.bands)
+    bands = zip(sensor.bands, sensor.mtf_ms, ratios, strict=True)
     return {
         "name": sensor.name,
         "aliases": list(sensor.aliases),
         "ratio": sensor.ratio,
         "bits": sensor.bits,
-        "bands": [{"name": b, "nm": ends.get(b), "mtf": gain} for b, gain in gains],
+        "bands": [{"name": b, "nm": ends.get(b), "mtf": m, "ratio": r} for b, m, r in bands],
         "pan": {"nm": ends.get(PAN), "mtf": sensor.mtf_pan},
         "source": sensor.source,
     }

@@ -21,7 +21,7 @@ _PALETTE = np.array([colour_at(level / 255) for level in range(256)], np.uint8)
 def colour_bands(num_bands: int) -> tuple[int, int, int]:
     """Indices of red, green and blue, from any sensor with that many bands."""
     for sensor in SENSORS.values():
-        if len(sensor.bands) == num_bands:
+        if len(sensor.bands) == num_bands and not sensor.ratios:
             red, green, blue = (sensor.bands.index(c) for c in ("red", "green", "blue"))
             return red, green, blue
     if num_bands == 7:  # Landsat's B1 to B7 begin with coastal

@@ -1,7 +1,7 @@
 """Groups of bands, each with its own PAN a band, fused side by side into one output."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -42,8 +42,11 @@ def prepare_group(
     *,
     tags: Mapping[str, str] | None = None,
     name: str = "",
+    bands: Sequence[str] = (),
 ) -> GuidedGroup:
     """Estimate blur and shift of the group, and fit its guides. Raises: as sensor_model_for.
+
+    `tags`, `name`: of the group's files; `bands`: their names, where there are any.
 
     A network for the target `sensor` gives bands as crisp as the guides where no softness is given.
     """
@@ -56,6 +59,7 @@ def prepare_group(
         target=fuser.target,
         tags=tags,
         name=name,
+        beside_guides=bands or ("",) * scene.bands,
     )
     framed, own = in_output_frame(scene, sensor_model)
     return GuidedGroup(

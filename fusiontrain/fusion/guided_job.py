@@ -14,6 +14,7 @@ from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.sensor_identity import gain_notes
 from fusiontrain.scenes.gdal_environment import gdal, name_of
 from fusiontrain.scenes.guided_pair import open_guided
+from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.raster_metadata import all_tags, band_names
 
 
@@ -43,13 +44,12 @@ def open_guided_job(
                 fuser,
                 tags=all_tags(pair.pan_file) | all_tags(group.ms_file),
                 name=Path(name_of(group.ms_file.paths[0])).stem,
+                bands=names_of(group.ms_file),
             )
             for i, group in enumerate(pair.pairs)
         )
         guided = GuidedFuser(inner=fuser, groups=groups)
-        stems = [Path(name_of(path)).stem for path in pair.ms_file.paths]
-        names = [a or b for a, b in zip(band_names(pair.ms_file), stems, strict=True)]
-        report = make_report(groups, pair, names, register=options.register)
+        report = make_report(groups, pair, names_of(pair.ms_file), register=options.register)
         model = joint_model(groups, pair)
         h, w = (side * pair.ratio for side in pair.shape)
         ratios = " and ".join(str(group.ratio) for group in pair.pairs)
@@ -74,6 +74,12 @@ def open_guided_job(
             ),
             guides=report,
         )
+
+
+def names_of(raster: Raster) -> list[str]:
+    """Each band's own name, or its file's."""
+    stem = Path(name_of(raster.paths[0])).stem  # of several files band_names has each one's
+    return [name or stem for name in band_names(raster)]
 
 
 def check_options(options: FusionOptions, *, match: bool = False) -> None:

@@ -4,8 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
+
 from fusiontrain.fusion.options import FusionOptions
-from fusiontrain.fusion.sensor_model import CRISP, SensorModel, estimate_sensor_model, gain_range
+from fusiontrain.fusion.sensor_model import (
+    CRISP,
+    MTF_LIMITS,
+    SensorModel,
+    estimate_sensor_model,
+    gain_range,
+)
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.metadata import guess_sensor
 from fusiontrain.scenes.scene import WindowedScene
@@ -13,6 +21,7 @@ from shards.sensors import Sensor, find_sensor, match_sensor
 
 _SENSOR_TAG = re.compile(r"SAT|SENSOR|PLATFORM|SPACECRAFT|MISSION|INSTRUMENT", re.IGNORECASE)
 _LONGEST_NAME = 80  # characters of a tag that may name a satellite
+_NUMBER = re.compile(r"(?:^|[\W_])B(8A|\d{1,2})(?=$|[\W_])", re.IGNORECASE)
 
 
 def sensor_model_for(
@@ -24,12 +33,14 @@ def sensor_model_for(
     tags: Mapping[str, str] | None = None,
     name: str = "",
     bands: Sequence[int] = (),
+    beside_guides: Sequence[str] | None = None,
 ) -> tuple[SensorModel, str]:
     """The scene's sensor model, and in words where it comes from.
 
     `tags`, `name`: of the scene's files; `bands`: those fused of a product, from 1; `blind`: the
     method uses neither MTF nor softness; `target`: of a network. That of the scene is crisp unless
-    a softness is given, and its bands are moved to one place.
+    a softness is given, and its bands are moved to one place. `beside_guides`: the names of the
+    scene's bands, whose PAN is made of several sharp bands.
     Raises: ContractError for an unknown sensor; SceneError as estimate_sensor_model.
     """
     given = None if options.sensor == "auto" else _some_bands(find_sensor(options.sensor), bands)
@@ -38,7 +49,7 @@ def sensor_model_for(
         softness = CRISP
     sensor_model = estimate_sensor_model(
         scene,
-        sensor=given,
+        sensor=None if given is None or given.ratios else given,
         softness=softness,
         register=options.register,
         blind=blind,
@@ -46,9 +57,11 @@ def sensor_model_for(
         local_shift=options.local_shift,
     )
     sensor_model = replace(sensor_model, frame=options.frame)
+    named, where = (given, "as asked") if given else named_sensor(tags or {}, name)
+    if named is not None and named.ratios:
+        return _without_pan(sensor_model, named, where, beside_guides, scene, blind=blind)
     if given is not None:
         return sensor_model, f"sensor {given.name}: its published MTF, as asked"
-    named, where = named_sensor(tags or {}, name)
     if named is None:
         return sensor_model, "sensor unknown: no tag and no file name says it"
     if named.ratio != scene.ratio:
@@ -63,12 +76,57 @@ def sensor_model_for(
     return replace(sensor_model, sensor=named), source
 
 
+def _without_pan(
+    model: SensorModel,
+    sensor: Sensor,
+    where: str,
+    names: Sequence[str] | None,
+    scene: WindowedScene,
+    *,
+    blind: bool,
+) -> tuple[SensorModel, str]:
+    """The model with a published gain a band, of a sensor whose PAN is made of its sharp bands.
+
+    The sharp bands are blurred too: what they lack at the MS's Nyquist, a Gaussian's, is no part of
+    the blur between them and the MS, and neither is what the softness leaves in.
+    """
+    if names is None:
+        return model, f"sensor {sensor.name} ({where}) has no PAN: its MTF is not used"
+    own = _bands_of(sensor, names, scene.ratio)
+    if not own:
+        listed = ", ".join(sensor.on_grid(scene.ratio)) or "none"
+        return model, (
+            f"sensor {sensor.name} ({where}): its MTF is not used, as no name of a band says which "
+            f"it is; expected those at ratio {scene.ratio}: {listed}"
+        )
+    gains = torch.tensor(sensor.only(own).mtf_ms, dtype=torch.float64)
+    sharp = sensor.mtf_pan * (torch.ones(()) if blind else model.softness.double())
+    mtf = (gains / sharp ** (1 / scene.ratio**2)).clamp(*MTF_LIMITS).float()
+    return replace(model, mtf=mtf, sensor=sensor), (
+        f"sensor {sensor.name} ({where}): the published MTF of each band, beside its sharp bands'"
+    )
+
+
+def _bands_of(sensor: Sensor, names: Sequence[str], ratio: int) -> tuple[str, ...]:
+    """The sensor's names of these bands; (): unknown.
+
+    Where bands have no names of their own, as many as there are at that ratio are those.
+    """
+    listed = sensor.on_grid(ratio)
+    numbers = [_NUMBER.search(name) for name in names]
+    found = tuple(f"B{match[1].upper().zfill(2)}" if match else "" for match in numbers)
+    if len({*names}) == 1 and len(names) == len(listed) > 1:
+        return listed
+    return found if set(found) <= set(listed) else ()
+
+
 def gain_notes(
     model: SensorModel, options: FusionOptions, *, target: Target | None, what: str
 ) -> tuple[str, str]:
     """Lines on the MTF and on the softness, each with what it comes from. `what`: "this pair"."""
     estimated = model.ms_softness is not None
-    measured = "Measured on" if estimated and options.sensor == "auto" else "Used for"
+    own = estimated and options.sensor == "auto" and not model.sensor.ratios
+    measured = "Measured on" if own else "Used for"
     source = f"measured on {what}" if estimated else "nominal"
     if isinstance(options.softness, float | int):
         source = "as asked"

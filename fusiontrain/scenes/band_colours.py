@@ -80,7 +80,7 @@ def rgb_bands(colours: Colours) -> tuple[tuple[int, ...], bool]:
     if count < 3:
         return (1,), False
     for row in SENSORS.values():
-        if len(row.bands) == count:
+        if len(row.bands) == count and not row.ratios:
             return tuple(row.bands.index(colour) + 1 for colour in _FIRST), True
     return ((4, 3, 2) if count == 7 else (3, 2, 1)), True
 

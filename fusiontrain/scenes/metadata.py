@@ -20,6 +20,7 @@ _DEPTHS = (8, 10, 11, 12, 14, 16)  # of instruments
 _LARGEST_SIDECAR = 2**20  # bytes
 # Filtered and resampled by bicubic kernels, data overshoots its range at edges, by less than this.
 OVERSHOOT = 0.3
+_S2_TILE = re.compile(r"(?:^|_)T\d\d[A-Z]{3}_\d{8}T\d{6}(?:_|$)")  # of images in .SAFE folders
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +67,8 @@ _SIDECAR: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def guess_sensor(text: str) -> Sensor | None:
     """The sensor that a file's or folder's name contains: "test_wv3_multiExm1" WorldView-3."""
+    if _S2_TILE.search(text):
+        return match_sensor("Sentinel-2")
     words = re.findall(r"[^\W_]+", text)
     for count in (3, 2, 1):
         for start in range(len(words) - count + 1):

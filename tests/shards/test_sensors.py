@@ -14,6 +14,12 @@ from shards.sensors import SENSORS, find_sensor, load_sensor, match_sensor
         ("WorldView-3", (0.325, 0.355, 0.36, 0.35, 0.365, 0.36, 0.335, 0.315), 0.14),
         # USGS, System Characterization Report on the Gaofen-1
         ("GF-1", (0.25, 0.25, 0.14, 0.04), 0.15),
+        # ESA's, in SupReME's code (Lanaras et al. 2017): B1 to B8, B8A, B9, B11, B12
+        (
+            "Sentinel-2",
+            (0.32, 0.26, 0.28, 0.24, 0.38, 0.34, 0.34, 0.26, 0.33, 0.26, 0.22, 0.23),
+            0.26,
+        ),
     ],
 )
 def test_published_gains(name, gains, pan):
@@ -26,6 +32,8 @@ def test_every_row_is_whole():
     for sensor in SENSORS.values():
         assert len(sensor.bands) == len(set(sensor.bands)) == len(sensor.mtf_ms)
         assert sensor.source
+        assert len(sensor.ratios) in (0, len(sensor.bands))
+        assert not sensor.ratios or sensor.ratio == min({*sensor.ratios} - {1})
         assert all(0 < gain < 1 for gain in (*sensor.mtf_ms, sensor.mtf_pan))
 
 
@@ -51,6 +59,8 @@ def test_an_unknown_sensor_is_answered_with_the_known():
         ("LC09", "Landsat-9"),
         ("PHR1A", "Pleiades"),
         ("SPOT 7", "SPOT-7"),
+        ("sentinel-2a", "Sentinel-2"),
+        ("S2C", "Sentinel-2"),
         ("none", "generic"),  # the toolbox's word
     ],
 )

@@ -71,6 +71,22 @@ def test_every_field_of_the_output(tmp_path, level, baseline, offset):
         assert (tags["PRODUCT_URI"], tags["PROCESSING_BASELINE"]) == (root.name, baseline)
 
 
+def test_each_band_has_its_published_mtf(safe, tmp_path, capsys):
+    """The short-wave infrared is softer than the red edge (SENSORS); no sensor is unknown."""
+    report, out = tmp_path / "report.json", tmp_path / "out.tif"
+
+    assert fuse(safe, out, "--json", report) == 0
+
+    said = "".join(capsys.readouterr())
+    assert "Sensor Sentinel-2 (tag SPACECRAFT_NAME): the published MTF of each band" in said
+    assert "Used for these bands: MTF of the MS" in said
+    model = json.loads(report.read_text())["sensor_model"]
+    coarse = [band for band in TWELVE if band not in ("B02", "B03", "B04", "B08")]
+    mtf = dict(zip(coarse, model["mtf"], strict=True))
+    assert model["sensor"] == "Sentinel-2"
+    assert mtf["B11"] < mtf["B12"] < mtf["B8A"] < mtf["B06"] == mtf["B07"] < mtf["B05"]
+
+
 def test_sharp_bands_are_written_as_they_are(safe, fused):
     """Every DN of the 10 m images, and none of the copies at 20 and 60 m."""
     pixels = products.pixels(fused)

@@ -72,6 +72,21 @@ def test_sensors_come_with_wavelengths(capsys):
     ]  # fmt: skip
     assert any("coastal 400-450, blue 450-510" in line for line in lines)
     for name, ends in WAVELENGTHS.items():
-        assert set(ends) == {"pan", *SENSORS[name].bands}
-        assert all(350 < low < high < 1100 for low, high in ends.values())
+        sensor = SENSORS[name]
+        assert set(ends) == {*sensor.bands, *(() if sensor.ratios else ("pan",))}
+        assert all(350 < low < high < 2500 for low, high in ends.values())
     assert set(SENSORS) - set(WAVELENGTHS) == {"generic"}
+
+
+def test_a_sensor_without_a_pan_is_listed_with_its_ratios(capsys):
+    """Sentinel-2: ESA, Sentinel-2 User Handbook: 10, 20 and 60 m."""
+    lines, facts = listed(capsys, "sensors")
+    fact = next(fact for fact in facts if fact["name"] == "Sentinel-2")
+
+    metres = {band["name"]: 10 * band["ratio"] for band in fact["bands"]}
+    assert {band for band, size in metres.items() if size == 10} == {"B02", "B03", "B04", "B08"}
+    assert {band for band, size in metres.items() if size == 60} == {"B01", "B09"}
+    assert fact["pan"]["nm"] is None
+    (line,) = (line for line in lines if line.startswith("Sentinel-2"))
+    assert " 2 6 " in line
+    assert "pan" not in line
