@@ -49,6 +49,7 @@ class GuidedCase:
     truth: Tensor  # (C, H, W)
     mtf: Tensor  # (C,)
     ratio: int
+    guide_gain: float = _NOMINAL  # at their own Nyquist
 
 
 def real_cases(folder: Path) -> Iterator[GuidedCase]:
@@ -67,6 +68,8 @@ def real_cases(folder: Path) -> Iterator[GuidedCase]:
                 truth=truth,
                 mtf=gains,
                 ratio=ratio,
+                # lowered by their MTF, and blurred by it before
+                guide_gain=float(np.mean(_MTF["10m"])) ** (1 + 1 / ratio**2),
             )
     for path in sorted(folder.glob("*_ms.tif")):
         image = _read(path)

@@ -39,6 +39,13 @@ class GuideReport:
                 f"The guides explain little of {', '.join(little)}: "
                 f"{'it stays' if len(little) == 1 else 'they stay'} near the detail of the MS"
             )
+        gains = [row["corrected"] for row in self.bands if row["corrected"]]
+        if gains:
+            lines.append(
+                "Correction learnt one level down: takes off "
+                f"{min(gains):.0%} to {max(gains):.0%} of the square error on blocks not fitted"
+                + ("" if len(gains) == len(self.bands) else f", of {_corrected_names(self.bands)}")
+            )
         return tuple(lines)
 
     def as_data(self) -> dict[str, Any]:
@@ -48,12 +55,22 @@ class GuideReport:
     def tags(self) -> dict[str, str]:
         return {
             "PANPRIOR_GUIDES": "; ".join(
-                f"{row['band']}: {row['source']}{', local' if row['local'] else ''}, "
+                f"{row['band']}: {row['source']}{', local' if row['local'] else ''}"
+                f"{', corrected' if row['corrected'] else ''}, "
                 f"R2 {row['r2']:.4f}"
                 for row in self.bands
             ),
             "PANPRIOR_REGISTRATION": self.registration,
         }
+
+
+def _corrected_names(rows: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(row["band"] for row in rows if row["corrected"])
+
+
+def _share(group: GuidedGroup, band: int) -> float:
+    """Of a band's square error one level down, what its correction takes off; 0: it has none."""
+    return 0.0 if group.correction is None else round(float(group.correction.share[band]), 3)
 
 
 def make_report(
@@ -72,6 +89,7 @@ def make_report(
                 "ratio": made.ratio,
                 "source": fit.sources[band],
                 "local": made.local[band],
+                "corrected": _share(groups[group], band),
                 "r2": round(float(fit.r2[band]), 4),
                 "weights": [round(weight, 6) for weight in fit.weights[band].tolist()],
                 "offset": round(float(fit.offset[band]), 3),

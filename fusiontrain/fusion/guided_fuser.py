@@ -2,25 +2,29 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.classical_fuser import ClassicalFuser
 from fusiontrain.fusion.fuser import Fuser, no_progress
+from fusiontrain.fusion.level_down import learn_correction
 from fusiontrain.fusion.memory_plan import Cost, Plan, make_plan
+from fusiontrain.fusion.network_fuser import NetworkFuser
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.pan_of_guides import PanOfGuides, best_explained, with_pan_per_band
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import MULTIPLE_OF, FusedWindow
+from fusiontrain.imaging.level_correction import REACH, LevelCorrection
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedScene
 from fusiontrain.scenes.scene import WindowedScene
+from shards.sensors import NOMINAL_MS
 
 AS_GUIDES = 0.7  # softness at which little of the guides' own detail is taken away
 
@@ -33,6 +37,13 @@ class GuidedGroup:
     sensor_model: SensorModel  # of that
     estimated: SensorModel  # as estimated, before MS or guides were moved
     source: str  # where that comes from, in words
+    correction: LevelCorrection | None = field(default=None, repr=False)  # of a network's bands
+
+    def fuser(self, inner: Fuser) -> Fuser:
+        """`inner` with what is learnt of this group."""
+        if isinstance(inner, NetworkFuser) and self.correction is not None:
+            return replace(inner, correction=self.correction)
+        return inner
 
 
 def prepare_group(
@@ -48,9 +59,11 @@ def prepare_group(
 
     `tags`, `name`: of the group's files; `bands`: their names, where there are any.
 
-    A network for the target `sensor` gives bands as crisp as the guides where no softness is given.
+    A network for the target `sensor` gives bands as crisp as the guides where no softness is given,
+    and a correction learnt one level down, where the bands are as crisp as their sensor sees them.
     """
-    if options.softness is None and fuser.target == "sensor":
+    as_guides = options.softness is None and fuser.target == "sensor"
+    if as_guides:
         options = replace(options, softness=AS_GUIDES)
     sensor_model, source = sensor_model_for(
         best_explained(scene),
@@ -62,11 +75,24 @@ def prepare_group(
         beside_guides=bands or ("",) * scene.bands,
     )
     framed, own = in_output_frame(scene, sensor_model)
+    made, own = with_pan_per_band(framed, own.mtf, own.shift), replace(own, shift=NO_SHIFT)
+    correction = None
+    if as_guides and isinstance(fuser, NetworkFuser):
+        correction = learn_correction(
+            made,
+            fuser,
+            own,
+            # from the guides, which have all of what AS_GUIDES takes away
+            mtf=own.mtf * AS_GUIDES ** (1 / scene.ratio**2),
+            guide_gain=own.sensor.mtf_pan if own.sensor.ratios else NOMINAL_MS,
+            memory=options.memory,
+        )
     return GuidedGroup(
-        scene=with_pan_per_band(framed, own.mtf, own.shift),
-        sensor_model=replace(own, shift=NO_SHIFT),
+        scene=made,
+        sensor_model=own,
         estimated=sensor_model,
         source=source,
+        correction=correction,
     )
 
 
@@ -95,15 +121,20 @@ class GuidedFuser:
 
     @property
     def cost(self) -> Cost:
-        # Guides, and the PAN of each band as made and as moved.
-        return replace(self.inner.cost, bytes_per_pixel=self.inner.cost.bytes_per_pixel + 16)
+        # Guides, and the PAN of each band as made and as moved; images of a correction.
+        more = 16 + (32 if self._corrected else 0)
+        return replace(self.inner.cost, bytes_per_pixel=self.inner.cost.bytes_per_pixel + more)
+
+    @property
+    def _corrected(self) -> bool:
+        return any(group.correction is not None for group in self.groups)
 
     @property
     def tags(self) -> dict[str, str]:
         return self.inner.tags
 
     def halo(self, ratio: int) -> int:
-        return self.inner.halo(ratio)
+        return self.inner.halo(ratio) + (REACH * ratio if self._corrected else 0)
 
     def largest_core(self, ratio: int) -> int:
         return self.inner.largest_core(ratio)
@@ -132,7 +163,7 @@ class GuidedFuser:
         if not isinstance(scene, GuidedScene):
             raise SceneError("a fuser of guides was given a scene without any")
         runs = [
-            self.inner.fuse(
+            group.fuser(self.inner).fuse(
                 group.scene,
                 group.sensor_model,
                 replace(plan, halo=self.inner.halo(group.scene.ratio)),

@@ -26,17 +26,19 @@ from fusiontrain.fusion.window_loop import (
     scene_tiles,
     window_batch,
 )
+from fusiontrain.imaging.filters import upsample
 from fusiontrain.imaging.injection import (
     InjectionMoments,
     injection_images,
     injection_moments,
     statistics_from_moments,
 )
+from fusiontrain.imaging.level_correction import REACH, GuidedImages, LevelCorrection, corrected
 from fusiontrain.imaging.pan_batch import Statistics
-from fusiontrain.imaging.tiling import Box
+from fusiontrain.imaging.tiling import Box, WindowExtent
 from fusiontrain.models.model_entry import ModelEntry
 from fusiontrain.models.target import Target
-from fusiontrain.scenes.scene import NO_DATA, WindowedScene
+from fusiontrain.scenes.scene import NO_DATA, Window, WindowedScene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,7 @@ class NetworkFuser:
     bf16: bool = False
     target: Target = "sensor"  # what the weights were trained to give
     flips: bool = False  # the mean of eight flips: eight times the time
+    correction: LevelCorrection | None = None  # of bands fused by guides
 
     @property
     def name(self) -> str:
@@ -117,6 +120,7 @@ class NetworkFuser:
             core=plan.core,
             device=self.device,
             bf16=self.bf16,
+            correction=self.correction,
         )
 
 
@@ -160,6 +164,7 @@ def fuse_windows(
     core: int = CORE,
     device: torch.device | None = None,
     bf16: bool = False,
+    correction: LevelCorrection | None = None,
 ) -> Iterator[FusedWindow]:
     """Every window of the scene, fused; `halo` is the network's reach in PAN pixels."""
     device = device or torch.device("cpu")
@@ -169,12 +174,18 @@ def fuse_windows(
     )
     windows = DeviceWindows(net=net, device=device, halo=-(-halo // scene.ratio), bf16=bf16)
     pending: deque[Callable[[], FusedWindow]] = deque()
-    for tile, window in read_ahead(scene, scene_tiles(scene, halo=halo, core=core)):
+    margin = 0 if correction is None else REACH
+    tiles = scene_tiles(scene, halo=halo + margin * scene.ratio, core=core)
+    for tile, window in read_ahead(scene, tiles):
         rows, columns = core_slices(tile, scene.ratio)
         valid = window.valid[rows, columns]
         if bool(valid.any()):
             batch = window_batch(scene, window, sensor_model, on_device)
-            pending.append(partial(_result, tile.core, windows.start(batch, tile), valid))
+            wide = tile.widened(margin)
+            fused = windows.start(batch, wide)
+            if correction is not None:
+                fused = partial(_corrected, fused, tile, wide, window, correction, scene)
+            pending.append(partial(_result, tile.core, fused, valid))
         else:
             pending.append(partial(empty_window, tile.core, scene.bands, valid))
         del window
@@ -186,6 +197,32 @@ def fuse_windows(
 
 def _result(core: Box, fused: Callable[[], Tensor], valid: Tensor) -> FusedWindow:
     return FusedWindow(core=core, fused=fused(), valid=valid)
+
+
+def _corrected(
+    fused: Callable[[], Tensor],
+    tile: WindowExtent,
+    wide: WindowExtent,
+    window: Window,
+    correction: LevelCorrection,
+    scene: WindowedScene,
+) -> Tensor:
+    """(C, H, W) DN of the tile's core, of what was fused of a wider one."""
+    ratio, phase = scene.ratio, scene.phase
+    rows, columns = core_slices(wide, ratio)
+    down, along = wide.core.inside(wide.padded)
+    ms = window.ms[:, down, along]
+    assert window.guides is not None  # a correction is of a scene with guides
+    images = GuidedImages(
+        fused=fused(),
+        pan=window.pan[:, rows, columns],
+        up=upsample(ms[None], ratio, phase)[0],
+        guides=window.guides[:, rows, columns],
+    )
+    valid = window.valid[rows, columns]
+    made = corrected(images, correction, ms, valid, ratio, phase)
+    rows, columns = tile.core.scaled(ratio).inside(wide.core.scaled(ratio))
+    return made[:, rows, columns]
 
 
 def fuse_network(

@@ -64,11 +64,13 @@ class PanOfGuides:
         window = self.scene.read(padded)
         rows, columns = box.inside(padded)
         fine_rows, fine_columns = box.scaled(self.ratio).inside(padded.scaled(self.ratio))
-        pan = self._pan(window.ms, shift_image(window.pan, self.shift))
+        guides = shift_image(window.pan, self.shift)
+        pan = self._pan(window.ms, guides)
         return Window(
             ms=window.ms[:, rows, columns],
             pan=pan[:, fine_rows, fine_columns],
             valid=window.valid[fine_rows, fine_columns],
+            guides=guides[:, fine_rows, fine_columns],
         )
 
     @property

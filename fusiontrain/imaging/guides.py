@@ -96,7 +96,7 @@ def guide_moments(
             column of the first of these in the scene of `shape`, by which they belong to a fold.
     """
     rows, columns = core
-    folds = _folds(rows.stop - rows.start, columns.stop - columns.start, origin, shape)
+    folds = block_folds(rows.stop - rows.start, columns.stop - columns.start, origin, shape)
     used = [(valid[rows, columns] & (folds == fold)).flatten() for fold in range(FOLDS)]
     bands = (ms[:, rows, columns].double() - about[1][:, None, None]).flatten(1)
     centred = guides - about[0].to(guides)[:, None, None]
@@ -113,7 +113,7 @@ def guide_moments(
     return GuideMoments(products, about)
 
 
-def _folds(h: int, w: int, origin: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+def block_folds(h: int, w: int, origin: tuple[int, int], shape: tuple[int, int]) -> Tensor:
     """(h, w): which of the four folds an MS pixel belongs to, by its block in the scene."""
     block = max(1, min(_BLOCK, min(shape) // 4))
     down, along = (

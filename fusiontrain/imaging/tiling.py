@@ -47,6 +47,17 @@ class WindowExtent:
     core: Box
     padded: Box
 
+    def widened(self, margin: int) -> "WindowExtent":
+        """The same pixels read, of which `margin` more around the core are given."""
+        core, outer = self.core, self.padded
+        wide = Box(
+            top=max(outer.top, core.top - margin),
+            left=max(outer.left, core.left - margin),
+            bottom=min(outer.bottom, core.bottom + margin),
+            right=min(outer.right, core.right + margin),
+        )
+        return WindowExtent(core=wide, padded=outer)
+
 
 def grid_step(ratio: int, multiple_of: int) -> int:
     """Smallest MS step of window starts that are multiples of `multiple_of` PAN pixels."""

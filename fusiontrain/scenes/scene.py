@@ -24,6 +24,7 @@ class Window:
     ms: Tensor  # (C, h, w) float32 DN
     pan: Tensor  # (1, H, W) float32 DN; of a guided scene (G, H, W), or (C, H, W), one a band
     valid: Tensor  # (H, W) bool
+    guides: Tensor | None = None  # (G, H, W) float32 DN of which `pan`, one a band, was made
 
 
 class WindowedScene(Protocol):
