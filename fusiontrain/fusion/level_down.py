@@ -91,10 +91,9 @@ def gains_down(mtf: Tensor, guide_gain: float, ratio: int) -> tuple[float, Tenso
     return guide_gain**own, (guide_gain ** (1 / ratio**2) * mtf) ** own
 
 
-def _level_down(scene: PanOfGuides, window: Window, mtf: Tensor, guide_gain: float) -> PanOfGuides:
+def _level_down(scene: PanOfGuides, window: Window, of_guides: float, of_ms: Tensor) -> PanOfGuides:
     """A window whose guides lie on the grid that its MS has here, with the scene's own weights."""
     ratio, phase = scene.ratio, scene.phase
-    of_guides, of_ms = gains_down(mtf, guide_gain, ratio)
     gains = torch.full((1, len(window.pan)), of_guides)
     arrays = GuidedArrays(
         ms=degrade(window.ms[None], of_ms[None], ratio, phase)[0],

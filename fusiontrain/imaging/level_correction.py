@@ -172,7 +172,8 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 def fit_correction(moments: LevelMoments, scales: Scales, mtf: Tensor) -> LevelCorrection | None:
     """Weights from all pixels; of each band, cross-validated, what they take off.
 
-    mtf: (C,) gains by which the MS was brought a level down, as a corrected band would be. None: there are too few pixels, or no band gains.
+    mtf: (C,) gains by which the MS was brought a level down; a corrected band is blurred alike.
+    None: there are too few pixels, or no band gains.
     """
     _, C, size, _ = moments.products.shape
     count = float(moments.products[:, 0, 0, 0].sum())
