@@ -132,7 +132,8 @@ def level_moments(
     Shapes: truth (C, H, W) DN; valid (H, W) bool: the pixels to use; `origin`: the window's first
             row and column in the scene of `shape`, by which pixels belong to a fold.
     """
-    folds = block_folds(*truth.shape[1:], origin, shape).flatten()
+    height, width = truth.shape[1:]
+    folds = block_folds(height, width, origin, shape).flatten()
     used = [valid.flatten() & (folds == fold) for fold in range(FOLDS)]
     shared = _shared(scales.guides(images))
     sums = []
@@ -188,10 +189,9 @@ def fit_correction(moments: LevelMoments, scales: Scales, mtf: Tensor) -> LevelC
             shares[band] = 1 - after / before
     if not bool((shares > 0).any()):
         return None
-    guides = len(scales.guide_mean)
-    constant, around, squares, own = weights.split(
-        [1, guides * SIDE**2, len(_pairs(guides)), _OWN], 1
-    )
+    guides, products = len(scales.guide_mean), len(_pairs(len(scales.guide_mean)))
+    sizes = [1, guides * SIDE**2, products, _OWN]
+    constant, around, squares, own = torch.split(weights, sizes, 1)  # type: ignore[no-untyped-call]
     return LevelCorrection(
         scales=scales,
         constant=constant[:, 0],
