@@ -189,9 +189,9 @@ def fit_correction(moments: LevelMoments, scales: Scales, mtf: Tensor) -> LevelC
             shares[band] = 1 - after / before
     if not bool((shares > 0).any()):
         return None
-    guides, products = len(scales.guide_mean), len(_pairs(len(scales.guide_mean)))
-    sizes = [1, guides * SIDE**2, products, _OWN]
-    constant, around, squares, own = torch.split(weights, sizes, 1)  # type: ignore[no-untyped-call]
+    guides = len(scales.guide_mean)
+    sizes = [1, guides * SIDE**2, len(_pairs(guides)), _OWN]
+    constant, around, squares, own = torch.split(weights, sizes, 1)
     return LevelCorrection(
         scales=scales,
         constant=constant[:, 0],
