@@ -14,6 +14,7 @@ from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.sensor_identity import gain_notes
 from fusiontrain.scenes.gdal_environment import gdal, name_of
 from fusiontrain.scenes.guided_pair import open_guided
+from fusiontrain.scenes.missing_values import mask_warnings
 from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.raster_metadata import all_tags, band_names
 
@@ -72,6 +73,7 @@ def open_guided_job(
                 *report.lines,
                 report.registration,
             ),
+            warnings=mask_warnings(pair),
             guides=report,
         )
 

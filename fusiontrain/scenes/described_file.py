@@ -6,6 +6,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.scenes.file_facts import FileFacts
 from fusiontrain.scenes.gdal_environment import Source, name_of
 
+Ring = tuple[tuple[float, float], ...]  # x, y; the last point is the first
 SPECTRAL = ("CENTRAL_WAVELENGTH_UM", "FWHM_UM")  # tags of bands, as GDAL names them
 
 
@@ -38,6 +39,24 @@ class Mosaic:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MaskImage:
+    """An image of the same size, whose layers are 0 where pixels may be used."""
+
+    source: Source
+    layers: tuple[int, ...]  # from 1
+
+    def __str__(self) -> str:
+        return name_of(self.source)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskPolygons:
+    """Places in the image's CRS whose pixels may not be used."""
+
+    polygons: tuple[tuple[Ring, ...], ...] = field(repr=False)  # each: its outer ring, its holes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DescribedFile:
     """A raster file or a mosaic, and what its product's metadata say of it."""
 
@@ -45,6 +64,7 @@ class DescribedFile:
     bands: tuple[BandDescription, ...] = ()  # of all bands of the file; (): as the file says
     nodata: float | None = None  # where the file names none
     saturated: float | None = None  # counts as missing
+    mask: MaskImage | MaskPolygons | None = None  # of a file of one band
     tags: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -5,7 +5,9 @@ from torch import Tensor
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.geo_pair import GeoPair
+from fusiontrain.scenes.guided_pair import GuidedPair
 from fusiontrain.scenes.raster import EVERY_VALUE, sample_windows
+from fusiontrain.scenes.raster_metadata import band_names
 
 _NOTED_SHARE = 0.02  # of a scene at 0 in PAN and all bands
 
@@ -13,6 +15,33 @@ _NOTED_SHARE = 0.02  # of a scene at 0 in PAN and all bands
 def missing_value_warnings(pair: GeoPair) -> tuple[str, ...]:
     """Lines on values that may be taken for data, or for nodata, by mistake; of a sample."""
     return tuple(filter(None, (_partly_missing(pair), _zero_everywhere(pair))))
+
+
+def mask_warnings(pair: GuidedPair) -> tuple[str, ...]:
+    """A line on the pixels of the ground fused that masks of the product rule out, a band."""
+    h, w = (side * pair.ratio for side in pair.shape)
+    places = [(pair.pan_file, _box(pair.pan_origin, (h, w)))]
+    for group in pair.pairs:
+        whole = group.ms_file.height, group.ms_file.width
+        box = _box(group.ms_origin, group.shape) if group.ms_warped is None else _box((0, 0), whole)
+        places.append((group.ms_file, box))
+    counts = {
+        name or raster.name: count
+        for raster, box in places
+        for name, mask in zip(band_names(raster), raster.band_masks, strict=False)
+        if mask is not None and (count := mask.count(box))
+    }
+    listed = ", ".join(f"{counts[name]:,} of {name}" for name in sorted(counts))
+    line = (
+        f"the product's masks rule pixels out as lost or degraded: {listed}; they are missing in "
+        "all bands of the output"
+    )
+    return (line,) if counts else ()
+
+
+def _box(origin: tuple[int, int], shape: tuple[int, int]) -> Box:
+    (top, left), (h, w) = origin, shape
+    return Box(top=top, left=left, bottom=top + h, right=left + w)
 
 
 def _partly_missing(pair: GeoPair) -> str:

@@ -35,6 +35,7 @@ from fusiontrain.scenes.named_files import (
     dataset_sidecars,
     vrt_sources,
 )
+from fusiontrain.scenes.quality_mask import open_mask
 from fusiontrain.scenes.raster import Nodata, Raster
 from fusiontrain.scenes.tiff_structure import check_archived_blocks
 
@@ -69,11 +70,15 @@ def open_raster(paths: Source | Sequence[Source], *, nodata: Nodata = None) -> I
         raise SceneError("no file is given; expected one, or one a band")
     with ExitStack() as stack:
         with undecodable_messages():
-            files = tuple(_enter(stack, path) for path in paths)
-            facts = tuple(map(_checked_facts, paths, files))
+            opened = [_opened(stack, path) for path in paths]
+            files, facts = (tuple(each) for each in zip(*opened, strict=True))
+            masks = tuple(
+                open_mask(path, own, lambda mask: _opened(stack, mask))
+                for path, own in zip(paths, facts, strict=True)
+            )
         if len(files) > 1:
             _check_stack(paths, facts)
-        yield replace(_without_alpha(paths, files, facts), given=nodata)
+        yield replace(_without_alpha(paths, files, facts), given=nodata, masks=masks)
 
 
 def check_pan(pan: Raster) -> None:
@@ -100,6 +105,11 @@ def _enter(stack: ExitStack, source: Source) -> Any:
             "open it again with rasterio.open, or give its path"
         )
     return source
+
+
+def _opened(stack: ExitStack, source: Source) -> tuple[Any, FileFacts]:
+    file = _enter(stack, source)
+    return file, _checked_facts(source, file)
 
 
 def _open(path: Source) -> Any:

@@ -6,8 +6,7 @@ torch is imported where pixels are read: a file that is refused is refused witho
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +17,9 @@ from rasterio.windows import Window
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.file_facts import FileFacts
-from fusiontrain.scenes.gdal_environment import ReadError, Source, name_of, reason
-from fusiontrain.scenes.read_errors import read_errors
+from fusiontrain.scenes.gdal_environment import Source, name_of
+from fusiontrain.scenes.quality_mask import QualityMask
+from fusiontrain.scenes.read_errors import reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +39,7 @@ class Raster:
     bands: tuple[int, ...]  # that are measurements, in the order read; of several files: of all
     alpha: int | None = None  # the band that is a mask
     given: Nodata = None  # what marks missing pixels beside the file's own value
+    masks: tuple[QualityMask | None, ...] = field(default=(), repr=False)  # one a file
 
     @property
     def name(self) -> str:
@@ -126,7 +127,7 @@ class Raster:
         import torch
 
         window = _window(box)
-        with self._reading():
+        with reading(self.name):
             if len(self.files) == 1:
                 data = self.files[0].read(self.bands, window=window, out_dtype="float32")
             else:
@@ -168,34 +169,28 @@ class Raster:
         image = self.read(box)
         valid = self.valid(image)
         window = _window(box)
-        with self._reading():
+        with reading(self.name):
             if self.alpha is not None:
                 valid &= torch.from_numpy(self.files[0].read(self.alpha, window=window) > 0)
             if self.masked:
                 for file in self.files:
                     valid &= torch.from_numpy(file.read_masks(window=window).min(0) > 0)
+        for mask in filter(None, self.band_masks):
+            hidden = mask.ruled_out(box)
+            if hidden is not None:
+                valid &= torch.from_numpy(~hidden)
         return image, valid
 
     def sample(self) -> tuple[Tensor, Tensor]:
         """read_valid of windows spread over all of it, side by side: a bounded cost."""
         return sample_windows(self.height, self.width, self.read_valid)
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Raises: SceneError for every error of GDAL's, also one that it gives pixels with."""
-        with read_errors() as errors:
-            try:
-                yield
-            except ReadError as error:
-                raise self._damaged(reason(error)) from error
-        if errors:
-            raise self._damaged(errors[0])
-
-    def _damaged(self, why: str) -> SceneError:
-        return SceneError(
-            f"{self.name} broke off while being read: {why}: "
-            "the file is damaged or cut short; copy it again"
-        )
+    @property
+    def band_masks(self) -> list[QualityMask | None]:
+        """Of each band, where its product has a mask."""
+        if len(self.masks) < 2:
+            return [*self.masks] * self.count
+        return [self.masks[band - 1] for band in self.bands]
 
 
 def _window(box: Box) -> Window:

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fusiontrain.errors import SceneError
+from fusiontrain.scenes.gdal_environment import ReadError, reason
 from shards.console import one_line
 
 _LOGGER = logging.getLogger("rasterio._err")  # rasterio logs there what GDAL signals
@@ -44,3 +46,21 @@ def read_errors() -> Iterator[list[str]]:
         yield errors
     finally:
         _collector.heard.errors = None
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raises: SceneError for every error of GDAL's, also one that it gives pixels with."""
+    with read_errors() as errors:
+        try:
+            yield
+        except ReadError as error:
+            raise _damaged(name, reason(error)) from error
+    if errors:
+        raise _damaged(name, errors[0])
+
+
+def _damaged(name: str, why: str) -> SceneError:
+    return SceneError(
+        f"{name} broke off while being read: {why}: the file is damaged or cut short; copy it again"
+    )

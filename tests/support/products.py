@@ -66,8 +66,13 @@ def textured_images(size):
         yield band, (1200 + 150 * i + (2000 - 90 * i) * _means(fine, pixel // 10)).round()
 
 
-def write_safe(folder, *, level="2A", baseline="05.09", size=120, offset=-1000, sparse=False):
+def write_safe(
+    folder, *, level="2A", baseline="05.09", size=120, offset=-1000, sparse=False, lost=None
+):
     """S2A_MSIL2A_....SAFE of `size` pixels of 10 m a side; sparse: large, and L2A without copies.
+
+    `lost`: band -> {layer of MSK_QUALIT from 1: (first, end) row}, in its own pixels; these bands
+    have masks, before baseline 04.00 as GML.
 
     L2A's copies of sharp bands at 20 and 60 m differ from the true ones, so that a reader that
     takes them shows.
@@ -93,8 +98,44 @@ def write_safe(folder, *, level="2A", baseline="05.09", size=120, offset=-1000, 
             listed.append(path)
     (root / granule / "QI_DATA").mkdir()
     (root / granule / "QI_DATA" / "MSK_CLDPRB_60m.jp2").write_bytes(b"not read")
+    for band, rows in (lost or {}).items():
+        side = size * 10 // S2_BANDS[band]
+        write = _qualit if float(baseline) >= 4 else _tecqua
+        write(root / granule / "QI_DATA", band, rows, side)
     (root / f"MTD_MSIL{level}.xml").write_text(_mtd(name, level, baseline, offset, listed))
     return root
+
+
+def _qualit(folder, band, rows, side):
+    layers = np.zeros((8, side, side), "uint8")
+    for layer, (first, end) in rows.items():
+        layers[layer - 1, first:end] = 1
+    grid = CORNER @ Affine.scale(S2_BANDS[band], -S2_BANDS[band])
+    options = {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES", "YCC": "NO"}
+    write_geotiff(folder / f"MSK_QUALIT_{band}.jp2", layers, grid, dtype="uint8", **options)
+
+
+_GML_TYPES = {3: "MSI_LOST", 4: "MSI_DEG", 5: "QT_DEFECTIVE_PIXELS", 6: "QT_NODATA_PIXELS"}
+
+
+def _tecqua(folder, band, rows, side):
+    """Polygons of three numbers a point, in files of the layers' kinds."""
+    left, top = CORNER.c, CORNER.f
+    right, pixel = left + side * S2_BANDS[band], S2_BANDS[band]
+    for layer, (first, end) in rows.items():
+        north, south = (top - pixel * row for row in (first + 0.01, end - 0.01))
+        ring = [(left, north), (right, north), (right, south), (left, south), (left, north)]
+        points = " ".join(f"{x} {y} 310.5" for x, y in ring)
+        kind = {5: "DEFECT", 6: "NODATA"}.get(layer, "TECQUA")
+        (folder / f"MSK_{kind}_{band}.gml").write_text(
+            f"""<?xml version="1.0" encoding="UTF-8"?>
+<eop:Mask xmlns:eop="urn:eop" xmlns:gml="urn:gml"><eop:maskMembers><eop:MaskFeature gml:id="a">
+<eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">{_GML_TYPES[layer]}</eop:maskType>
+<eop:extentOf><gml:Polygon><gml:exterior><gml:LinearRing>
+<gml:posList srsDimension="3">{points}</gml:posList>
+</gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>
+</eop:maskMembers></eop:Mask>"""
+        )
 
 
 def _mtd(name, level, baseline, offset, listed):
@@ -125,6 +166,10 @@ def _mtd(name, level, baseline, offset, listed):
 <Product_Organisation><Granule_List><Granule imageFormat="JPEG2000">{files}</Granule>
 </Granule_List></Product_Organisation></Product_Info>
 <Product_Image_Characteristics>
+<Special_Values><SPECIAL_VALUE_TEXT>NODATA</SPECIAL_VALUE_TEXT>
+<SPECIAL_VALUE_INDEX>0</SPECIAL_VALUE_INDEX></Special_Values>
+<Special_Values><SPECIAL_VALUE_TEXT>SATURATED</SPECIAL_VALUE_TEXT>
+<SPECIAL_VALUE_INDEX>65535</SPECIAL_VALUE_INDEX></Special_Values>
 <QUANTIFICATION_VALUES_LIST><{value} unit="none">10000</{value}></QUANTIFICATION_VALUES_LIST>
 {listed_offsets}<Spectral_Information_List>{spectra}</Spectral_Information_List>
 </Product_Image_Characteristics></n1:General_Info>

@@ -13,7 +13,13 @@ from fusiontrain.scenes.described_file import BandDescription, DescribedFile
 from fusiontrain.scenes.products.mosaic import Tile, mosaic
 from fusiontrain.scenes.products.package import FolderPackage, is_plain
 from fusiontrain.scenes.products.product import Product, tags_of
-from fusiontrain.scenes.products.product_xml import LARGEST, number, parse_xml, text_of
+from fusiontrain.scenes.products.product_xml import (
+    LARGEST,
+    number,
+    parse_xml,
+    special_values,
+    text_of,
+)
 
 METADATA = re.compile(r"DIM_.+\.XML", re.IGNORECASE)
 _PAN_MODES = ("P", "PAN")
@@ -77,10 +83,7 @@ def _component(package: FolderPackage, name: str) -> _Component:
 def _described(package: FolderPackage, component: _Component) -> DescribedFile:
     root, shown = component.root, component.shown
     tiles, ids = _tiles(package, component)
-    nodata = {
-        text_of(element, "SPECIAL_VALUE_TEXT"): text_of(element, "SPECIAL_VALUE_COUNT")
-        for element in root.iter("Special_Value")
-    }.get("NODATA")
+    nodata = special_values(root).get("NODATA")
     return DescribedFile(
         source=mosaic(PurePosixPath(component.name).stem, tiles),
         bands=tuple(_band(root, name, shown) for name in ids),

@@ -68,6 +68,17 @@ def texts_of(root: ET.Element, tag: str) -> Iterator[str]:
             yield element.text.strip()
 
 
+def special_values(root: ET.Element) -> dict[str, str]:
+    """NODATA, SATURATED, ... -> the DN, as Sentinel-2's and Airbus' metadata list them."""
+    found: dict[str, str] = {}
+    for element in root.iter():
+        name = element.findtext("SPECIAL_VALUE_TEXT")
+        value = element.findtext("SPECIAL_VALUE_INDEX") or element.findtext("SPECIAL_VALUE_COUNT")
+        if name and value:
+            found[name.strip()] = value.strip()
+    return found
+
+
 def leaves(root: ET.Element) -> dict[str, str]:
     """Tag -> text of the first element of each name that holds text alone."""
     found: dict[str, str] = {}

@@ -13,7 +13,15 @@ from fusiontrain.errors import SceneError
 from fusiontrain.scenes.described_file import BandDescription, DescribedFile
 from fusiontrain.scenes.products.package import Package
 from fusiontrain.scenes.products.product import Product, tags_of
-from fusiontrain.scenes.products.product_xml import LARGEST, number, parse_xml, text_of, texts_of
+from fusiontrain.scenes.products.product_xml import (
+    LARGEST,
+    number,
+    parse_xml,
+    special_values,
+    text_of,
+    texts_of,
+)
+from fusiontrain.scenes.products.sentinel2_masks import Masks, read_masks
 
 # In the order of the metadata's band_id.
 BAND_IDS = (
@@ -88,13 +96,19 @@ def read_sentinel2(package: Package, metadata: str, place: Path) -> Product:
     radiometry = _radiometry(root, shown, level)
     wavelengths = _wavelengths(root, shown)
     images = _images(root, package, shown)
-    tags = _tags(root)
+    tags, special = _tags(root), special_values(root)
+    nodata, saturated = (
+        number(special.get(name, f"{usual:g}"), name, shown)
+        for name, usual in (("NODATA", NODATA), ("SATURATED", SATURATED))
+    )
+    masks = read_masks(package, images)
     files = {
         band: DescribedFile(
             source=package.source(f"{images[band]}.jp2"),
             bands=(radiometry.describe(band, wavelengths.get(band)),),
-            nodata=NODATA,
-            saturated=SATURATED,
+            nodata=nodata,
+            saturated=saturated,
+            mask=masks.get(band),
             tags=tags,
         )
         for band in FUSED
@@ -103,7 +117,7 @@ def read_sentinel2(package: Package, metadata: str, place: Path) -> Product:
         files,
         name=package.name,
         kind=f"Sentinel-2 L{level}",
-        notes=_notes(root, level),
+        notes=_notes(root, level, f"DN {nodata:g} (no data), {saturated:g} (saturated)", masks),
         place=place,
     )
 
@@ -228,12 +242,13 @@ def _tags(root: Any) -> dict[str, str]:
     )
 
 
-def _notes(root: Any, level: str) -> tuple[str, ...]:
+def _notes(root: Any, level: str, marks: str, masks: Masks) -> tuple[str, ...]:
     clouds = text_of(root, "Cloud_Coverage_Assessment") or ""
     known = re.fullmatch(r"\d+(\.\d+)?", clouds) is not None
-    share = f", {float(clouds):.3g} % by the metadata" if known else ""
+    share = f" ({float(clouds):.3g} % by the metadata)" if known else ""
+    lost = " and what QI_DATA names lost or degraded" if masks else ""
     missing = (
-        f"DN {NODATA:g} (no data) and {SATURATED:g} (saturated) count as missing; the masks of "
-        f"QI_DATA are not read, so clouds{share} are fused as they are"
+        f"{marks}{lost} count as missing; clouds{share} are fused as they are"
+        f"{'' if masks else '; QI_DATA has no mask of lost pixels'}"
     )
     return (missing, _B10_LEFT_OUT) if level == "1C" else (missing,)

@@ -178,6 +178,39 @@ def test_saturated_and_empty_pixels_are_missing(tmp_path):
     assert not missing[30:90, 30:90].any()
 
 
+# Of MSK_QUALIT 3: lost, 4: degraded, 5: defective, 6: no data, 8: saturated, in the band's rows.
+LOST = {"B05": {3: (10, 12), 5: (40, 42)}, "B03": {4: (60, 63), 8: (90, 91)}, "B09": {6: (15, 16)}}
+
+
+@pytest.mark.parametrize("baseline", ["05.09", "02.14"])
+def test_lost_and_degraded_pixels_are_missing(tmp_path, capsys, baseline):
+    """By images or by polygons, in every band; defective ones, which are interpolated, stay."""
+    lost = LOST if baseline > "04" else {**LOST, "B03": {4: (60, 63)}}
+    root = products.write_safe(tmp_path / "in", baseline=baseline, lost=lost)
+    archive = products.zipped(root)
+
+    for place, out in ((root, tmp_path / "out.tif"), (archive, tmp_path / "zip.tif")):
+        assert fuse(place, out) == 0
+        said = "".join(capsys.readouterr())
+        assert "QI_DATA names lost or degraded" in said
+        assert "as lost or degraded: 360 of B03, 120 of B05, 20 of B09; they are missing" in said
+        missing = products.pixels(out) == 0
+        rows = [*range(20, 24), *range(60, 63), *range(90, 96)]
+        assert np.flatnonzero(missing.all((0, 2))).tolist() == rows
+        assert not np.delete(missing, rows, 1).any()
+
+
+def test_a_mask_of_another_size_is_one_line(tmp_path, capsys):
+    root = products.write_safe(tmp_path, lost={"B05": {3: (1, 2)}, "B03": {3: (1, 2)}})
+    (folder,) = root.rglob("QI_DATA")
+    (folder / "MSK_QUALIT_B03.jp2").replace(folder / "MSK_QUALIT_B05.jp2")
+
+    assert fuse(root, tmp_path / "out.tif") == 2
+
+    assert "MSK_QUALIT_B05.jp2 is 120x120 with 8 layers; expected 60x60" in capsys.readouterr().err
+    assert not (tmp_path / "out.tif").exists()
+
+
 @pytest.mark.parametrize("band", ["B05_20m", "B02_10m"])
 def test_an_image_that_is_cut_short_is_one_line(safe, tmp_path, capsys, band):
     root = tmp_path / safe.name

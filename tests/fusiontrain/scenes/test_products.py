@@ -82,6 +82,35 @@ def test_each_band_is_read_at_its_own_resolution(safe):
     }
 
 
+def test_special_values_are_the_metadatas(safe, tmp_path):
+    root = tmp_path / safe().name
+    shutil.copytree(safe(), root)
+    edit(root, "<SPECIAL_VALUE_INDEX>65535<", "<SPECIAL_VALUE_INDEX>32767<")
+
+    assert {file.saturated for file in find_product(safe()).ms} == {65535.0}
+    product = find_product(root)
+    assert {(file.nodata, file.saturated) for file in product.ms} == {(0.0, 32767.0)}
+    assert any("DN 0 (no data), 32767 (saturated) count" in note for note in product.notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("310.5<", "310.5 7<", "MSK_TECQUA_B05.gml: a posList is no ring"),
+        ("310.5<", "nan<", "a posList is no ring"),
+        ('Dimension="3"', 'Dimension="9"', "a posList is no ring"),
+        ("</eop:Mask>", "", "cannot read .*MSK_TECQUA_B05.gml"),
+    ],
+)
+def test_a_damaged_mask_of_polygons_is_one_line(tmp_path, old, new, expected):
+    root = products.write_safe(tmp_path, baseline="02.14", lost={"B05": {3: (1, 2)}})
+    (path,) = root.rglob("MSK_TECQUA_B05.gml")
+    path.write_text(path.read_text().replace(old, new))
+
+    with pytest.raises(SceneError, match=expected):
+        find_product(root)
+
+
 def test_a_zip_is_the_same_product(safe, tmp_path):
     """Nothing is unpacked: GDAL reads within it."""
     folder = tmp_path / safe().name
