@@ -59,8 +59,8 @@ class PlainFlags(argparse.ArgumentParser):
 
     @property
     def flags(self) -> dict[str, str]:
-        """Parameter -> flag, of everything that this command takes."""
-        return dict(_flags(self._actions)) | self.parameter_flags
+        """Parameter -> flag, of everything that this command takes; an alias comes after it."""
+        return dict(_flags(reversed(self._actions))) | self.parameter_flags
 
 
 class ConfigFlags(PlainFlags):

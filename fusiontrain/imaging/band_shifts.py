@@ -50,7 +50,8 @@ def estimate_band_shifts(
     blurred = BlurredPan(pan[None].double(), max(sigma, 0.5), ratio, phase, every)
     images = [blurred.at(shift), blurred.at(shift, along=0), blurred.at(shift, along=1)]
     pan_and_slopes = torch.stack(images).reshape(3, h, w)
-    shifts = [_band_shift(band.double(), pan_and_slopes, used, ratio) for band in ms]
+    start = _detail(pan_and_slopes)  # where every band's search starts
+    shifts = [_band_shift(band.double(), pan_and_slopes, start, used, ratio) for band in ms]
     own = _with_similar(shifts, ms.double(), used)
     return torch.stack([none[0] if found is None else found for found in own])
 
@@ -70,18 +71,32 @@ def _with_similar(shifts: list[Tensor | None], ms: Tensor, used: Tensor) -> list
     return own
 
 
-def _band_shift(band: Tensor, pan_and_slopes: Tensor, used: Tensor, ratio: int) -> Tensor | None:
-    """(2,) PAN pixels, or None; `pan_and_slopes`: (3, h, w), PAN at the MS pixels."""
+def _detail(pan_and_slopes: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Each image less its local mean; the first one's square, in its local mean."""
+    details = [image - _local_mean(image) for image in pan_and_slopes]
+    return details, _local_mean(details[0].square())
+
+
+def _band_shift(
+    band: Tensor,
+    pan_and_slopes: Tensor,
+    start: tuple[list[Tensor], Tensor],
+    used: Tensor,
+    ratio: int,
+) -> Tensor | None:
+    """(2,) PAN pixels, or None; `pan_and_slopes`: (3, h, w), PAN at the MS pixels.
+
+    `start`: `_detail` of these, without a shift.
+    """
     band = band - _local_mean(band)
     power = _local_mean(band.square())
     # Each neighbourhood counts by its own variance: bright roofs alone must not decide.
     weight = (used / (power + 0.05 * power.mean() + 1e-12)).flatten()
     found = torch.zeros(2, dtype=torch.float64)
-    for _ in range(_STEPS):
+    for step in range(_STEPS):
         at = (float(found[0]) / ratio, float(found[1]) / ratio)
-        pan, *slopes = (image - _local_mean(image) for image in shift_image(pan_and_slopes, at))
-        square = pan.square()
-        gain = _local_mean(pan * band) / (_local_mean(square) + 1e-3 * square.mean() + 1e-12)
+        (pan, *slopes), of_pan = _detail(shift_image(pan_and_slopes, at)) if step else start
+        gain = _local_mean(pan * band) / (of_pan + 1e-3 * pan.square().mean() + 1e-12)
         residual = (band - gain * pan).flatten()
         design = torch.stack([(gain * slope).flatten() for slope in slopes], 1)
         normal = design.T @ (weight[:, None] * design)

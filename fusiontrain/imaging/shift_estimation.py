@@ -70,23 +70,34 @@ class BlurredPan:
         """Indices of the valid MS pixels."""
         return self.valid.flatten().nonzero()[:, 0]
 
+    @cached_property
+    def _filtered(self) -> dict[float, Tensor]:
+        """Shift of the rows -> PAN filtered along them, of the last one: slopes need it again."""
+        return {}
+
     def at(self, shift: Shift, along: int | None = None) -> Tensor:
         """(valid pixels,) DN, or the derivative with respect to the shift `along` an axis."""
-        reach = self.reach
-        centre = (self.ratio - 1) / 2 if self.phase == "aligned" else self.ratio // 2
-        image = self.mirrored
-        for axis in (0, 1):
-            t = torch.arange(-reach, self.ratio + reach, dtype=torch.float64)
-            t = t - (centre + shift[axis])
-            taps = torch.exp(-0.5 * (t / self.sigma) ** 2)
-            taps = taps / taps.sum()
-            if along == axis:
-                taps = taps * t / self.sigma**2
-            if axis == 1:
-                image = mirror(image, reach, 2)
-            # The transposed image needs no second filter for columns.
-            image = filter_rows(image, taps[None, None], self.ratio).mT
+        # The transposed image needs no second filter for columns.
+        if along == 0:
+            rows = filter_rows(self.mirrored, self._taps(shift[0], slope=True), self.ratio).mT
+        elif (kept := self._filtered.get(shift[0])) is not None:
+            rows = kept
+        else:
+            rows = filter_rows(self.mirrored, self._taps(shift[0]), self.ratio).mT
+            self._filtered.clear()
+            self._filtered[shift[0]] = rows
+        taps = self._taps(shift[1], slope=along == 1)
+        image = filter_rows(mirror(rows, self.reach, 2), taps, self.ratio).mT
         return image.flatten()[self.place]
+
+    def _taps(self, shift: float, *, slope: bool = False) -> Tensor:
+        """(1, 1, K) taps of the blur at a shift along an axis, or their derivative by it."""
+        centre = (self.ratio - 1) / 2 if self.phase == "aligned" else self.ratio // 2
+        t = torch.arange(-self.reach, self.ratio + self.reach, dtype=torch.float64)
+        t = t - (centre + shift)
+        taps = torch.exp(-0.5 * (t / self.sigma) ** 2)
+        taps = taps / taps.sum()
+        return (taps * t / self.sigma**2 if slope else taps)[None, None]
 
 
 def estimate_shift(

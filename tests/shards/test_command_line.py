@@ -193,6 +193,7 @@ def test_parameters_in_a_message_become_flags():
     parser = PlainFlags(prog="p")
     parser.add_argument("--register", "-r")
     parser.add_argument("--bad-shard", "-b")
+    parser.add_argument("--bad-shard-before", dest="bad_shard")  # an alias
     parser.parameter_flags = {"core": "--window"}
     text = "`register=off` and `bad_shard`, `core`; `simgen build --bands` and `other` stay"
 
