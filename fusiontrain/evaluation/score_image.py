@@ -124,7 +124,7 @@ def _full_resolution(case: Case, fused: Tensor) -> dict[str, float]:
             fused, ms, mtf=gains, ratio=ratio, convention=phase, valid=valid, kept=pair
         ),
         "D_s": lambda: d_s(fused, ms, pan, ratio=ratio, convention=phase, valid=valid, kept=pair),
-        "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid),
+        "D_rho": lambda: d_rho(fused, pan, ratio=ratio, valid=valid, kept=case.kept["pan"]),
         "S": lambda: detail()[0],
         "C": lambda: detail()[1],
     }

@@ -60,7 +60,7 @@ def sharpness_and_coloured_detail(
     these alone is then computed once. Raises: as `sharpness`.
     """
     pair, kept = _inputs(fused, pan, ratio, valid)
-    sharp = pair.fused[:, :1]
+    sharp = pair.fused
     low_pan = once(of_pan, "low PAN", lambda: _low(sharp, _EXPLAINED * ratio))
     intensity = _intensity(pair, low_pan, kept, ratio)
     fine = _spread(intensity - _low(intensity, _FINE), kept)[:, 0]
@@ -68,27 +68,31 @@ def sharpness_and_coloured_detail(
     return pair.give(fine / of_fine), pair.give(_colour(pair.gt, intensity, kept, ratio))
 
 
-def _colour(fused: Tensor, intensity: Tensor, kept: Tensor, ratio: int) -> Tensor:
+def _colour(fused: Tensor, intensity: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
     sigma = _COLOUR * ratio
     shared = intensity - _low(intensity, sigma)
     energy = _low(shared * shared, _SMOOTH * ratio) + _LEAST
     low = _low(fused, sigma)
     detail = fused - low
     gain = _low(detail * shared, _SMOOTH * ratio) / energy
-    rest = ((detail - gain * shared) ** 2 * kept).sum((-2, -1)) / kept.sum((-2, -1))
+    rest = _mean((detail - gain * shared) ** 2, kept)
     shares = rest / _spread(low, kept) ** 2
     return shares.mean(1).sqrt()
 
 
-def _inputs(fused: Tensor, pan: Tensor, ratio: int, valid: Tensor | None) -> tuple[Pair, Tensor]:
-    """Fused and PAN as float64, nodata at the mean; (N, 1, H, W) bool of the pixels that count."""
+def _inputs(
+    fused: Tensor, pan: Tensor, ratio: int, valid: Tensor | None
+) -> tuple[Pair, Tensor | None]:
+    """Fused and PAN as float64, nodata at the mean; (N, 1, H, W) bool of the pixels that count.
+
+    None: all count.
+    """
     check_pan(pan, fused)
     names = ("fused", "PAN")
     pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=names)
-    first, second, mask = pair.gt.double(), pair.fused.double(), pair.valid
-    if mask is None:
-        kept = torch.ones_like(first[:, :1], dtype=torch.bool)
-    else:
+    first, second, mask = pair.gt.double(), pair.fused[:, :1].double(), pair.valid
+    kept = None
+    if mask is not None:
         reach = math.ceil(4 * _EXPLAINED * ratio)
         kept = torch.stack([eroded(one, reach) for one in mask])[:, None]
         refuse_empty(kept.sum((-3, -2, -1)), "pixel far enough from nodata")
@@ -109,13 +113,12 @@ def _low(image: Tensor, sigma: float) -> Tensor:
     return blur(about, about.new_full(about.shape[:2], sigma)).double() + mean
 
 
-def _intensity(pair: Pair, pan: Tensor, kept: Tensor, ratio: int) -> Tensor:
+def _intensity(pair: Pair, pan: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
     """(N, 1, H, W): the bands' mix that explains PAN at low frequencies, by least squares."""
     bands = _low(pair.gt, _EXPLAINED * ratio)
-    count = kept.sum((-2, -1), keepdim=True)
-    levels = [(image * kept).sum((-2, -1), keepdim=True) / count for image in (bands, pan)]
+    levels = [_mean(image, kept)[..., None, None] for image in (bands, pan)]
     x, y = (
-        ((image - level) * kept).flatten(2)
+        _counted(image - level, kept).flatten(2)
         for image, level in zip((bands, pan), levels, strict=True)
     )
     inverse = torch.linalg.pinv(x @ x.mT, rtol=_COLLINEAR, hermitian=True)
@@ -123,8 +126,17 @@ def _intensity(pair: Pair, pan: Tensor, kept: Tensor, ratio: int) -> Tensor:
     return ((pair.gt - levels[0]) * weights).sum(1, keepdim=True) + levels[1]
 
 
-def _spread(image: Tensor, kept: Tensor) -> Tensor:
+def _spread(image: Tensor, kept: Tensor | None) -> Tensor:
     """(N, C): standard deviation of the pixels that count."""
-    count = kept.sum((-2, -1))
-    mean = (image * kept).sum((-2, -1)) / count
-    return (((image - mean[..., None, None]) ** 2 * kept).sum((-2, -1)) / count).sqrt()
+    return _mean((image - _mean(image, kept)[..., None, None]) ** 2, kept).sqrt()
+
+
+def _mean(image: Tensor, kept: Tensor | None) -> Tensor:
+    """(N, C): mean of the pixels that count."""
+    count = image[0, 0].numel() if kept is None else kept.sum((-2, -1))
+    return _counted(image, kept).sum((-2, -1)) / count
+
+
+def _counted(image: Tensor, kept: Tensor | None) -> Tensor:
+    """0 in place of the pixels that do not count."""
+    return image if kept is None else image * kept

@@ -35,6 +35,7 @@ from fusiontrain.metrics.sliding_windows import box, mean_beside_one
 from fusiontrain.metrics.uqi import FLAT, block_uqi
 
 _BLOCK = 32
+_KEPT_PIXELS = 2**22  # of PAN: of more the moments would take over 100 MB
 
 
 def d_lambda_k(
@@ -165,6 +166,7 @@ def d_rho(
     ratio: int = 4,
     window: int | None = None,
     valid: Tensor | None = None,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Spatial distortion by local correlation, () or (N,): 0 if fused follows PAN everywhere.
 
@@ -180,6 +182,7 @@ def d_rho(
         raise ShapeError(f"correlation needs windows of 2 pixels a side; got {side}")
     check_pan(pan, fused)
     pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=("fused", "PAN"))
+    kept = kept if pan.numel() <= _KEPT_PIXELS else None
 
     def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """About the strip's mean, so that small windows of bright images keep their digits."""
@@ -201,7 +204,7 @@ def d_rho(
 
         return beside
 
-    return pair.give(1 - mean_beside_one(pair, side, correlation, "D_rho"))
+    return pair.give(1 - mean_beside_one(pair, side, correlation, "D_rho", kept))
 
 
 def _spectral(views: Views, ratio: int, convention: GridPhase, kept: Kept | None = None) -> Tensor:

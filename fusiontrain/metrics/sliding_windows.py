@@ -1,12 +1,14 @@
 """Means over sliding windows, strip by strip. Suffixes: P planes (images times bands)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from fusiontrain.errors import ShapeError
 from fusiontrain.metrics.cache_chunks import chunks
+from fusiontrain.metrics.full_resolution_inputs import Kept, once
 from fusiontrain.metrics.input_checks import Pair, refuse_empty
 
 Quality = Callable[[Tensor, Tensor], Tensor]
@@ -36,10 +38,13 @@ def mean_of_windows(pair: Pair, side: int, quality: Quality, name: str) -> Tenso
     return total.reshape(N, C).mean(1) / count
 
 
-def mean_beside_one(pair: Pair, side: int, quality: OfOne, name: str) -> Tensor:
+def mean_beside_one(
+    pair: Pair, side: int, quality: OfOne, name: str, kept: Kept | None = None
+) -> Tensor:
     """mean_of_windows() of every band beside pair.fused's first, whose own sums are shared.
 
     `quality` takes float64 (rows + side - 1, W) of that one, and gives the function of a band's.
+    `kept`: a dictionary to give again with the same of these, for other bands.
     Raises: as mean_of_windows.
     """
     N, C, _, W = pair.gt.shape
@@ -49,13 +54,18 @@ def mean_beside_one(pair: Pair, side: int, quality: OfOne, name: str) -> Tensor:
     for some, run in chunks(N, rows, pair.gt.device, each=2 * W, least=side):
         reach = slice(run.start, run.stop + side - 1)
         for n in range(*some.indices(N)):
-            beside = quality(pair.fused[n, 0, reach].double())
+            place = f"{name}, {side}: {n}, {run.start} to {run.stop}"
+            beside = once(kept, place, partial(_of_one, quality, pair.fused[n, 0, reach]))
             for c in range(C):
                 values = beside(pair.gt[n, c, reach].double())
                 if whole is not None:
                     values = torch.where(whole[n, run], values, 0)
                 total[n, c] += values.sum()
     return total.mean(1) / count
+
+
+def _of_one(quality: OfOne, image: Tensor) -> Callable[[Tensor], Tensor]:
+    return quality(image.double())
 
 
 def _countable(pair: Pair, side: int, name: str) -> tuple[Tensor, Tensor | None]:
