@@ -96,7 +96,7 @@ known: $(READY)
 	$(BIN)/fusiontrain benchmark $(OUT)/scenes --protocol known --registered \
 		--weights $(or $(WEIGHTS_OF),default default-sensor) --out $(OUT)
 
-# make study PART=families|simulation|data|one-shot|softness|failures|sensors|hqnr|adapt|known|seed [STUDY='--seconds 90 --seeds 0 1 2'] (docs/reports/study.md)
+# make study PART=families|simulation|data|one-shot|softness|failures|sensors|hqnr|adapt|known|known-failures|seed [STUDY='--seconds 90 --seeds 0 1 2'] (docs/reports/study.md)
 PHOTOS ?= ../shared/data/photos
 SCENES ?= ../shared/data/real
 study: $(READY)

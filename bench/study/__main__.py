@@ -14,6 +14,7 @@ PART is one of
   sensors      the seed paper's six sensors by simulation, WorldView-4 among them
   hqnr         HQNR at full resolution by what the network is given; of the truth, one level down
   known        known truth at full resolution: scenes of `simgen known`, or images of --photos
+  known-failures  the worst of those scenes in pictures: truth, network, best classical
   seed         the seed paper's own experiment: pretraining by recipe and images, zero-shot, full
                and freeze-tuning of published networks on six sensors (--minutes, --networks)
   guides       several sharp bands in place of PAN: Sentinel-2 and others one level down
@@ -39,6 +40,7 @@ from bench.study.failures import failures
 from bench.study.guides import guides
 from bench.study.hqnr import hqnr
 from bench.study.known import known
+from bench.study.known_failures import known_failures
 from bench.study.one_shot import one_shot
 from bench.study.seed import seed
 from bench.study.simulated_sensors import sensors
@@ -58,12 +60,13 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "sensors": sensors,
     "hqnr": hqnr,
     "known": known,
+    "known-failures": known_failures,
     "guides": guides,
     "adapt": adaptation,
     "seed": seed,
 }
-_USUAL = {"known": Path("default")}  # weights by part, where not those of the target `sensor`
-WITHOUT_SCENES = ("sensors", "ablation", "known", "guides")  # parts that can do without real scenes
+_USUAL = dict.fromkeys(("known", "known-failures"), Path("default"))  # not of `sensor`
+WITHOUT_SCENES = ("sensors", "ablation", *_USUAL, "guides")  # parts that can do without real scenes
 
 
 def main(argv: list[str] | None = None) -> int:

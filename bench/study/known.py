@@ -55,6 +55,17 @@ Figures = dict[str, dict[str, float]]  # method -> index -> value
 
 def known(args: argparse.Namespace) -> str:
     """Every table."""
+    _, kept, others = scored(args)
+    return _tables(kept, others)
+
+
+def scored(
+    args: argparse.Namespace,
+) -> tuple[list[SceneEntry], dict[str, Figures], dict[str, Figures]]:
+    """The scenes, and figures of the network and of the classical methods by scene.
+
+    Raises: PanpriorError where there are none.
+    """
     folder = args.work / "known"
     entries = [] if args.table else find_scenes(args.scenes or [_made(args, folder)])
     rivals = folder / "classical"
@@ -71,11 +82,15 @@ def known(args: argparse.Namespace) -> str:
             save(paths[0], _classical(case))
         save(paths[1], _network(case, entry, contender, args.weights))
         print(f"known: {entry.name}", flush=True)
-    kept = {path.stem: json.loads(path.read_text()) for path in sorted(own.glob("*.json"))}
+    kept = {path.stem: _read(path) for path in sorted(own.glob("*.json"))}
     if not kept:
         raise PanpriorError(f"no scene was scored in {own}: give --scenes or --photos")
-    others = {name: json.loads((rivals / f"{name}.json").read_text()) for name in kept}
-    return _tables(kept, others)
+    return entries, kept, {name: _read(rivals / f"{name}.json") for name in kept}
+
+
+def _read(path: Path) -> Figures:
+    figures: Figures = json.loads(path.read_text())
+    return figures
 
 
 def _made(args: argparse.Namespace, folder: Path) -> Path:

@@ -4,11 +4,12 @@ What a network adds to the detail injection (injection.py) is of two parts: one 
 share, in units of their spread, and one of colour. Of an MS that was delivered very soft
 (GaoFen-2, SPOT-6, Pleiades) the second is in part noise of the MS, sharpened. It is kept by a
 share that falls with the MTF. And detail that is added takes from each band by its spread, not by
-its brightness: what is far darker than the MS around it turns magenta or red. Bands of such
-pixels are lowered to the MS's hue; none is raised.
+its brightness: what is far darker than the MS around it turns magenta or red. No band of a pixel
+stays weaker, for the pixel's brightness, than in every MS pixel around; the brightness is kept.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.imaging.full_precision import full_precision
@@ -21,8 +22,8 @@ from fusiontrain.imaging.pan_batch import PanBatch, move
 
 SOFT, SHARP = 0.12, 0.22  # MTF gains: LEAST_SHARE up to the first, all from the second on
 LEAST_SHARE = 0.5
-LIGHT, DARK = 0.6, 0.2  # shares of the MS's brightness: the MS's hue from none to all between them
 LEAST_GROUND = 0.05  # brightness of the MS over the darkest ground, in spreads: at least
+AROUND = 5  # MS pixels a side whose colours count
 REACH = 52  # PAN pixels at ratio 4 that the injection needs around a pixel
 
 
@@ -32,7 +33,7 @@ def damped(batch: PanBatch) -> bool:
 
 
 def damp_colours(fused: Tensor, around: PanBatch, rows: slice, columns: slice) -> Tensor:
-    """`fused` with less colour of its own and dark pixels of the MS's hue; a part of `around`.
+    """`fused` with less colour of its own, within the MS's colours; a part of `around`.
 
     `rows`, `columns`: where in `around` the part lies. Without statistics in `around`, those of
     its own images count.
@@ -44,24 +45,44 @@ def damp_colours(fused: Tensor, around: PanBatch, rows: slice, columns: slice) -
             statistics = statistics_from_moments(injection_moments(images))
         gain, spread = (x[..., None, None].to(fused) for x in (statistics.gain, statistics.ms_std))
         injected = (images.up + gain * images.detail)[..., rows, columns]
-        added = (fused - injected) / spread
-        common = added.mean(1, keepdim=True)
         sharp = ((move(around.mtf, fused.device) - SOFT) / (SHARP - SOFT)).clamp(0, 1)
-        sharp = sharp[..., None, None].to(added)
-        share = LEAST_SHARE + (1 - LEAST_SHARE) * sharp
-        fused = injected + torch.lerp(common.expand_as(added), added, share) * spread
+        sharp = sharp[..., None, None].to(fused)
+        fused = fade_colours(fused, injected, spread, LEAST_SHARE + (1 - LEAST_SHARE) * sharp)
         dark = statistics.dark[..., None, None].to(fused)
-        return darken_to_hue(fused, images.up[..., rows, columns], dark, spread, 1 - sharp)
+        least = least_shares((images.ms - dark) / spread, around.ratio)[..., rows, columns]
+        return raise_weak_bands(fused, least, dark, spread, 1 - sharp)
 
 
-def darken_to_hue(fused: Tensor, up: Tensor, dark: Tensor, spread: Tensor, share: Tensor) -> Tensor:
-    """`fused` with no band brighter than the hue of `up` allows, where it is far darker than `up`.
+def fade_colours(fused: Tensor, injected: Tensor, spread: Tensor, share: Tensor) -> Tensor:
+    """`fused` with `share` of what it adds to `injected` beyond what all bands have in common.
 
-    Shapes: (B, C, H, W) DN, and (B, C, 1, 1): the darkest ground and the spread of each band, DN,
-    and the share of the change that is made -> the shape of `fused`.
+    Shapes: (B, C, H, W) DN; spread of each band, DN, and share (B, C, 1, 1) -> (B, C, H, W) DN.
     """
-    ground = (up - dark).clamp_min(LEAST_GROUND * spread)
-    brightness = ((fused - dark) / spread).mean(1, keepdim=True)
-    brightness = brightness / (ground / spread).mean(1, keepdim=True)
-    turned = ((LIGHT - brightness) / (LIGHT - DARK)).clamp(0, 1) * share
-    return torch.lerp(fused, torch.minimum(fused, dark + brightness * ground), turned)
+    added = (fused - injected) / spread
+    common = added.mean(1, keepdim=True)
+    return injected + torch.lerp(common.expand_as(added), added, share) * spread
+
+
+def least_shares(ms: Tensor, ratio: int) -> Tensor:
+    """The least that each band has of the brightness in the MS pixels around.
+
+    Shapes: (B, C, h, w) over the darkest ground, in spreads -> (B, C, h * ratio, w * ratio); 1:
+            as much as the mean of the bands.
+    """
+    ms = ms.clamp_min(LEAST_GROUND)
+    shares = ms / ms.mean(1, keepdim=True)
+    least = -F.max_pool2d(-shares, AROUND, stride=1, padding=AROUND // 2)
+    return F.interpolate(least, scale_factor=ratio, mode="bilinear")
+
+
+def raise_weak_bands(
+    fused: Tensor, least: Tensor, dark: Tensor, spread: Tensor, share: Tensor
+) -> Tensor:
+    """`fused` with bands raised to their least share of the brightness; the others pay for it.
+
+    Shapes: fused (B, C, H, W) DN, `least` of least_shares, alike; (B, C, 1, 1): the darkest ground
+            and the spread of each band, DN, and the share of the change that is made -> as fused.
+    """
+    light = (fused - dark) / spread
+    lacking = (least * light.mean(1, keepdim=True).clamp_min(0) - light).clamp_min(0) * share
+    return fused + (lacking - lacking.mean(1, keepdim=True)) * spread

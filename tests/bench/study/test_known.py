@@ -6,6 +6,8 @@ import torch
 from PIL import Image
 
 from bench.study.__main__ import main
+from bench.study.known_failures import shortfalls, worst_square
+from shards.errors import PanpriorError
 from tests.support.geotiffs import write_pair
 
 
@@ -36,6 +38,11 @@ def test_images_become_tables_of_known_truth(tmp_path, capsys):
     assert 0 == main(["known", "--work", str(work), "--table"])
 
     tables = capsys.readouterr().out
+    made = ["--scenes", str(work / "known" / "scenes"), "--work", str(work)]
+    assert 0 == main(["known-failures", *made])
+    with Image.open(work / "known" / "failures" / "one.webp") as picture:
+        assert (3 * 256, 2 * 256) == picture.size
+    assert "| one " in capsys.readouterr().out
     assert first.endswith(tables)
     cells = {
         line.split("|")[1].strip(): line.split("|")[2:-1]
@@ -64,3 +71,27 @@ def test_pairs_without_a_truth_or_its_facts_are_one_line(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert "give --scenes, or --photos" in lines[0]
     assert "known truth needs X_gt.tif" in lines[1]
+
+
+def test_the_worst_square_is_where_the_network_errs_and_the_rival_does_not():
+    """Error of 9 against 1, and one of 90 that both share."""
+    own, rival = torch.ones(96, 128), torch.ones(96, 128)
+    own[:64, :64], rival[:64, :64] = 90.0, 90.0
+    own[32:, 64:] = 9.0
+
+    corner, ratio = worst_square(own, rival)
+
+    assert (32, 64) == corner
+    assert 3 == pytest.approx(ratio)
+
+
+def test_scenes_come_by_their_distance_from_their_best_rival():
+    kept = {name: {"network": {"ERGAS": value}} for name, value in (("a", 2.0), ("b", 3.0))}
+    others = {"a": {"GSA": {"ERGAS": 4.0}, "BT-H": {"ERGAS": 1.0}}, "b": {"GSA": {"ERGAS": 6.0}}}
+
+    worst, best = shortfalls(kept, others, ["b", "a"])
+
+    assert ("a", "BT-H", 2.0) == (worst.scene, worst.rival, worst.ratio)
+    assert ("b", "GSA", 0.5) == (best.scene, best.rival, best.ratio)
+    with pytest.raises(PanpriorError, match="no scene c was scored; have: a, b"):
+        shortfalls(kept, others, ["c"])

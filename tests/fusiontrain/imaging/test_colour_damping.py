@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fusiontrain.imaging.colour_damping import REACH, damp_colours, damped, darken_to_hue
+from fusiontrain.imaging.colour_damping import (
+    REACH,
+    damp_colours,
+    damped,
+    fade_colours,
+    least_shares,
+    raise_weak_bands,
+)
 from fusiontrain.imaging.injection import (
     injection_images,
     injection_moments,
@@ -41,25 +48,32 @@ def parts(batch: PanBatch) -> tuple[torch.Tensor, torch.Tensor]:
     return images.up + gain * images.detail, spread
 
 
-@pytest.mark.parametrize(("gain", "kept"), [(0.05, 0.5), (0.12, 0.5), (0.17, 0.75), (0.3, 1.0)])
-def test_what_bands_share_stays_and_colour_is_kept_in_part(gain, kept):
+@pytest.mark.parametrize("kept", [0.5, 0.75, 1.0])
+def test_what_bands_share_stays_and_colour_is_kept_in_part(kept):
     """By parts of which one is common to all bands, and the other sums to nothing over them."""
-    batch = soft_batch(gain)
-    far_below = torch.full((1, 3), -1e4)  # so that no pixel is far darker than its ground
-    batch = replace(batch, statistics=replace(batch.statistics, dark=far_below))
-    injected, spread = parts(batch)
-    whole = slice(0, 96), slice(0, 96)
+    injected, spread = parts(soft_batch(0.05))
     common = torch.rand(1, 1, 96, 96, generator=torch.Generator().manual_seed(3)).expand(
         1, 3, 96, 96
     )
     colour = common * torch.tensor([1.0, -3.0, 2.0])[:, None, None]
+    share = torch.full((1, 3, 1, 1), kept)
 
-    stays = damp_colours(injected + common * spread, batch, *whole)
-    fades = damp_colours(injected + colour * spread, batch, *whole)
+    stays = fade_colours(injected + common * spread, injected, spread, share)
+    fades = fade_colours(injected + colour * spread, injected, spread, share)
 
     torch.testing.assert_close(stays, injected + common * spread, atol=1e-2, rtol=0)
     torch.testing.assert_close(fades, injected + kept * colour * spread, atol=1e-2, rtol=0)
-    assert damped(batch) == (kept < 1)
+
+
+@pytest.mark.parametrize(
+    ("gain", "soft"), [(0.05, True), (0.17, True), (0.22, False), (0.3, False)]
+)
+def test_only_a_soft_ms_is_changed(gain, soft):
+    batch = soft_batch(gain)
+    fused = parts(batch)[0] + torch.linspace(-50, 80, 96)
+    whole = damp_colours(fused, batch, slice(0, 96), slice(0, 96))
+    assert damped(batch) == soft
+    assert (float((whole - fused).abs().max()) > 1) == soft
 
 
 @pytest.mark.parametrize("gain", [0.05, 0.12])
@@ -77,34 +91,48 @@ def test_a_part_is_cut_from_the_whole(gain):
     torch.testing.assert_close(part, whole[..., rows, columns], atol=1e-2, rtol=0)
 
 
+FIFTY, HUNDRED = torch.full((1, 3, 1, 1), 50.0), torch.full((1, 3, 1, 1), 100.0)
+GROUND, RED = (400, 600, 200), (550, 300, 350)  # DN over a darkest ground of 50
+
+
 @pytest.mark.parametrize(
     ("spot", "share", "expected"),
     [
-        ((55, 30, 35), 1, (40, 30, 20)),  # a tenth as bright as its ground: the ground's hue
-        ((40, 60, 20), 1, (40, 60, 20)),  # of the ground's hue already
-        ((240, 160, 80), 1, (200, 160, 80)),  # four tenths as bright: half way to (160, 240, 80)
-        ((240, 160, 80), 0.5, (220, 160, 80)),
+        ((55, 30, 35), 1, (45, 50, 25)),  # of 40 the second has 60 by the ground: 30 more, 10 less
+        ((55, 30, 35), 0.5, (50, 40, 30)),
         ((55, 30, 35), 0, (55, 30, 35)),
-        ((400, 200, 200), 1, (400, 200, 200)),  # two thirds as bright
+        ((40, 60, 20), 1, (40, 60, 20)),  # of the ground's hue
+        ((800, 1200, 400), 1, (800, 1200, 400)),
     ],
 )
-def test_a_dark_spot_takes_the_hue_of_its_ground(spot, share, expected):
-    """Ground of 400 : 600 : 200 DN over a darkest ground of 50; all bands with the same spread."""
-    fifty, spread = torch.full((1, 3, 1, 1), 50.0), torch.full((1, 3, 1, 1), 100.0)
+def test_a_band_is_raised_to_its_share_in_the_ground(spot, share, expected):
+    """All bands with the same spread: the sum of a pixel's bands is kept."""
+    least = least_shares(pixel(GROUND).expand(1, 3, 8, 8) / 100, 4)
 
-    turned = darken_to_hue(
-        pixel(spot) + 50,
-        pixel((400, 600, 200)) + 50,
-        fifty,
-        spread,
-        torch.full((1, 3, 1, 1), float(share)),
+    raised = raise_weak_bands(
+        pixel(spot).expand(1, 3, 32, 32) + 50, least, FIFTY, HUNDRED, torch.full_like(FIFTY, share)
     )
 
-    torch.testing.assert_close(turned, pixel(expected) + 50)
+    torch.testing.assert_close(raised, pixel(expected).expand(1, 3, 32, 32) + 50)
+
+
+@pytest.mark.parametrize(("distance", "kept"), [(0, True), (1, True), (4, False)])
+def test_a_colour_that_an_ms_pixel_around_has_is_kept(distance, kept):
+    ms = pixel(GROUND).repeat(1, 1, 9, 9)
+    ms[..., 4, 4 + distance] = pixel(RED)[..., 0, 0]
+    fused = pixel(RED).expand(1, 3, 36, 36) + 50
+
+    raised = raise_weak_bands(
+        fused, least_shares(ms / 100, 4), FIFTY, HUNDRED, torch.ones_like(FIFTY)
+    )
+
+    middle = (..., slice(16, 20), slice(16, 20))
+    assert torch.allclose(raised[middle], fused[middle]) == kept
 
 
 def test_ground_as_dark_as_the_darkest_divides_by_nothing():
-    zero, spread = torch.zeros(1, 3, 8, 8), torch.full((1, 3, 1, 1), 100.0)
-    turned = darken_to_hue(zero - 5, zero, zero[..., :1, :1], spread, spread / 100)
-    assert torch.isfinite(turned).all()
-    assert (turned <= -5).all()
+    zero = torch.zeros(1, 3, 8, 8)
+    raised = raise_weak_bands(
+        zero - 5, least_shares(zero[..., ::4, ::4], 4), zero[..., :1, :1], HUNDRED, HUNDRED / 100
+    )
+    torch.testing.assert_close(raised, zero - 5)
