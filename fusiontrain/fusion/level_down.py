@@ -20,6 +20,7 @@ from fusiontrain.imaging.level_correction import (
     Scales,
     fit_correction,
     level_moments,
+    moment_bytes,
 )
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
 from fusiontrain.imaging.shift_estimation import NO_SHIFT, shift_image
@@ -28,9 +29,9 @@ from fusiontrain.scenes.guided_scene import GuidedArrays
 from fusiontrain.scenes.scene import Window
 
 _WINDOWS = 3  # an axis, of a scene larger than one
-_GUIDE_SIDE = 768  # guide pixels a side of a window, and more for large ratios
+_GUIDE_SIDE = 384  # guide pixels a side of a window, and more for large ratios
 _LEAST_DOWN = 8  # MS pixels a side one level down
-_MOST_DOWN = 42  # at large ratios
+_MOST_DOWN = 32  # at large ratios
 _EDGE = 4  # MS pixels of the lower level that a window's border spoils
 _LEAST_VALID = 0.5  # of a window
 
@@ -51,6 +52,8 @@ def learn_correction(
     Nyquist; memory: GiB for windows.
     """
     of_guides, of_ms = gains_down(mtf, guide_gain, scene.ratio)
+    if moment_bytes(len(scene.fit.guide_mean), scene.bands) > memory * 2**30 / 2:
+        return None
     total: LevelMoments | None = None
     scales = Scales(
         guide_mean=scene.fit.guide_mean,
@@ -121,8 +124,21 @@ def _windows(scene: PanOfGuides) -> Iterator[tuple[Window, tuple[int, int]]]:
                 yield window, (top, left)
     if not found:  # data lie between the windows
         window = fullest_window(scene.scene)
-        sides = (length // ratio * ratio for length in window.ms.shape[1:])
-        yield _moved(scene, window, *sides), (0, 0)
+        top, left = _fullest_part(ms_valid_mask(window.valid, ratio), height, width)
+        part = Window(
+            ms=window.ms[:, top:, left:],
+            pan=window.pan[:, top * ratio :, left * ratio :],
+            valid=window.valid[top * ratio :, left * ratio :],
+        )
+        yield _moved(scene, part, height, width), (top, left)
+
+
+def _fullest_part(valid: Tensor, height: int, width: int) -> tuple[int, int]:
+    """First row and column of the part with most True; steps of an eighth of a part."""
+    steps = max(1, height // 8), max(1, width // 8)
+    filled = F.avg_pool2d(valid[None, None].float(), (height, width), steps)[0, 0]
+    row, column = divmod(int(filled.argmax()), filled.shape[1])
+    return row * steps[0], column * steps[1]
 
 
 def _moved(scene: PanOfGuides, window: Window, height: int, width: int) -> Window:

@@ -118,6 +118,12 @@ def corrected(
     return torch.where(correction.used[:, None, None] & whole, made, images.fused)
 
 
+def moment_bytes(guides: int, bands: int) -> int:
+    """Of the moments of a scene."""
+    regressors = 1 + guides * SIDE**2 + len(_pairs(guides)) + _OWN
+    return FOLDS * bands * (regressors + 1) ** 2 * 8
+
+
 def level_moments(
     images: GuidedImages,
     truth: Tensor,
@@ -136,11 +142,18 @@ def level_moments(
     folds = block_folds(height, width, origin, shape).flatten()
     used = [valid.flatten() & (folds == fold) for fold in range(FOLDS)]
     shared = _shared(scales.guides(images))
+    parts = [shared[:, mask] for mask in used]
+    squares = [part @ part.T for part in parts]  # float32: the ridge is far above its error
     sums = []
     for own, rest in zip(scales.own(images), truth - images.fused, strict=True):
-        every = torch.cat([shared, _neighbours(own), rest.flatten()[None]])
-        # float32: the ridge is far above the error of its sums
-        sums.append(torch.stack([every[:, mask] @ every[:, mask].T for mask in used]).double())
+        every = torch.cat([_neighbours(own), rest.flatten()[None]])
+        by_fold = []
+        for mask, part, square in zip(used, parts, squares, strict=True):
+            other = every[:, mask]
+            cross = part @ other.T
+            low = torch.cat([cross.T, other @ other.T], 1)
+            by_fold.append(torch.cat([torch.cat([square, cross], 1), low]))
+        sums.append(torch.stack(by_fold).double())
     return LevelMoments(torch.stack(sums, 1))
 
 

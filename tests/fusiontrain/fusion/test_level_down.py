@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fusiontrain.fusion.level_down import gains_down
+from fusiontrain.fusion.level_down import _fullest_part, gains_down
 from fusiontrain.imaging.filters import gain_to_sigma
 
 
@@ -19,3 +19,10 @@ def test_a_level_down_blurs_relate_as_they_do_here(ratio):
     of_guides, of_ms = gains_down(mtf, guide_gain, ratio)
     torch.testing.assert_close(guides + variance(of_guides, ratio), guides * ratio**2)
     torch.testing.assert_close(bands + variance(of_ms, ratio**2), bands * ratio**2)
+
+
+def test_the_part_with_most_data_is_found():
+    valid = torch.zeros(64, 80, dtype=torch.bool)
+    valid[40:56, 8:24] = True
+    top, left = _fullest_part(valid, 16, 16)
+    assert (top, left) == (40, 8)
