@@ -25,6 +25,7 @@ FULL = (
     ("stages",),
     ("commands",),
     ("rivals", "--cog", "--weights", "default-sensor"),
+    ("threads",),
     ("whole_scenes", "--slope", "4", "16", "64", "--methods", "gsa", "net"),
 )
 QUICK = (
@@ -36,6 +37,7 @@ QUICK = (
     ("stages", "--samples", "8", "--quick"),
     ("commands", "--rounds", "2", "--side", "256", "--quick"),
     ("rivals", "--only", "speed", "--side", "512", "--weights", "default-sensor", "--quick"),
+    ("threads", "--side", "512", "--rounds", "1", "--quick"),
     ("whole_scenes", "--slope", "0.25", "--methods", "gsa"),
     ("fuse", "--seam", "300x400", "--windows", "96", "160", "--small"),
     ("every_model", "--models", "pnn", "--steps", "9"),

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.imaging.filters import degrade
-from fusiontrain.imaging.phase_correlation import phase_correlate
+from fusiontrain.imaging.phase_correlation import correlate_low, low_pan
 from fusiontrain.imaging.shift_estimation import MAX_SHIFT
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.scene import WindowedScene
@@ -18,7 +17,6 @@ _AGREE = 0.5  # MS pixels by which windows may miss a common, or a steadily vary
 _VARIES = 1.0  # MS pixels from one side of the scene to the other
 _LEAST_WINDOWS = 4  # fewer cannot separate a varying shift from chance
 _TEXTURED, _EXPLAINED = 0.5, 0.1  # shares of variance
-_GAIN = 0.3  # at the MS's Nyquist, of the blur that brings PAN to the MS's pixels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,12 +70,13 @@ def check_agreement(scene: WindowedScene) -> PairAgreement:
             window = scene.read(Box(top=top, left=left, bottom=top + side, right=left + side))
             if float(window.valid.float().mean()) < _FULL:
                 continue
-            share = _shares(window.ms, window.pan, scene.ratio)
+            low = low_pan(window.pan, scene.ratio)
+            share = _shares(window.ms, low)
             if share is None:
                 continue
             explained.append(share[0])
             shared.append(share[1])
-            shift = phase_correlate(window.ms, window.pan, scene.ratio)
+            shift = correlate_low(window.ms, low)
             if shift is not None:
                 centres.append((top / h, left / w))
                 shifts.append(shift)
@@ -92,9 +91,8 @@ def check_agreement(scene: WindowedScene) -> PairAgreement:
     )
 
 
-def _shares(ms: Tensor, pan: Tensor, ratio: int) -> tuple[float, float] | None:
-    """Shares of detail: of PAN by the bands; of the first band by the others."""
-    low = degrade(pan[None].double(), torch.full((1, 1), _GAIN, dtype=torch.float64), ratio)[0]
+def _shares(ms: Tensor, low: Tensor) -> tuple[float, float] | None:
+    """Shares of detail: of PAN (`low_pan`) by the bands; of the first band by the others."""
     detail = torch.cat([low, ms.double()])
     detail = detail - F.avg_pool2d(detail[None], 5, 1, 2, count_include_pad=False)[0]
     flat = detail[:, 4:-4, 4:-4].reshape(len(detail), -1)

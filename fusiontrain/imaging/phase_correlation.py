@@ -12,6 +12,7 @@ from torch import Tensor
 from fusiontrain.imaging.filters import degrade
 
 WINDOW_SIDE = 256  # MS pixels
+_GAIN = 0.3  # at the MS's Nyquist
 _MIN_PEAK = 6.0  # standard deviations of the correlation surface above its mean
 _TOLERANCE = 0.5  # MS pixels that a window's shift may differ from the median
 
@@ -31,9 +32,17 @@ def phase_correlate(ms: Tensor, pan: Tensor, ratio: int) -> tuple[float, float] 
 
     Shapes: ms (C, h, w), pan (1, h * ratio, w * ratio); DN, without nodata.
     """
-    gain = torch.full((1, 1), 0.3, dtype=torch.float64)
-    low = degrade(pan[None].double(), gain, ratio)[0, 0]
-    bands = ms.double()
+    return correlate_low(ms, low_pan(pan, ratio))
+
+
+def low_pan(pan: Tensor, ratio: int) -> Tensor:
+    """PAN on the MS's pixels, (1, h, w) float64, by a blur as most MS sensors have."""
+    return degrade(pan[None].double(), torch.full((1, 1), _GAIN, dtype=torch.float64), ratio)[0]
+
+
+def correlate_low(ms: Tensor, low: Tensor) -> tuple[float, float] | None:
+    """phase_correlate of the MS and `low_pan`."""
+    low, bands = low[0], ms.double()
     spectra = [_spectrum(image) for image in (low, *bands)]
     if low.numel() < 64 or any(spectrum is None for spectrum in spectra):
         return None

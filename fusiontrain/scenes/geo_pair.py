@@ -95,6 +95,10 @@ class GeoPair:
             valid=pan_valid_mask(ms_valid, self.ratio) & pan_valid,
         )
 
+    def read_ms(self, box: Box) -> Tensor:
+        """(C, h, w) of the MS, as its file has it where pixels are missing."""
+        return self._read_ms(_moved(box, self.ms_origin))[0]
+
     def cropped(self, bbox: tuple[float, float, float, float]) -> "GeoPair":
         """The part in (left, bottom, right, top) of the PAN's CRS, to whole MS pixels outwards.
 

@@ -70,6 +70,10 @@ def _zero_everywhere(pair: GeoPair) -> str:
         return ""
 
     def read(box: Box) -> tuple[Tensor, Tensor]:
+        ms = pair.read_ms(box)
+        dark = (ms == 0).all(0)
+        if not bool(dark.any()):  # PAN need not be read
+            return ms[:1], dark
         window = pair.read(box)
         zero = ms_valid_mask((window.pan[0] == 0) & window.valid, pair.ratio)
         return window.ms[:1], zero & (window.ms == 0).all(0)

@@ -5,6 +5,7 @@ import math
 from bench.speed.aims import Aim, named_aims, reader_aims, verdict
 from bench.speed.commands import aims as command_aims
 from bench.speed.rivals import speed_aims
+from bench.speed.threads import aims as thread_aims
 from bench.speed.whole_scenes import slope_aims
 
 
@@ -60,6 +61,14 @@ def test_a_cost_that_grows_by_size_is_missed():
     slope, peak = slope_aims(figures)
 
     assert (slope.reached, slope.met, peak.met) == (2.0, False, True)
+
+
+def test_a_second_thread_is_beside_one():
+    figures = {"gsa, 1 threads": {"fusing, s": 9.0}, "gsa, 2 threads": {"fusing, s": 6.0}}
+
+    (aim,) = thread_aims(figures, ["gsa"])
+
+    assert (aim.reached, aim.met) == (1.5, False)
 
 
 def test_commands_are_counted_in_imports_of_torch():
