@@ -1,6 +1,5 @@
-import sys
-
 from fusiontrain.cli import main
+from shards.program import end_process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

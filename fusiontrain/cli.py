@@ -2,10 +2,10 @@
 
 import importlib
 from collections.abc import Sequence
-from typing import cast
+from typing import NoReturn, cast
 
 from shards.process_memory import keep_freed_memory
-from shards.program import Command, run_program
+from shards.program import Command, end_process, run_program
 
 # Each command is a module with make_parser() and run(args). Only the one that runs is imported,
 # and torch and rasterio after its flags are right.
@@ -40,6 +40,11 @@ EXTRAS = {  # which extra holds a package that the base install lacks
 def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     return run_program("fusiontrain", __doc__, COMMANDS, load, argv, extras=EXTRAS)
+
+
+def run() -> NoReturn:
+    """The program `fusiontrain`."""
+    end_process(main())
 
 
 def load(name: str) -> Command:

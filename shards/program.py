@@ -1,10 +1,13 @@
 """A program of several commands: its help, version, completion; a command's flags, then its run."""
 
+import atexit
 import logging
+import os
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from shards.command_line import PlainFlags, ShowVersion, with_flags
 from shards.console import PACKAGES, print_result, run_command, set_up_logging
@@ -75,6 +78,23 @@ def run_parsed(
     finally:
         for handler in handlers:
             handler.removeFilter(name_flags)
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process as sys.exit does, but for taking apart the modules it imported.
+
+    That takes a third of a second of torch's. Where threads still run, or what was printed cannot
+    be written out, it is left to Python.
+    """
+    if threading.active_count() > 1:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):
+        sys.exit(code)
+    os._exit(code)
 
 
 def _without_command(
