@@ -18,6 +18,7 @@ from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.raster import Nodata, Raster
 from fusiontrain.scenes.resampling import WarpedRaster
 from fusiontrain.scenes.scene import check_side
+from fusiontrain.scenes.unpacked_once import unpacked_once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +109,7 @@ def open_guided(
     with ExitStack() as stack:
         sharp = stack.enter_context(open_raster(tuple(guides), nodata=nodata))
         rasters, listed = _grouped(stack, ms, nodata)
+        sharp, *rasters = (unpacked_once(stack, raster) for raster in (sharp, *rasters))
         if keep_guides:
             listed = [*((GUIDES, band) for band in range(sharp.count)), *listed]
         wrong = [band for band in bands if not 1 <= band <= len(listed)]
