@@ -13,6 +13,7 @@ from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags
 from shards.console import print_result, printable
+from shards.waiting_threads import let_threads_sleep
 
 if TYPE_CHECKING:
     from fusiontrain.evaluation.contenders import Contender, NetworkContender
@@ -140,6 +141,7 @@ def _add_networks(parser: PlainFlags) -> None:
 
 
 def run(args: Namespace) -> int:
+    let_threads_sleep()
     _check_options(args)
     # Here, not above: torch and rasterio only after the flags are right.
     import torch

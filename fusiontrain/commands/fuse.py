@@ -20,6 +20,7 @@ from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_
 from fusiontrain.errors import InterruptedBySignal
 from shards.command_line import PlainFlags
 from shards.signals import stoppable
+from shards.waiting_threads import let_threads_sleep
 
 if TYPE_CHECKING:
     from fusiontrain.fusion.fuse_scene import InputFiles
@@ -34,6 +35,7 @@ def make_parser() -> PlainFlags:
 
 def run(args: Namespace) -> int:
     started = time.monotonic()
+    let_threads_sleep()
     with stoppable(InterruptedBySignal):
         product = refuse_early(args)
         if not args.ms and product is None:
