@@ -121,8 +121,12 @@ class GuidedFuser:
 
     @property
     def cost(self) -> Cost:
-        # Guides, and the PAN of each band as made and as moved; images of a correction.
-        more = 16 + (32 if self._corrected else 0)
+        # Guides, and the PAN of each band as made and as moved; images of a correction, which takes
+        # as much for each guide however few the bands are.
+        more = 16
+        if self._corrected:
+            fits = [group.scene.fit for group in self.groups]
+            more += 32 + 48 * len(fits[0].guide_mean) // sum(len(fit.r2) for fit in fits)
         return replace(self.inner.cost, bytes_per_pixel=self.inner.cost.bytes_per_pixel + more)
 
     @property
