@@ -175,6 +175,9 @@ def _without_later_defaults(group: Ranges) -> dict[str, Any]:
     for spec in fields(group):  # type: ignore[arg-type]
         if spec.name in LATER and values[spec.name] == spec.default:
             del values[spec.name]
+    like = values.get("like_sensor")
+    if like is not None and not like["ratios"]:  # a later field of a sensor's row
+        del like["ratios"]
     return dict(values)
 
 
