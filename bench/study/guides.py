@@ -25,7 +25,7 @@ from fusiontrain.api import pansharpen
 from fusiontrain.classical import PLAIN
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.guided_fuser import AS_GUIDES
-from fusiontrain.fusion.level_down import learn_correction
+from fusiontrain.fusion.level_down import estimate_correction
 from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.memory_plan import make_plan
 from fusiontrain.fusion.network_fuser import NetworkFuser
@@ -108,10 +108,10 @@ def _network(case: GuidedCase, scene: PanOfGuides, weights: str) -> Tensor:
     softness = torch.full_like(case.mtf, AS_GUIDES)
     model = SensorModel(mtf=case.mtf, softness=softness)
     if fuser.target == "sensor":
-        learnt = learn_correction(
+        found = estimate_correction(
             scene, fuser, model, mtf=case.mtf, guide_gain=case.guide_gain, memory=4.0
         )
-        fuser = replace(fuser, correction=learnt)
+        fuser = replace(fuser, correction=found)
     return assemble(scene, fuser.fuse(scene, model, make_plan(scene, fuser, memory=4.0)))
 
 

@@ -42,7 +42,7 @@ class GuideReport:
         gains = [row["corrected"] for row in self.bands if row["corrected"]]
         if gains:
             lines.append(
-                "Correction learnt one level down: takes off "
+                "Correction fitted one level down: takes off "
                 f"{min(gains):.0%} to {max(gains):.0%} of the square error on blocks not fitted"
                 + ("" if len(gains) == len(self.bands) else f", of {_corrected_names(self.bands)}")
             )

@@ -9,7 +9,7 @@ import torch
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.classical_fuser import ClassicalFuser
 from fusiontrain.fusion.fuser import Fuser, no_progress
-from fusiontrain.fusion.level_down import learn_correction
+from fusiontrain.fusion.level_down import estimate_correction
 from fusiontrain.fusion.memory_plan import Cost, Plan, make_plan
 from fusiontrain.fusion.network_fuser import NetworkFuser
 from fusiontrain.fusion.options import FusionOptions
@@ -40,7 +40,7 @@ class GuidedGroup:
     correction: LevelCorrection | None = field(default=None, repr=False)  # of a network's bands
 
     def fuser(self, inner: Fuser) -> Fuser:
-        """`inner` with what is learnt of this group."""
+        """`inner` with the correction of this group."""
         if isinstance(inner, NetworkFuser) and self.correction is not None:
             return replace(inner, correction=self.correction)
         return inner
@@ -60,7 +60,7 @@ def prepare_group(
     `tags`, `name`: of the group's files; `bands`: their names, where there are any.
 
     A network for the target `sensor` gives bands as crisp as the guides where no softness is given,
-    and a correction learnt one level down, where the bands are as crisp as their sensor sees them.
+    and a correction fitted one level down, where the bands are as crisp as their sensor sees them.
     """
     as_guides = options.softness is None and fuser.target == "sensor"
     if as_guides:
@@ -78,11 +78,11 @@ def prepare_group(
     made, own = with_pan_per_band(framed, own.mtf, own.shift), replace(own, shift=NO_SHIFT)
     correction = None
     if as_guides and isinstance(fuser, NetworkFuser):
-        correction = learn_correction(
+        correction = estimate_correction(
             made,
             fuser,
             own,
-            # from the guides, which have all of what AS_GUIDES takes away
+            # relative to the guides, which have all of what AS_GUIDES takes away
             mtf=own.mtf * AS_GUIDES ** (1 / scene.ratio**2),
             guide_gain=own.sensor.mtf_pan if own.sensor.ratios else NOMINAL_MS,
             memory=options.memory,

@@ -1,4 +1,4 @@
-"""A scene with guides one level down, where the MS is the truth: what a correction is learnt on."""
+"""A scene with guides one level down, where the MS is the truth: where a correction is fitted."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,7 +37,7 @@ _LEAST_VALID = 0.5  # of a window
 
 
 @torch.inference_mode()
-def learn_correction(
+def estimate_correction(
     scene: PanOfGuides,
     fuser: NetworkFuser,
     sensor_model: SensorModel,
@@ -48,7 +48,7 @@ def learn_correction(
 ) -> LevelCorrection | None:
     """What corrects the bands that `fuser` gives; None where the scene cannot say or none gains.
 
-    mtf: (C,) gains of the MS, seen from the guides; guide_gain: the guides' MTF at their own
+    mtf: (C,) gains of the MS relative to the guides; guide_gain: the guides' MTF at their own
     Nyquist; memory: GiB for windows.
     """
     of_guides, of_ms = gains_down(mtf, guide_gain, scene.ratio)
@@ -87,7 +87,7 @@ def learn_correction(
 def gains_down(mtf: Tensor, guide_gain: float, ratio: int) -> tuple[float, Tensor]:
     """Gains that bring guides and MS a level down so that they relate there as they do here.
 
-    mtf: (C,) gains of the MS, seen from the guides; `guide_gain`: of the guides at their own
+    mtf: (C,) gains of the MS relative to the guides; `guide_gain`: of the guides at their own
     Nyquist. MTFs are taken as Gaussian; the blur that an image has already is left out.
     """
     own = 1 - 1 / ratio**2

@@ -1,11 +1,11 @@
-"""A correction of bands fused by guides, learnt one level down. Axes as in guides.py.
+"""A correction of bands fused by guides, fitted one level down. Axes as in guides.py.
 
 One level down the truth is known: it is the MS. There each band is fused in the same way, and what
 is left of it is regressed on images around each pixel: the guides, the band as interpolated and as
 fused, and its PAN; and on products of two guides. The same weights correct the bands a level up,
 and a last step gives back what the MS shows. Pixels left out of the regression say whether it helps
 a band.
-Sources: a mapping learnt one level down, Lanaras et al. 2018, ISPRS J 146:305-319; the last step,
+Sources: a mapping trained one level down, Lanaras et al. 2018, ISPRS J 146:305-319; the last step,
 Irani and Peleg 1991 (ms_consistency.py).
 """
 
@@ -79,7 +79,7 @@ class LevelCorrection:
     squares: Tensor = field(repr=False)  # (C, products of two guides)
     own: Tensor = field(repr=False)  # (C, 3, SIDE, SIDE)
     share: Tensor  # (C,) of the square error on pixels left out
-    mtf: Tensor = field(repr=False)  # (C,) gains of the MS, seen from the corrected bands
+    mtf: Tensor = field(repr=False)  # (C,) gains of the MS relative to the corrected bands
 
     @property
     def used(self) -> Tensor:

@@ -13,6 +13,7 @@ import rasterio
 from rasterio.transform import Affine
 
 from tests.support.geotiffs import write_geotiff
+from tests.support.sentinel2_masks import write_mask_image, write_mask_polygons
 
 S2_BANDS = {"B01": 60, "B02": 10, "B03": 10, "B04": 10, "B05": 20, "B06": 20, "B07": 20}
 S2_BANDS |= {"B08": 10, "B8A": 20, "B09": 60, "B10": 60, "B11": 20, "B12": 20}
@@ -99,43 +100,12 @@ def write_safe(
     (root / granule / "QI_DATA").mkdir()
     (root / granule / "QI_DATA" / "MSK_CLDPRB_60m.jp2").write_bytes(b"not read")
     for band, rows in (lost or {}).items():
-        side = size * 10 // S2_BANDS[band]
-        write = _qualit if float(baseline) >= 4 else _tecqua
-        write(root / granule / "QI_DATA", band, rows, side)
+        pixel = S2_BANDS[band]
+        write = write_mask_image if float(baseline) >= 4 else write_mask_polygons
+        grid = CORNER @ Affine.scale(pixel, -pixel)
+        write(root / granule / "QI_DATA", band, rows, size * 10 // pixel, grid)
     (root / f"MTD_MSIL{level}.xml").write_text(_mtd(name, level, baseline, offset, listed))
     return root
-
-
-def _qualit(folder, band, rows, side):
-    layers = np.zeros((8, side, side), "uint8")
-    for layer, (first, end) in rows.items():
-        layers[layer - 1, first:end] = 1
-    grid = CORNER @ Affine.scale(S2_BANDS[band], -S2_BANDS[band])
-    options = {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES", "YCC": "NO"}
-    write_geotiff(folder / f"MSK_QUALIT_{band}.jp2", layers, grid, dtype="uint8", **options)
-
-
-_GML_TYPES = {3: "MSI_LOST", 4: "MSI_DEG", 5: "QT_DEFECTIVE_PIXELS", 6: "QT_NODATA_PIXELS"}
-
-
-def _tecqua(folder, band, rows, side):
-    """Polygons of three numbers a point, in files of the layers' kinds."""
-    left, top = CORNER.c, CORNER.f
-    right, pixel = left + side * S2_BANDS[band], S2_BANDS[band]
-    for layer, (first, end) in rows.items():
-        north, south = (top - pixel * row for row in (first + 0.01, end - 0.01))
-        ring = [(left, north), (right, north), (right, south), (left, south), (left, north)]
-        points = " ".join(f"{x} {y} 310.5" for x, y in ring)
-        kind = {5: "DEFECT", 6: "NODATA"}.get(layer, "TECQUA")
-        (folder / f"MSK_{kind}_{band}.gml").write_text(
-            f"""<?xml version="1.0" encoding="UTF-8"?>
-<eop:Mask xmlns:eop="urn:eop" xmlns:gml="urn:gml"><eop:maskMembers><eop:MaskFeature gml:id="a">
-<eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">{_GML_TYPES[layer]}</eop:maskType>
-<eop:extentOf><gml:Polygon><gml:exterior><gml:LinearRing>
-<gml:posList srsDimension="3">{points}</gml:posList>
-</gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>
-</eop:maskMembers></eop:Mask>"""
-        )
 
 
 def _mtd(name, level, baseline, offset, listed):

@@ -15,7 +15,7 @@ def test_a_level_down_blurs_relate_as_they_do_here(ratio):
         return pixels**2 * gain_to_sigma(torch.as_tensor(gain), 1) ** 2
 
     guides = variance(guide_gain, 1)
-    bands = guides + variance(mtf, ratio)  # seen from the guides
+    bands = guides + variance(mtf, ratio)  # variances add
     of_guides, of_ms = gains_down(mtf, guide_gain, ratio)
     torch.testing.assert_close(guides + variance(of_guides, ratio), guides * ratio**2)
     torch.testing.assert_close(bands + variance(of_ms, ratio**2), bands * ratio**2)

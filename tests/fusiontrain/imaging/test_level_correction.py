@@ -14,7 +14,7 @@ from fusiontrain.imaging.level_correction import (
 from tests.support.guided_scenes import sharp_bands
 
 BANDS, GUIDES = 2, 3
-MTF = torch.tensor([0.3, 0.4])  # seen from the bands
+MTF = torch.tensor([0.3, 0.4])  # relative to the bands
 
 
 def images_of(side=96, seed=0):
@@ -31,7 +31,7 @@ def scales_of(images):
     )
 
 
-def learnt(images, truth):
+def fitted(images, truth):
     side = truth.shape[-1]
     scales = scales_of(images)
     valid = torch.ones(side, side, dtype=torch.bool)
@@ -58,7 +58,7 @@ def test_a_rest_made_of_the_regressors_is_found():
     rest += 20 * (z[0] * z[2]).clamp(-9, 9).double().numpy() + 7
     truth = images.fused.clone()
     truth[0] += torch.from_numpy(rest).float()
-    correction = learnt(images, truth)
+    correction = fitted(images, truth)
     made = correction.rest(images)[0].double().numpy()
     assert np.abs(made - rest).std() < 0.03 * rest.std()
     assert correction.share[0] > 0.99
@@ -66,15 +66,15 @@ def test_a_rest_made_of_the_regressors_is_found():
     assert correction.rest(images)[1].abs().max() == 0
 
 
-def test_noise_is_not_learnt():
+def test_noise_is_not_fitted():
     images = images_of()
     noise = torch.randn(images.fused.shape, generator=torch.Generator().manual_seed(2))
-    assert learnt(images, images.fused + 50 * noise) is None
+    assert fitted(images, images.fused + 50 * noise) is None
 
 
 def test_too_few_pixels_teach_nothing():
     images = images_of(side=24)
-    assert learnt(images, images.fused + images.guides[:BANDS]) is None
+    assert fitted(images, images.fused + images.guides[:BANDS]) is None
 
 
 def test_weights_and_share_are_those_of_numpy():
@@ -83,7 +83,7 @@ def test_weights_and_share_are_those_of_numpy():
     noise = torch.randn(64, 64, generator=torch.Generator().manual_seed(4))
     truth = images.fused.clone()
     truth[0] += 0.2 * images.guides[0] + 30 * noise
-    correction = learnt(images, truth)
+    correction = fitted(images, truth)
     assert correction is not None
     edge, columns = SIDE // 2, [np.ones(64 * 64)]
     scales = scales_of(images)
@@ -123,7 +123,7 @@ def ridge(x, y):
 def test_what_is_corrected_gives_back_the_ms_and_missing_pixels_stay():
     images = images_of()
     truth = images.fused + 0.3 * images.guides[:BANDS]
-    correction = learnt(images, truth)
+    correction = fitted(images, truth)
     ms = degrade(truth[None], MTF[None], 2)[0]
     valid = torch.ones(96, 96, dtype=torch.bool)
     valid[:20, :30] = False
