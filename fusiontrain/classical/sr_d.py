@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.classical.images import TINY, MethodInputs
@@ -11,7 +12,9 @@ from fusiontrain.imaging.reference_toolbox import imresize_up
 
 PATCH, OVERLAP, ATOMS = 7, 4, 10  # MS pixels, MS pixels, patches in a sum
 _LEAST_DETERMINANT = 0.1  # of the chosen atoms' products, in DN; below, they get no weight
-_BATCH = 2**25  # similarities held at once
+_NEGLIGIBLE = 1e-12  # of the atoms' energy, along one axis
+_BATCH = 512  # patches at once
+_BLOCK = 64  # atoms
 
 
 def sr_d(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
@@ -67,46 +70,89 @@ def _inject(detail: Tensor, coarse: Tensor, missing: Tensor, ratio: int) -> Tens
     tiling = _Tiling.of(h, w)
     places = tiling.places(1, w).to(coarse.device)
     atoms, patches = (x.flatten(1)[:, places].transpose(0, 1) for x in (coarse, missing))
+    chosen, weights = _pursue(atoms.contiguous(), patches.contiguous())
     fine = tiling.places(ratio, w).to(coarse.device)
+    onto = fine.flatten()
     flat = detail.flatten(1)
     total, count = torch.zeros_like(flat), torch.zeros_like(flat[0])
-    batch = max(1, _BATCH // len(atoms))
-    for start in range(0, len(patches), batch):
-        some = slice(start, start + batch)
-        first = torch.arange(len(patches), device=coarse.device)[some]
-        chosen, weights = _pursue(atoms, patches[some], first)
-        onto = fine[some].flatten()
-        for k in range(ATOMS):
-            # (C, patches, pixels): one more atom of every patch's sum.
-            part = flat[:, fine[chosen[:, k]]] * weights[:, :, k].mT[..., None]
-            total.index_add_(1, onto, part.flatten(1))
-        count.index_add_(0, onto, count.new_ones(onto.shape))
+    for band, sums in enumerate(total):
+        added = F.embedding_bag(
+            chosen, flat[band][fine], per_sample_weights=weights[:, band].contiguous(), mode="sum"
+        )
+        sums.index_add_(0, onto, added.flatten())
+    count.index_add_(0, onto, count.new_ones(onto.shape))
     return (total / count).reshape(detail.shape)
 
 
-def _pursue(atoms: Tensor, patches: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthogonal matching pursuit, all patches at once; a patch's first atom is its own place's.
+def _pursue(atoms: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthogonal matching pursuit; a patch's first atom is its own place's.
 
-    Shapes: atoms (N, C, P), patches (M, C, P), first (M,) -> indices (M, 10), weights (M, C, 10).
+    Shapes: atoms (N, C, P), patches (N, C, P) -> indices (N, 10), weights (N, C, 10).
     """
-    M, C = patches.shape[:2]
-    matrix = atoms.flatten(1)
-    weights = patches.new_zeros(M, C, ATOMS)
-    residual, chosen = patches, first[:, None]
+    basis = _span(atoms.flatten(1))
+    spanned = atoms.flatten(1) @ basis
+    # More atoms, of zeros, are never likest.
+    spanned = F.pad(spanned, (0, 0, 0, -len(atoms) % _BLOCK)).T.contiguous()
+    found = []
+    for start in range(0, len(patches), _BATCH):
+        some = patches[start : start + _BATCH]
+        first = torch.arange(start, start + len(some), device=atoms.device)
+        found.append(_pursue_some(atoms, some, first, basis, spanned))
+    chosen, weights = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return chosen, weights
+
+
+def _pursue_some(
+    atoms: Tensor, patches: Tensor, first: Tensor, basis: Tensor, spanned: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`_pursue` of some patches at once, few enough for the cache.
+
+    `spanned` (R, N'): the atoms in the coordinates of `basis` (C P, R).
+    """
+    M, C, P = patches.shape
+    exact = patches.double()  # determinants of DN leave float32's range
+    held = exact.new_empty(M, C, ATOMS, P)
+    products, right = exact.new_empty(M, C, ATOMS, ATOMS), exact.new_empty(M, C, ATOMS, 1)
+    weights, chosen = patches.new_zeros(M, C, ATOMS), [first]
+    residual = patches
     for k in range(1, ATOMS + 1):
         if k > 1:
-            likeness = residual.flatten(1) @ matrix.T
-            chosen = torch.cat([chosen, likeness.abs().argmax(1, keepdim=True)], 1)
-        # Determinants of DN leave float32's range.
-        basis = atoms[chosen].permute(0, 2, 1, 3).double()  # (M, C, k, pixels)
-        normal = basis @ basis.mT
-        factors, pivots, _ = torch.linalg.lu_factor_ex(normal)
+            chosen.append(_likest((residual.flatten(1) @ basis) @ spanned))
+        atom = atoms[chosen[-1]].double()
+        held[:, :, k - 1] = atom
+        products[:, :, k - 1, :k] = torch.linalg.vecdot(held[:, :, :k], atom[:, :, None])
+        products[:, :, :k, k - 1] = products[:, :, k - 1, :k]
+        right[:, :, k - 1, 0] = torch.linalg.vecdot(atom, exact)
+        factors, pivots, _ = torch.linalg.lu_factor_ex(products[:, :, :k, :k])
         regular = (_determinant(factors, pivots) > _LEAST_DETERMINANT)[..., None, None]
-        solved = torch.linalg.lu_solve(factors, pivots, basis @ patches.double()[..., None])
+        solved = torch.linalg.lu_solve(factors, pivots, right[:, :, :k])
         solved = torch.where(regular, solved, 0.0)
-        residual = patches - (solved.mT @ basis)[..., 0, :].to(patches)
+        residual = patches - (solved.mT @ held[:, :, :k])[..., 0, :].to(patches)
         weights[..., :k] = solved[..., 0]
-    return chosen, weights
+    return torch.stack(chosen, 1), weights
+
+
+def _span(atoms: Tensor) -> Tensor:
+    """(C P, R): orthonormal vectors that span the atoms (N, C P) within float32's rounding.
+
+    Bands of one MTF differ by a factor, so that R is a half to an eighth of C P. All of float64.
+    """
+    if atoms.dtype == torch.float64:
+        return torch.eye(atoms.shape[1], dtype=atoms.dtype, device=atoms.device)
+    exact = atoms.double()
+    values, vectors = torch.linalg.eigh(exact.T @ exact)
+    return vectors[:, values > _NEGLIGIBLE * values[-1]].to(atoms)
+
+
+def _likest(likeness: Tensor) -> Tensor:
+    """(M, N) -> (M,): where the largest modulus is; `likeness` is overwritten.
+
+    By blocks: argmax of all takes as long as the product that made them.
+    """
+    blocks = likeness.abs_().unflatten(1, (-1, _BLOCK))
+    block = blocks.amax(-1).argmax(1)
+    each = torch.arange(len(blocks), device=blocks.device)
+    return block * _BLOCK + blocks[each, block].argmax(1)
 
 
 def _determinant(factors: Tensor, pivots: Tensor) -> Tensor:
