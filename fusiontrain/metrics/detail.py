@@ -6,6 +6,7 @@ Compare coloured detail with the truth's, or with GSA's on the same scene.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ _EXPLAINED = 0.8  # MS pixels: PAN and bands are compared where both are blurred
 _COLOUR = 0.55  # MS pixels: detail finer than the MS is what this sigma takes away
 _SMOOTH = 3.0  # MS pixels: how smooth a multiple of the intensity's detail is
 _LEAST = 1e-6  # DN squared: keeps flat ground from a division by zero
+_PIECE = 2**15  # pixels
 _COLLINEAR = 1e-10  # relative variance under which a mix of bands counts as none
 
 
@@ -59,84 +61,91 @@ def sharpness_and_coloured_detail(
     `of_pan`: a dictionary to give again with the same PAN, ratio and `valid`: what depends on
     these alone is then computed once. Raises: as `sharpness`.
     """
-    pair, kept = _inputs(fused, pan, ratio, valid)
-    sharp = pair.fused
+    bands, sharp, kept, pair = _inputs(fused, pan, ratio, valid)
     low_pan = once(of_pan, "low PAN", lambda: _low(sharp, _EXPLAINED * ratio))
-    intensity = _intensity(pair, low_pan, kept, ratio)
-    fine = _spread(intensity - _low(intensity, _FINE), kept)[:, 0]
-    of_fine = once(of_pan, "fine PAN", lambda: _spread(sharp - _low(sharp, _FINE), kept)[:, 0])
-    return pair.give(fine / of_fine), pair.give(_colour(pair.gt, intensity, kept, ratio))
+    intensity = _intensity(bands, low_pan, kept, ratio)
+    fine = _variance(intensity - _low(intensity, _FINE), kept)
+    of_fine = once(of_pan, "fine PAN", lambda: _variance(sharp - _low(sharp, _FINE), kept))
+    return pair.give((fine / of_fine)[:, 0].sqrt()), pair.give(
+        _colour(bands, intensity, kept, ratio)
+    )
 
 
-def _colour(fused: Tensor, intensity: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
-    sigma = _COLOUR * ratio
+def _colour(bands: Tensor, intensity: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
+    sigma, smooth = _COLOUR * ratio, _SMOOTH * ratio
     shared = intensity - _low(intensity, sigma)
-    energy = _low(shared * shared, _SMOOTH * ratio) + _LEAST
-    low = _low(fused, sigma)
-    detail = fused - low
-    gain = _low(detail * shared, _SMOOTH * ratio) / energy
-    rest = _mean((detail - gain * shared) ** 2, kept)
-    shares = rest / _spread(low, kept) ** 2
-    return shares.mean(1).sqrt()
+    energy = _low(shared.square(), smooth).add_(_LEAST)
+    low = _low(bands, sigma)
+    detail = bands - low
+    gain = _low(detail * shared, smooth).div_(energy)
+    rest = _mean(detail.addcmul_(gain, shared, value=-1).square_(), kept)
+    return (rest / _variance(low, kept)).mean(1).sqrt()
 
 
 def _inputs(
     fused: Tensor, pan: Tensor, ratio: int, valid: Tensor | None
-) -> tuple[Pair, Tensor | None]:
-    """Fused and PAN as float64, nodata at the mean; (N, 1, H, W) bool of the pixels that count.
+) -> tuple[Tensor, Tensor, Tensor | None, Pair]:
+    """Bands (N, C, H, W) and PAN (N, 1, H, W) about their means; (N, 1, H, W) bool: what counts.
 
-    None: all count.
+    In float32, where filters are three times faster. Nodata lies at the mean. None: all count.
     """
     check_pan(pan, fused)
-    names = ("fused", "PAN")
-    pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=names)
-    first, second, mask = pair.gt.double(), pair.fused[:, :1].double(), pair.valid
+    pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=("fused", "PAN"))
+    bands, sharp = (_about_mean(image, pair.valid) for image in (pair.gt, pair.fused[:, :1]))
     kept = None
-    if mask is not None:
+    if pair.valid is not None:
         reach = math.ceil(4 * _EXPLAINED * ratio)
-        kept = torch.stack([eroded(one, reach) for one in mask])[:, None]
+        kept = torch.stack([eroded(one, reach) for one in pair.valid])[:, None]
         refuse_empty(kept.sum((-3, -2, -1)), "pixel far enough from nodata")
-        first, second = (_filled(image, mask[:, None]) for image in (first, second))
-    whole = Pair(gt=first, fused=second, valid=mask, single=pair.single, names=names)
-    return whole, kept
+    return bands, sharp, kept, pair
 
 
-def _filled(image: Tensor, mask: Tensor) -> Tensor:
-    mean = (image * mask).sum((-2, -1), keepdim=True) / mask.sum((-2, -1), keepdim=True)
-    return torch.where(mask, image, mean)
+def _about_mean(image: Tensor, valid: Tensor | None) -> Tensor:
+    count = image[0, 0].numel() if valid is None else valid.sum((-2, -1))[:, None, None, None]
+    mean = image.sum((-2, -1), keepdim=True, dtype=torch.float64) / count
+    about = (image - mean.to(image)).float()
+    return about if valid is None else about.mul_(valid[:, None])
 
 
 def _low(image: Tensor, sigma: float) -> Tensor:
-    """Blurred about its mean in float32, where filters are three times faster."""
-    mean = image.mean((-2, -1), keepdim=True)
-    about = (image - mean).float()
-    return blur(about, about.new_full(about.shape[:2], sigma)).double() + mean
+    return blur(image, image.new_full(image.shape[:2], sigma))
 
 
-def _intensity(pair: Pair, pan: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
-    """(N, 1, H, W): the bands' mix that explains PAN at low frequencies, by least squares."""
-    bands = _low(pair.gt, _EXPLAINED * ratio)
-    levels = [_mean(image, kept)[..., None, None] for image in (bands, pan)]
-    x, y = (
-        _counted(image - level, kept).flatten(2)
-        for image, level in zip((bands, pan), levels, strict=True)
-    )
-    inverse = torch.linalg.pinv(x @ x.mT, rtol=_COLLINEAR, hermitian=True)
-    weights = (inverse @ (x @ y.mT))[..., None]
-    return ((pair.gt - levels[0]) * weights).sum(1, keepdim=True) + levels[1]
+def _intensity(bands: Tensor, low_pan: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
+    """(N, 1, H, W): the bands' mix that explains PAN at low frequencies, by least squares.
+
+    About the mean. Sums and the mix in float64: weights of bands that are alike are large.
+    """
+    N, C = bands.shape[:2]
+    total = bands.new_zeros(N, C + 1, 1, dtype=torch.float64)
+    products = total.new_zeros(N, C + 1, C + 1)
+    for piece in _pieces(torch.cat([_low(bands, _EXPLAINED * ratio), low_pan], 1), kept):
+        total += piece.sum(-1, keepdim=True)
+        products += piece @ piece.mT
+    count = bands[0, 0].numel() if kept is None else kept.sum((-2, -1))[..., None]
+    about = products - total @ total.mT / count
+    inverse = torch.linalg.pinv(about[:, :C, :C], rtol=_COLLINEAR, hermitian=True)
+    weights = (inverse @ about[:, :C, C:]).mT
+    mixed = [weights @ piece for piece in _pieces(bands)]
+    return torch.cat(mixed, -1).to(bands).unflatten(-1, bands.shape[2:])
 
 
-def _spread(image: Tensor, kept: Tensor | None) -> Tensor:
-    """(N, C): standard deviation of the pixels that count."""
-    return _mean((image - _mean(image, kept)[..., None, None]) ** 2, kept).sqrt()
+def _pieces(image: Tensor, kept: Tensor | None = None) -> Iterator[Tensor]:
+    """(N, C, H, W) as float64 (N, C, pixels) that stay in the cache; 0 what does not count."""
+    flat, mask = image.flatten(2), None if kept is None else kept.flatten(2)
+    for start in range(0, flat.shape[-1], _PIECE):
+        run = slice(start, start + _PIECE)
+        piece = flat[..., run].double()
+        yield piece if mask is None else piece.mul_(mask[..., run])
+
+
+def _variance(image: Tensor, kept: Tensor | None) -> Tensor:
+    """(N, C): of the pixels that count, of an image whose mean is near 0."""
+    return _mean(image.square(), kept) - _mean(image, kept).square()
 
 
 def _mean(image: Tensor, kept: Tensor | None) -> Tensor:
-    """(N, C): mean of the pixels that count."""
+    """(N, C): mean of the pixels that count, of rows in float32, over rows in float64."""
     count = image[0, 0].numel() if kept is None else kept.sum((-2, -1))
-    return _counted(image, kept).sum((-2, -1)) / count
-
-
-def _counted(image: Tensor, kept: Tensor | None) -> Tensor:
-    """0 in place of the pixels that do not count."""
-    return image if kept is None else image * kept
+    counted = image if kept is None else image * kept
+    return counted.sum(-1).sum(-1, dtype=torch.float64) / count
