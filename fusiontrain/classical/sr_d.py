@@ -149,7 +149,7 @@ def _likest(likeness: Tensor) -> Tensor:
 
     By blocks: argmax of all takes as long as the product that made them.
     """
-    blocks = likeness.abs_().unflatten(1, (-1, _BLOCK))
+    blocks = likeness.abs_().reshape(len(likeness), -1, _BLOCK)
     block = blocks.amax(-1).argmax(1)
     each = torch.arange(len(blocks), device=blocks.device)
     return block * _BLOCK + blocks[each, block].argmax(1)

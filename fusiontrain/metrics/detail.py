@@ -127,7 +127,7 @@ def _intensity(bands: Tensor, low_pan: Tensor, kept: Tensor | None, ratio: int) 
     inverse = torch.linalg.pinv(about[:, :C, :C], rtol=_COLLINEAR, hermitian=True)
     weights = (inverse @ about[:, :C, C:]).mT
     mixed = [weights @ piece for piece in _pieces(bands)]
-    return torch.cat(mixed, -1).to(bands).unflatten(-1, bands.shape[2:])
+    return torch.cat(mixed, -1).to(bands).reshape(N, 1, *bands.shape[2:])
 
 
 def _pieces(image: Tensor, kept: Tensor | None = None) -> Iterator[Tensor]:
