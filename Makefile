@@ -44,11 +44,12 @@ demo: $(READY)
 	@echo "      $(DEMO)/fused.tif, fused.png $(FUSE_PAN) fused by the shipped weights; by GSA: gsa.tif, gsa.png"
 	@echo "      $(DEMO)/report/index.html    ours against GSA, and indices: open it in a browser"
 
+# one thread a process: operations of small tests wait for a second one longer than it saves
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 # make test-fast [WHAT='tests/fusiontrain/metrics -k sam']: rules of the house and what you name, in seconds
 test-fast: $(READY)

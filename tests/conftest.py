@@ -9,8 +9,11 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from shards.waiting_threads import let_threads_sleep
 from tests.support.paths import SHARED
 from tests.support.web_server import web  # noqa: F401 - a fixture
+
+let_threads_sleep()  # torch is imported by the tests
 
 # The same examples in each run, however slow the machine: what fails, fails for its code.
 # To look for others: pytest --hypothesis-profile=default

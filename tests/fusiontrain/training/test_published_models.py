@@ -31,7 +31,7 @@ def test_it_trains_reloads_and_fuses(model, three_bands, odd_pair, tmp_path):
     """The band count comes from the shards, and is in the checkpoint."""
     run, fused = tmp_path / "run", tmp_path / "fused.tif"
     train = ["pretrain", "--model", model, "--shards", str(three_bands), "--out", str(run)]
-    train += ["--crop", "32", "--batch-size", "2", "--max-steps", "40"]
+    train += ["--crop", "16", "--batch-size", "2", "--max-steps", "40"]
 
     assert 0 == main(train)
     net, info = load_checkpoint(run / "model.safetensors")

@@ -122,7 +122,7 @@ def test_commands_train_and_fuse_with_it(name, small_build, odd_pair, tmp_path):
     """Shards of 3 and 4 bands in, weights out, a scene of 5 fused."""
     run, fused = tmp_path / "run", tmp_path / "fused.tif"
     train = ["pretrain", "--model", name, "--shards", str(small_build), "--out", str(run)]
-    train += ["--crop", "32", "--batch-size", "4", "--max-steps", "60"]
+    train += ["--crop", "32", "--batch-size", "4", "--max-steps", "30"]
 
     assert 0 == main(train)
     assert 0 == main(
