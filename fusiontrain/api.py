@@ -21,6 +21,7 @@ from fusiontrain.fusion.fuse_scene import (
     fuse_to_array,
     fuse_to_file,
     open_job,
+    torch_threads_for,
     use_threads,
 )
 from fusiontrain.fusion.fuser import Fuser
@@ -232,14 +233,16 @@ def _fuse_pair(pan: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtype) ->
     scene = scene_of_arrays(pan, ms, call.nodata)
     scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
     check_narrowing(ms.dtype, None, dtype, scaling)
-    sensor_model, _ = sensor_model_for(
-        scene, options, blind=fuser.blind, target=fuser.target, bands=call.bands
-    )
+    threads = call.workers
+    with torch_threads_for(fuser):
+        sensor_model, _ = sensor_model_for(
+            scene, options, blind=fuser.blind, target=fuser.target, bands=call.bands
+        )
     if options.adapt is not None:
         from fusiontrain.training.adaptation import adapt
 
         fuser, _ = adapt(fuser, scene, sensor_model, options.adapt)
-    plan = make_plan(scene, fuser, memory=options.memory, core=options.window)
+    plan = make_plan(scene, fuser, memory=options.memory, core=options.window, threads=threads)
     nodata = nodata_of_arrays(call.nodata, dtype)
     return fuse_to_array(
         scene, fuser, sensor_model, plan, dtype=dtype, nodata=nodata, scaling=scaling
@@ -254,9 +257,10 @@ def _fuse_guided(guides: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtyp
     )
     scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
     check_narrowing(ms.dtype, None, dtype, scaling)
-    groups = (prepare_group(scene.groups[0], options, fuser),)
+    with torch_threads_for(fuser):
+        groups = (prepare_group(scene.groups[0], options, fuser),)
     guided = GuidedFuser(inner=fuser, groups=groups)
-    plan = guided.plan(scene, memory=options.memory, core=options.window, threads=1)
+    plan = guided.plan(scene, memory=options.memory, core=options.window, threads=call.workers)
     nodata = nodata_of_arrays(call.nodata, dtype)
     return fuse_to_array(
         scene, guided, joint_model(groups, scene), plan, dtype=dtype, nodata=nodata, scaling=scaling

@@ -1,6 +1,6 @@
 """A classical method over a whole scene: its moments in first passes, then window by window."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,18 +22,20 @@ from fusiontrain.fusion.fuser import no_progress
 from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import (
+    ALONE,
     CORE,
     FusedWindow,
+    Workers,
     assemble,
     core_slices,
+    each_window,
     empty_window,
-    read_ahead,
     scene_tiles,
     window_batch,
 )
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.tiling import WindowExtent
-from fusiontrain.scenes.scene import NO_DATA, WindowedScene
+from fusiontrain.scenes.scene import NO_DATA, Window, WindowedScene
 
 DARK_SAMPLE = 2**22  # pixels whose darkest percentile stands for a large scene's
 _CORE_PER_HALO = 22  # beyond it a window's margins are under a fifth of what is read
@@ -72,6 +74,9 @@ class ClassicalFuser:
     def largest_core(self, ratio: int) -> int:
         return max(CORES[-1], _CORE_PER_HALO * self.halo(ratio))
 
+    def workers(self, threads: int) -> int:
+        return threads
+
     def fuse(
         self,
         scene: WindowedScene,
@@ -79,9 +84,15 @@ class ClassicalFuser:
         plan: Plan,
         *,
         advance: Callable[[int], None] = no_progress,
-    ) -> Iterator[FusedWindow]:
+    ) -> Generator[FusedWindow, None, None]:
         yield from fuse_windows_classical(
-            scene, self.method, sensor_model, core=plan.core, fixed=plan.fixed, advance=advance
+            scene,
+            self.method,
+            sensor_model,
+            core=plan.core,
+            fixed=plan.fixed,
+            advance=advance,
+            workers=plan.shared or Workers.of(plan.workers),
         )
 
 
@@ -91,6 +102,7 @@ def collect_statistics(
     method: Method,
     sensor_model: SensorModel,
     advance: Callable[[int], None] = no_progress,
+    workers: Workers = ALONE,
 ) -> StatisticsAccumulator:
     """What `method` must know of the whole scene: a pass for each of its stacks of images."""
     collected = StatisticsAccumulator()
@@ -98,35 +110,53 @@ def collect_statistics(
     counted = partial(advance, windows)
     for stack in method.stacks:
         sums = StatisticsAccumulator()
-        for window in _windows_with_data(scene, method, sensor_model, collected, counted):
-            channels = STACKS[stack](window.statistics.inputs, window.statistics)
-            rows, columns, valid = window.core_of(stack)
-            sums.add(stack, Moments.of(channels[..., rows, columns], valid))
+        inputs = _WindowInputs(scene, method, sensor_model, collected)
+        tiles = inputs.tiles(CORE)
+        for part in each_window(scene, tiles, partial(_moments, inputs, stack), workers):
+            counted()
+            if part is not None:
+                sums.add(stack, part)
         if stack not in sums.moments or not sums.moments[stack].count:
             raise SceneError(NO_DATA)
         collected.moments |= sums.moments
     if method.darkest:
-        collected.darkest = _darkest(scene, method, sensor_model, collected, counted)
+        inputs = _WindowInputs(scene, method, sensor_model, collected)
+        collected.darkest = _darkest(inputs, counted, workers)
     return collected
 
 
-def _darkest(
-    scene: WindowedScene,
-    method: Method,
-    sensor_model: SensorModel,
-    collected: StatisticsAccumulator,
-    counted: Callable[[], None],
-) -> Tensor:
+def _moments(
+    inputs: "_WindowInputs", stack: str, tile: WindowExtent, read: Window
+) -> Moments | None:
+    """Of the core of a window with data."""
+    window = inputs.of(tile, read)
+    if window.empty:
+        return None
+    channels = STACKS[stack](window.statistics.inputs, window.statistics)
+    rows, columns, valid = window.core_of(stack)
+    return Moments.of(channels[..., rows, columns], valid)
+
+
+def _darkest(inputs: "_WindowInputs", counted: Callable[[], None], workers: Workers) -> Tensor:
     """(B, C) DN of the scene's darkest ground."""
-    height, width = (side * scene.ratio for side in scene.shape)
+    height, width = (side * inputs.scene.ratio for side in inputs.scene.shape)
     every = max(1, height * width // DARK_SAMPLE)
-    kept = []
-    for window in _windows_with_data(scene, method, sensor_model, collected, counted):
+
+    def dark(tile: WindowExtent, read: Window) -> Tensor | None:
+        window = inputs.of(tile, read)
+        if window.empty:
+            return None
         up = window.statistics.inputs.up[..., window.rows, window.columns]
         # Four bands go by a percentile, which a sample gives; others by the minimum.
         four = up.shape[1] == 4
         values = up[..., window.valid][..., :: every if four else 1]
-        kept.append(values if four else values.amin(-1, keepdim=True))
+        return values if four else values.amin(-1, keepdim=True)
+
+    kept = []
+    for values in each_window(inputs.scene, inputs.tiles(CORE), dark, workers):
+        counted()
+        if values is not None:
+            kept.append(values)
     if not kept:
         raise SceneError(NO_DATA)
     return darkest_values(torch.cat(kept, -1))
@@ -141,7 +171,8 @@ def fuse_windows_classical(
     core: int = CORE,
     fixed: bool = False,
     advance: Callable[[int], None] = no_progress,
-) -> Iterator[FusedWindow]:
+    workers: Workers = ALONE,
+) -> Generator[FusedWindow, None, None]:
     """Every window of the scene, fused by a classical method with the whole scene's statistics.
 
     The same pixels as in one piece, save for methods with a `window`, which solve for each
@@ -150,16 +181,19 @@ def fuse_windows_classical(
     """
     if scene.phase != "aligned":
         raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
-    collected = collect_statistics(scene, method, sensor_model, advance)
+    collected = collect_statistics(scene, method, sensor_model, advance, workers)
     core = core if method.window is None or fixed else method.window * scene.ratio
-    for window in _windows(scene, method, sensor_model, collected, core=core):
-        if window.empty:
-            yield empty_window(window.tile.core, scene.bands, window.valid)
-            continue
-        fused = method.formula(window.statistics.inputs, window.statistics).flatten(0, 1).float()
-        yield FusedWindow(
-            core=window.tile.core, fused=fused[:, window.rows, window.columns], valid=window.valid
-        )
+    inputs = _WindowInputs(scene, method, sensor_model, collected)
+    yield from each_window(scene, inputs.tiles(core), partial(_fused, inputs), workers)
+
+
+def _fused(inputs: "_WindowInputs", tile: WindowExtent, read: Window) -> FusedWindow:
+    window = inputs.of(tile, read)
+    if window.empty:
+        return empty_window(tile.core, inputs.scene.bands, window.valid)
+    whole = inputs.method.formula(window.statistics.inputs, window.statistics)
+    fused = whole.flatten(0, 1).float()[:, window.rows, window.columns]
+    return FusedWindow(core=tile.core, fused=fused, valid=window.valid)
 
 
 def fuse_classical(scene: WindowedScene, method: Method, sensor_model: SensorModel) -> Tensor:
@@ -202,34 +236,25 @@ class _MethodWindow:
         return rows, columns, ms_valid_mask(self.valid_read, self.ratio)[rows, columns]
 
 
-def _windows_with_data(
-    scene: WindowedScene,
-    method: Method,
-    sensor_model: SensorModel,
-    collected: StatisticsAccumulator,
-    counted: Callable[[], None],
-) -> Iterator[_MethodWindow]:
-    for window in _windows(scene, method, sensor_model, collected, core=CORE):
-        counted()
-        if not window.empty:
-            yield window
+@dataclass(frozen=True, slots=True)
+class _WindowInputs:
+    """What makes a window of the scene one that a method takes."""
 
+    scene: WindowedScene
+    method: Method
+    sensor_model: SensorModel
+    collected: StatisticsAccumulator
 
-def _windows(
-    scene: WindowedScene,
-    method: Method,
-    sensor_model: SensorModel,
-    collected: StatisticsAccumulator,
-    *,
-    core: int,
-) -> Iterator[_MethodWindow]:
-    tiles = scene_tiles(scene, halo=method.reach * scene.ratio, core=core)
-    for tile, window in read_ahead(scene, tiles):
-        batch = window_batch(scene, window, sensor_model)
-        inputs = MethodInputs(softened(batch) if method.soft else batch, sensor_model.sensor)
-        yield _MethodWindow(
+    def tiles(self, core: int) -> list[WindowExtent]:
+        return scene_tiles(self.scene, halo=self.method.reach * self.scene.ratio, core=core)
+
+    def of(self, tile: WindowExtent, window: Window) -> _MethodWindow:
+        batch = window_batch(self.scene, window, self.sensor_model)
+        soft = softened(batch) if self.method.soft else batch
+        inputs = MethodInputs(soft, self.sensor_model.sensor)
+        return _MethodWindow(
             tile=tile,
-            ratio=scene.ratio,
-            statistics=SceneStatistics(inputs, collected),
+            ratio=self.scene.ratio,
+            statistics=SceneStatistics(inputs, self.collected),
             valid_read=window.valid,
         )

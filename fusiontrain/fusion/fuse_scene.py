@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +24,7 @@ from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.registration import registration
 from fusiontrain.fusion.sensor_identity import gain_notes, sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
+from fusiontrain.fusion.window_loop import torch_threads
 from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.guided_pair import OpenPair
@@ -95,6 +97,7 @@ class FusionJob:
     warnings: tuple[str, ...] = ()  # lines that name what may spoil the result
     agreement: PairAgreement = field(default_factory=PairAgreement)
     adaptation: AdaptationResult | None = None
+    threads: int = 1  # as asked; `plan` says how many windows are computed side by side
     guides: GuideReport | None = None  # where several sharp bands stand for PAN
 
 
@@ -111,6 +114,7 @@ def open_job(
         return
     with (
         memory_errors(),
+        torch_threads_for(fuser),
         gdal(threads),
         open_pair(
             inputs.pan,
@@ -153,6 +157,7 @@ def open_job(
             notes=notes,
             warnings=(*missing_value_warnings(pair), *filter(None, [agreement.warning])),
             agreement=agreement,
+            threads=threads,
         )
 
 
@@ -170,12 +175,15 @@ def fuse_to_file(
     the PAN pixels done.
     """
     output = replace(output, tags=_tags(job) | output.tags)
-    with create_fused(output, job.pair) as file, ThreadPoolExecutor(1, "writing") as writer:
+    scene, sensor_model = in_output_frame(job.pair, job.sensor_model)
+    with (
+        create_fused(output, job.pair) as file,
+        ThreadPoolExecutor(1, "writing") as writer,
+        closing(job.fuser.fuse(scene, sensor_model, job.plan, advance=statistics)) as windows,
+    ):
         pending: list[Future[None]] = []
         has_data = False
         try:
-            scene, sensor_model = in_output_frame(job.pair, job.sensor_model)
-            windows = job.fuser.fuse(scene, sensor_model, job.plan, advance=statistics)
             for window in windows:
                 if pending:
                     pending.pop().result()  # one window may wait, not more: memory is bounded
@@ -209,12 +217,13 @@ def fuse_to_array(
     out = np.empty((scene.bands, h, w), dtype)
     has_data = False
     scene, sensor_model = in_output_frame(scene, sensor_model)
-    for window in fuser.fuse(scene, sensor_model, plan):
-        has_data = has_data or bool(window.valid.any())
-        fine = window.core.scaled(scene.ratio)
-        values = window.fused.numpy() if scaling is None else scaling(window.fused.numpy())
-        data = output_pixels(values, window.valid.numpy(), dtype, nodata, bits)
-        out[:, fine.top : fine.bottom, fine.left : fine.right] = data
+    with torch_threads_for(fuser), closing(fuser.fuse(scene, sensor_model, plan)) as windows:
+        for window in windows:
+            has_data = has_data or bool(window.valid.any())
+            fine = window.core.scaled(scene.ratio)
+            values = window.fused.numpy() if scaling is None else scaling(window.fused.numpy())
+            data = output_pixels(values, window.valid.numpy(), dtype, nodata, bits)
+            out[:, fine.top : fine.bottom, fine.left : fine.right] = data
     if not has_data:
         raise SceneError(NO_DATA)
     return out
@@ -238,8 +247,13 @@ def fuse_job_to_array(job: FusionJob, output: Output) -> np.ndarray:
     )
 
 
+def torch_threads_for(fuser: Fuser) -> AbstractContextManager[None]:
+    """A block with one thread of torch where windows are computed side by side, on a CPU."""
+    return torch_threads(1) if fuser.device.type == "cpu" else nullcontext()
+
+
 def use_threads(threads: int | None) -> int:
-    """Threads of the network and of GDAL's codecs; None leaves what torch has."""
+    """Threads that compute windows, and of GDAL's codecs; None: as many as torch has."""
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()

@@ -1,6 +1,6 @@
 """What fuses a scene window by window: the interface that both engines satisfy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import torch
@@ -44,7 +44,7 @@ class Fuser(Plannable, Protocol):
         plan: Plan,
         *,
         advance: Callable[[int], None] = no_progress,
-    ) -> Iterator[FusedWindow]:
+    ) -> Generator[FusedWindow, None, None]:
         """The scene, window by window.
 
         `advance` is called for each window of the first passes, with the number of them all.

@@ -1,7 +1,8 @@
 """Groups of bands, each with its own PAN a band, fused side by side into one output."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,7 +18,7 @@ from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.pan_of_guides import PanOfGuides, best_explained, with_pan_per_band
 from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
-from fusiontrain.fusion.window_loop import MULTIPLE_OF, FusedWindow
+from fusiontrain.fusion.window_loop import MULTIPLE_OF, FusedWindow, Workers
 from fusiontrain.imaging.level_correction import REACH, LevelCorrection
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.imaging.tiling import Box
@@ -143,6 +144,9 @@ class GuidedFuser:
     def largest_core(self, ratio: int) -> int:
         return self.inner.largest_core(ratio)
 
+    def workers(self, threads: int) -> int:
+        return self.inner.workers(threads)
+
     def plan(self, scene: GuidedScene, *, memory: float, core: int | None, threads: int) -> Plan:
         """Windows that begin at a pixel of every grid. Raises: SceneError as make_plan."""
         plan = make_plan(scene, self, memory=memory, core=core, threads=threads)
@@ -163,20 +167,26 @@ class GuidedFuser:
         plan: Plan,
         *,
         advance: Callable[[int], None] = no_progress,
-    ) -> Iterator[FusedWindow]:
+    ) -> Generator[FusedWindow, None, None]:
         if not isinstance(scene, GuidedScene):
             raise SceneError("a fuser of guides was given a scene without any")
-        runs = [
-            group.fuser(self.inner).fuse(
-                group.scene,
-                group.sensor_model,
-                replace(plan, halo=self.inner.halo(group.scene.ratio)),
-                advance=advance,
-            )
-            for group in self.groups
-        ]
-        for windows in zip(*runs, strict=True):
-            yield _joined(scene, [group.scene.ratio for group in self.groups], windows)
+        plan = replace(plan, shared=Workers.of(plan.workers))
+        with ExitStack() as stack:
+            runs = [
+                stack.enter_context(
+                    closing(
+                        group.fuser(self.inner).fuse(
+                            group.scene,
+                            group.sensor_model,
+                            replace(plan, halo=self.inner.halo(group.scene.ratio)),
+                            advance=advance,
+                        )
+                    )
+                )
+                for group in self.groups
+            ]
+            for windows in zip(*runs, strict=True):
+                yield _joined(scene, [group.scene.ratio for group in self.groups], windows)
 
 
 def _joined(scene: GuidedScene, ratios: list[int], windows: tuple[FusedWindow, ...]) -> FusedWindow:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.fuse_scene import FusionJob, InputFiles
+from fusiontrain.fusion.fuse_scene import FusionJob, InputFiles, torch_threads_for
 from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.guide_report import make_report
 from fusiontrain.fusion.guided_fuser import GuidedFuser, joint_model, prepare_group
@@ -27,6 +27,7 @@ def open_guided_job(
     check_options(options, match=inputs.match)
     with (
         memory_errors(),
+        torch_threads_for(fuser),
         gdal(threads),
         open_guided(
             inputs.pan,
@@ -74,6 +75,7 @@ def open_guided_job(
                 report.registration,
             ),
             warnings=mask_warnings(pair),
+            threads=threads,
             guides=report,
         )
 

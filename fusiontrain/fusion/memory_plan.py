@@ -1,16 +1,19 @@
 """How large the windows of a scene are, and the memory and time that fusing it takes."""
 
+import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.window_loop import scene_tiles
+from fusiontrain.fusion.window_loop import Workers, scene_tiles
+from fusiontrain.imaging.tiling import WindowExtent
 from fusiontrain.scenes.scene import WindowedScene
 
 CORES = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)  # PAN pixels a side
 _SMALL_CORES = (128, 64)  # for scenes of many bands, which no other window holds
 _FIXED_MEMORY = 0.45  # GiB: torch, GDAL and its cache
+_MANY = 32  # windows a worker, of which the last one hardly counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,9 @@ class Plannable(Protocol):
     def largest_core(self, ratio: int) -> int:
         """PAN pixels a side, beyond which larger windows gain nothing."""
 
+    def workers(self, threads: int) -> int:
+        """How many windows are computed side by side where `threads` are given."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -46,6 +52,8 @@ class Plan:
     memory: float  # GiB
     seconds: float
     fixed: bool = False  # every method's windows are of `core`
+    workers: int = 1  # windows computed side by side
+    shared: Workers | None = field(default=None, compare=False)  # of several runs side by side
 
 
 def make_plan(
@@ -58,15 +66,21 @@ def make_plan(
 ) -> Plan:
     """Windows of `core` PAN pixels a side; None: the largest that `memory` GiB hold.
 
-    Raises: SceneError if `memory` is too little for the smallest window.
+    For several `threads`: windows by which all of them are done first, of which as many as are
+    computed side by side fit. Raises: SceneError if `memory` is too little for the smallest window.
     """
     cost, halo = fuser.cost, fuser.halo(scene.ratio)
     bytes_per_pixel = cost.bytes_per_pixel * scene.bands
+    workers = max(1, fuser.workers(threads))
     if core is None:
         largest = fuser.largest_core(scene.ratio)
         core = _core_within(memory, bytes_per_pixel, halo, largest, scene)
+        if workers > 1:
+            core = _shared_out(core, workers, memory, bytes_per_pixel, halo, scene)
     h, w = (side * scene.ratio for side in scene.shape)
     largest_window = _window_pixels(scene, core, halo)
+    windows = len(scene_tiles(scene, halo=0, core=core))
+    workers = min(workers, windows, _fitting(memory, bytes_per_pixel * largest_window))
     ms_pixels_read = sum(
         tile.padded.shape[0] * tile.padded.shape[1]
         for tile in scene_tiles(scene, halo=halo, core=core)
@@ -75,10 +89,11 @@ def make_plan(
     return Plan(
         core=core,
         halo=halo,
-        windows=len(scene_tiles(scene, halo=0, core=core)),
+        windows=windows,
         megapixels=h * w / 1e6,
-        memory=_FIXED_MEMORY + largest_window * bytes_per_pixel / 2**30,
-        seconds=work / cost.speed / max(1, threads),
+        memory=_FIXED_MEMORY + workers * largest_window * bytes_per_pixel / 2**30,
+        seconds=work / cost.speed / (workers if fuser.workers(threads) > 1 else max(1, threads)),
+        workers=workers,
     )
 
 
@@ -93,6 +108,36 @@ def _core_within(
         f"`memory={memory:g}` GiB is too little for a window of {scene.bands} bands; expected at "
         f"least {_rounded_up(least)}"
     )
+
+
+def _shared_out(
+    alone: int, workers: int, memory: float, bytes_per_pixel: int, halo: int, scene: WindowedScene
+) -> int:
+    """The core by which `workers` are done first; `alone`: that for one."""
+    spans = {}
+    for core in [core for core in CORES if core <= alone] or [alone]:
+        fitting = _fitting(memory, _window_pixels(scene, core, halo) * bytes_per_pixel)
+        spans[core] = _span(scene_tiles(scene, halo=halo // 2, core=core), min(workers, fitting))
+    return min(spans, key=spans.__getitem__)  # of equals the largest
+
+
+def _span(tiles: list[WindowExtent], workers: int) -> float:
+    """MS pixels of the worker that is busy longest; each takes the next window when it is free.
+
+    Half of a halo is computed, on average: layers read less and less of it.
+    """
+    areas = [tile.padded.shape[0] * tile.padded.shape[1] for tile in tiles]
+    if len(areas) > _MANY * workers:
+        return sum(areas) / workers
+    busy = [0] * workers
+    for area in areas:
+        heapq.heapreplace(busy, busy[0] + area)
+    return max(busy)
+
+
+def _fitting(memory: float, needed: float) -> int:
+    """Windows of so many bytes that `memory` GiB hold, at least one."""
+    return max(1, int(memory * 2**30 / needed))
 
 
 def _window_pixels(scene: WindowedScene, core: int, halo: int) -> int:

@@ -1,7 +1,7 @@
 """A network over a whole scene: statistics in a first pass, then window by window, no seams."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
@@ -17,12 +17,14 @@ from fusiontrain.fusion.memory_plan import CORES, Cost, Plan
 from fusiontrain.fusion.sampled_tiles import SAMPLE, STATISTICS_HALO, sampled_tiles
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import (
+    ALONE,
     CORE,
     FusedWindow,
+    Workers,
     assemble,
     core_slices,
+    each_window,
     empty_window,
-    read_ahead,
     scene_tiles,
     window_batch,
 )
@@ -98,6 +100,9 @@ class NetworkFuser:
     def largest_core(self, ratio: int) -> int:  # noqa: ARG002 - the interface's
         return CORES[0]
 
+    def workers(self, threads: int) -> int:
+        return threads if self.device.type == "cpu" else 1  # a GPU computes a window by itself
+
     def fuse(
         self,
         scene: WindowedScene,
@@ -105,8 +110,9 @@ class NetworkFuser:
         plan: Plan,
         *,
         advance: Callable[[int], None] = no_progress,
-    ) -> Iterator[FusedWindow]:
-        statistics = scene_statistics(scene, sensor_model, advance)
+    ) -> Generator[FusedWindow, None, None]:
+        workers = plan.shared or Workers.of(plan.workers)
+        statistics = scene_statistics(scene, sensor_model, advance, workers)
         if self.bf16:
             check_half_precision(
                 scene, self.net, sensor_model, statistics, halo=plan.halo, device=self.device
@@ -121,31 +127,39 @@ class NetworkFuser:
             device=self.device,
             bf16=self.bf16,
             correction=self.correction,
+            workers=workers,
         )
 
 
 @torch.inference_mode()
 def scene_statistics(
-    scene: WindowedScene, sensor_model: SensorModel, advance: Callable[[int], None] = no_progress
+    scene: WindowedScene,
+    sensor_model: SensorModel,
+    advance: Callable[[int], None] = no_progress,
+    workers: Workers = ALONE,
 ) -> Statistics:
     """Statistics of the scene, the same for all its windows, so that none shows its edge.
 
     Of every pixel of scenes up to SAMPLE; of larger ones, of windows spread evenly over them,
     or of every pixel after all where most of those windows are empty.
     """
+
+    def moments(tile: WindowExtent, window: Window) -> InjectionMoments | None:
+        rows, columns = core_slices(tile, scene.ratio)
+        valid = window.valid[rows, columns]
+        if not bool(valid.any()):
+            return None
+        images = injection_images(window_batch(scene, window, sensor_model))
+        whole = bool(valid.all())
+        return injection_moments(images.crop(rows, columns), None if whole else valid)
+
     total: InjectionMoments | None = None
     for tiles in (sampled_tiles(scene), scene_tiles(scene, halo=STATISTICS_HALO * scene.ratio)):
         total = None
-        for tile, window in read_ahead(scene, tiles):
+        for sums in each_window(scene, tiles, moments, workers):
             advance(len(tiles))
-            rows, columns = core_slices(tile, scene.ratio)
-            valid = window.valid[rows, columns]
-            if not bool(valid.any()):
-                continue
-            images = injection_images(window_batch(scene, window, sensor_model))
-            whole = bool(valid.all())
-            sums = injection_moments(images.crop(rows, columns), None if whole else valid)
-            total = sums if total is None else total + sums
+            if sums is not None:
+                total = sums if total is None else total + sums
         if total is not None and total.count > SAMPLE // 8:
             break
     if total is None or total.count == 0:
@@ -165,7 +179,8 @@ def fuse_windows(
     device: torch.device | None = None,
     bf16: bool = False,
     correction: LevelCorrection | None = None,
-) -> Iterator[FusedWindow]:
+    workers: Workers = ALONE,
+) -> Generator[FusedWindow, None, None]:
     """Every window of the scene, fused; `halo` is the network's reach in PAN pixels."""
     device = device or torch.device("cpu")
     on_device = replace(
@@ -173,22 +188,28 @@ def fuse_windows(
         **{f.name: getattr(statistics, f.name).to(device) for f in fields(statistics)},
     )
     windows = DeviceWindows(net=net, device=device, halo=-(-halo // scene.ratio), bf16=bf16)
-    pending: deque[Callable[[], FusedWindow]] = deque()
     margin = 0 if correction is None else REACH
     tiles = scene_tiles(scene, halo=halo + margin * scene.ratio, core=core)
-    for tile, window in read_ahead(scene, tiles):
+
+    def begin(tile: WindowExtent, window: Window) -> Callable[[], FusedWindow]:
         rows, columns = core_slices(tile, scene.ratio)
         valid = window.valid[rows, columns]
-        if bool(valid.any()):
-            batch = window_batch(scene, window, sensor_model, on_device)
-            wide = tile.widened(margin)
-            fused = windows.start(batch, wide)
-            if correction is not None:
-                fused = partial(_corrected, fused, tile, wide, window, correction, scene)
-            pending.append(partial(_result, tile.core, fused, valid))
-        else:
-            pending.append(partial(empty_window, tile.core, scene.bands, valid))
-        del window
+        if not bool(valid.any()):
+            return partial(empty_window, tile.core, scene.bands, valid)
+        batch = window_batch(scene, window, sensor_model, on_device)
+        wide = tile.widened(margin)
+        fused = windows.start(batch, wide)
+        if correction is not None:
+            fused = partial(_corrected, fused, tile, wide, window, correction, scene)
+        return partial(_result, tile.core, fused, valid)
+
+    if workers.count > 1:
+        yield from each_window(scene, tiles, lambda *given: begin(*given)(), workers)
+        return
+    pending: deque[Callable[[], FusedWindow]] = deque()
+    for begun in each_window(scene, tiles, begin):
+        pending.append(begun)
+        del begun
         while len(pending) > windows.in_flight:
             yield pending.popleft()()
     while pending:

@@ -132,12 +132,15 @@ def filter_columns(image: Tensor, taps: Tensor, step: int) -> Tensor:
     B, C, K = taps.shape
     width = (image.shape[3] - K) // step + 1
     table = _shifted_taps(taps, step).mT
+    whole = table.shape[-2]
     out = image.new_empty(B, C, image.shape[2], width)
     for left in range(0, width, STRIDE):
         columns = min(STRIDE, width - left)
         length = step * (columns - 1) + K
         block = image[..., left * step : left * step + length]
-        out[..., left : left + columns] = block @ table[..., :length, :columns]
+        if columns < STRIDE:  # narrower products round otherwise: pixels would depend on the cut
+            block = F.pad(block, (0, whole - length))
+        out[..., left : left + columns] = (block @ table)[..., :columns]
     return out
 
 

@@ -1,6 +1,7 @@
 """An aligned PAN and MS in files, read by windows."""
 
 import math
+import threading
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +23,10 @@ from fusiontrain.scenes.scene import Window, check_side
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeoPair:
-    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies WindowedScene."""
+    """An open, aligned PAN and MS; `shape` is their overlap. Satisfies WindowedScene.
+
+    Several threads may read windows: GDAL's files serve one at a time.
+    """
 
     ratio: int
     shape: tuple[int, int]  # h, w of the overlap, MS pixels
@@ -36,6 +40,7 @@ class GeoPair:
     ms_warped: WarpedRaster | None = field(default=None, repr=False)  # MS on the PAN's grid
     note: str = ""  # what was assumed about the alignment, and done
     match: ShiftEstimate | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def bands(self) -> int:
@@ -87,8 +92,9 @@ class GeoPair:
 
     def read(self, box: Box) -> Window:
         fine = _moved(box.scaled(self.ratio), self.pan_origin)
-        pan, pan_valid = self.pan_file.read_valid(fine)
-        ms, ms_valid = self._read_ms(_moved(box, self.ms_origin))
+        with self.lock:
+            pan, pan_valid = self.pan_file.read_valid(fine)
+            ms, ms_valid = self._read_ms(_moved(box, self.ms_origin))
         return Window(
             ms=_filled(ms, ms_valid, self.ms_fill),
             pan=_filled(pan, pan_valid, self.pan_fill),
@@ -97,7 +103,8 @@ class GeoPair:
 
     def read_ms(self, box: Box) -> Tensor:
         """(C, h, w) of the MS, as its file has it where pixels are missing."""
-        return self._read_ms(_moved(box, self.ms_origin))[0]
+        with self.lock:
+            return self._read_ms(_moved(box, self.ms_origin))[0]
 
     def cropped(self, bbox: tuple[float, float, float, float]) -> "GeoPair":
         """The part in (left, bottom, right, top) of the PAN's CRS, to whole MS pixels outwards.

@@ -22,6 +22,7 @@ from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.network_fuser import NetworkFuser, fuse_network
 from fusiontrain.fusion.options import AdaptationBudget
 from fusiontrain.fusion.sensor_model import SensorModel, fullest_window
+from fusiontrain.fusion.window_loop import torch_threads
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.metrics import ergas, sam
 from fusiontrain.models.registry import ModelEntry
@@ -84,7 +85,10 @@ def adapted(job: FusionJob, *, advance: Callable[[int, int], None] | None = None
     """The job with its network adapted to the scene, if its options ask for it and it helps."""
     if job.options.adapt is None:
         return job
-    fuser, result = adapt(job.fuser, job.pair, job.sensor_model, job.options.adapt, advance=advance)
+    with torch_threads(job.threads):
+        fuser, result = adapt(
+            job.fuser, job.pair, job.sensor_model, job.options.adapt, advance=advance
+        )
     return replace(job, fuser=fuser, adaptation=result)
 
 

@@ -349,15 +349,20 @@ def test_a_full_disk_leaves_nothing(pair, tmp_path, capsys, kind):
 
 
 @pytest.mark.parametrize(
-    ("moment", "number"), [("windows", signal.SIGINT), ("COG", signal.SIGTERM)]
+    ("moment", "number", "threads"),
+    [
+        ("windows", signal.SIGINT, "1"),
+        ("windows", signal.SIGINT, "3"),
+        ("COG", signal.SIGTERM, "1"),
+    ],
 )
-def test_signals_leave_nothing(tmp_path, weights, number, moment):
+def test_signals_leave_nothing(tmp_path, weights, number, moment, threads):
     """Stopped among the windows, or while the COG is made; 128 + the signal's number."""
     side = 320 if moment == "COG" else 160
     ms, pan = scene(side, side)
     paths = write(tmp_path / "p.tif", pan), write(tmp_path / "m.tif", ms, GRID @ Affine.scale(4))
     how = ["--method", "exp"] if moment == "COG" else ["--weights", weights, "--window", "64"]
-    more = ["--sensor", "IKONOS", "--softness", ".3", "--threads", "1"]
+    more = ["--sensor", "IKONOS", "--softness", ".3", "--threads", threads]
     awaited = "cog.tif" if moment == "COG" else "fused.tif"
     process = subprocess.Popen(
         [BIN / "fusiontrain", "fuse", *paths, tmp_path / "f.tif", *how, *more],

@@ -111,6 +111,18 @@ def test_a_networks_windows_fuse_as_the_whole(files, method):
     assert np.abs(images[0] - images[1]).max() <= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["glp-fs-soft", "net"])
+def test_threads_change_no_pixel(files, method):
+    """Bands of two ratios; a network's are corrected."""
+    guides, twice, six = files
+    alone, shared = (
+        pansharpen(guides, [*twice, *six], method=method, window=96, threads=threads)
+        for threads in (1, 3)
+    )
+    np.testing.assert_array_equal(alone, shared)
+
+
 def test_a_band_its_guides_do_not_explain_keeps_near_its_own_detail(files, tmp_path):
     guides, *_ = files
     noise = torch.from_numpy(np.random.default_rng(7).normal(1500, 100, (1, 96, 96))).float()

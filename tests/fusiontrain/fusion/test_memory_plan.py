@@ -26,6 +26,9 @@ class Method:
     def largest_core(self, ratio):
         return self.largest
 
+    def workers(self, threads):
+        return threads
+
 
 def scene(side=512):
     """`side` MS pixels a side, ratio 4; two bands."""
@@ -93,6 +96,30 @@ def test_a_scene_smaller_than_a_window_takes_its_own_memory():
 
 
 def test_threads_share_the_time():
+    """All of it, but for halos of more windows."""
     one, four = (make_plan(scene(), Method(), memory=1, threads=n).seconds for n in (1, 4))
 
-    assert one == pytest.approx(4 * four)
+    assert 3.5 < one / four <= 4
+
+
+def test_windows_of_all_threads_fit_the_memory():
+    alone, shared = (make_plan(scene(), Method(), memory=0.1, threads=n) for n in (1, 8))
+
+    assert (1, 8) == (alone.workers, shared.workers)
+    assert shared.core < alone.core
+    assert 8 * (shared.core + 2 * shared.halo) ** 2 * 10 * 2 <= 0.1 * 2**30
+    assert shared.memory <= 0.1 + 0.45
+
+
+@pytest.mark.parametrize(("threads", "windows"), [(1, 1), (2, 4), (4, 4)])
+def test_a_small_scene_is_cut_until_each_thread_has_a_window(threads, windows):
+    plan = make_plan(scene(256), Method(), memory=2, threads=threads)
+
+    assert windows == plan.windows
+    assert threads == plan.workers
+
+
+def test_threads_that_memory_or_windows_do_not_suffice_for_are_left_out():
+    assert 2 == make_plan(scene(), Method(), memory=0.05, core=1000, threads=8).workers
+    assert 1 == make_plan(scene(20), Method(), memory=0.05, threads=8).workers
+    assert 1 == make_plan(scene(), Method(), memory=0.0003, threads=8).workers
