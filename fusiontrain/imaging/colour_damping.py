@@ -13,11 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fusiontrain.imaging.full_precision import full_precision
-from fusiontrain.imaging.injection import (
-    injection_images,
-    injection_moments,
-    statistics_from_moments,
-)
+from fusiontrain.imaging.injection import ScenePart
 from fusiontrain.imaging.pan_batch import PanBatch, move
 
 SOFT, SHARP = 0.12, 0.22  # MTF gains: LEAST_SHARE up to the first, all from the second on
@@ -32,24 +28,25 @@ def damped(batch: PanBatch) -> bool:
     return bool((batch.mtf < SHARP).any())
 
 
-def damp_colours(fused: Tensor, around: PanBatch, rows: slice, columns: slice) -> Tensor:
+def damp_colours(
+    fused: Tensor, around: ScenePart, mtf: Tensor, rows: slice, columns: slice
+) -> Tensor:
     """`fused` with less colour of its own, within the MS's colours; a part of `around`.
 
-    `rows`, `columns`: where in `around` the part lies. Without statistics in `around`, those of
-    its own images count.
+    `mtf`: gains of the MS's bands, (B, C). `rows`, `columns`: where in `around` the part lies.
     Shapes: (B, C, rows, columns) DN -> the same.
     """
+    images, statistics = around.images, around.statistics
     with full_precision(fused.device):
-        images, statistics = injection_images(around), around.statistics
-        if statistics is None:
-            statistics = statistics_from_moments(injection_moments(images))
-        gain, spread = (x[..., None, None].to(fused) for x in (statistics.gain, statistics.ms_std))
+        gain, spread, dark = (
+            x[..., None, None].to(fused)
+            for x in (statistics.gain, statistics.ms_std, statistics.dark)
+        )
         injected = (images.up + gain * images.detail)[..., rows, columns]
-        sharp = ((move(around.mtf, fused.device) - SOFT) / (SHARP - SOFT)).clamp(0, 1)
+        sharp = ((move(mtf, fused.device) - SOFT) / (SHARP - SOFT)).clamp(0, 1)
         sharp = sharp[..., None, None].to(fused)
         fused = fade_colours(fused, injected, spread, LEAST_SHARE + (1 - LEAST_SHARE) * sharp)
-        dark = statistics.dark[..., None, None].to(fused)
-        least = least_shares((images.ms - dark) / spread, around.ratio)[..., rows, columns]
+        least = least_shares((images.ms - dark) / spread, images.ratio)[..., rows, columns]
         return raise_weak_bands(fused, least, dark, spread, 1 - sharp)
 
 

@@ -57,6 +57,18 @@ class InjectionImages:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScenePart:
+    """What a part of a scene is corrected by: its injection images and the scene's statistics."""
+
+    images: InjectionImages
+    statistics: Statistics
+
+    def crop(self, rows: slice, columns: slice) -> "ScenePart":
+        """A window, in PAN pixels; its bounds are multiples of the ratio."""
+        return ScenePart(images=self.images.crop(rows, columns), statistics=self.statistics)
+
+
 @dataclass(slots=True)
 class InjectionMoments:
     """Sums over pixels, float64, for whole-scene statistics; windows are added up with +."""
@@ -88,6 +100,15 @@ def injection_images(batch: PanBatch) -> InjectionImages:
         pan_low_ms=pan_low_ms,
         ms=batch.ms,
         ratio=batch.ratio,
+    )
+
+
+def scene_part(batch: PanBatch) -> ScenePart:
+    """Images of a batch, and its statistics: without any, those of its own images."""
+    images = injection_images(batch)
+    return ScenePart(
+        images=images,
+        statistics=batch.statistics or statistics_from_moments(injection_moments(images)),
     )
 
 

@@ -15,7 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fusiontrain.imaging import dark_texture
 from fusiontrain.imaging.colour_damping import REACH, damp_colours, damped
+from fusiontrain.imaging.dark_texture import keep_dark_texture
+from fusiontrain.imaging.full_precision import full_precision
+from fusiontrain.imaging.injection import scene_part
 from fusiontrain.imaging.ms_consistency import COLOURS, cut_around, step_of_part, step_to_ms
 from fusiontrain.imaging.pan_batch import PanBatch
 from fusiontrain.models.anyband.base import (
@@ -89,26 +93,36 @@ class AnyBandSensor(AnyBand):
 
 
 class AnyBandScene(AnyBandSensor):
-    """For the target `scene`: colours of a very soft MS are damped; a smoothed step is the last.
+    """For the target `scene`: dark ground has PAN's texture, soft MS less colour of the network's.
 
-    A network that learnt what MS sensors do wrong takes faint colours for their noise; the step
-    brings colours back, and hardly noise and rings.
+    A network that learnt what MS sensors do wrong takes faint colours for their noise; a smoothed
+    step, the last, brings colours back, and hardly noise and rings. While training, texture is not
+    added: the loss is of what the network itself gives.
     """
 
     smoothing = COLOURS
     bytes_per_pixel = 80  # 47 of a very soft MS; windows that are read ahead and written
 
     def fuse_whole(self, batch: PanBatch) -> Tensor:
-        fused = super().fuse_whole(batch)
-        whole = slice(0, fused.shape[-2]), slice(0, fused.shape[-1])
-        return damp_colours(fused, batch, *whole) if damped(batch) else fused
+        H, W = batch.pan.shape[-2:]
+        return self._finished(super().fuse_whole(batch), batch, slice(0, H), slice(0, W))
 
     def fuse_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
-        fused = super().fuse_part(batch, rows, columns)
-        if not damped(batch):
+        _, fine, inner = cut_around(batch, rows, columns, reach=dark_texture.REACH)
+        fused = self._finished(super().fuse_part(batch, *fine), batch, *fine)
+        return fused[..., inner[0], inner[1]]
+
+    def _finished(self, fused: Tensor, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """A part of the network's result, (B, C, rows, columns) DN, its colours and texture set."""
+        textured = not (self.training or batch.pan_per_band or batch.ms.shape[1] == 1)
+        if not (textured or damped(batch)):
             return fused
-        around, _, inner = cut_around(batch, rows, columns, reach=REACH)
-        return damp_colours(fused, around, *inner)
+        batch, _, inner = cut_around(batch, rows, columns, reach=REACH)
+        with full_precision(fused.device):
+            around = scene_part(batch)
+        if damped(batch):
+            fused = damp_colours(fused, around, batch.mtf, *inner)
+        return keep_dark_texture(fused, around.crop(*inner)) if textured else fused
 
 
 class Block(nn.Module):

@@ -16,6 +16,7 @@ from fusiontrain.imaging.colour_damping import (
 from fusiontrain.imaging.injection import (
     injection_images,
     injection_moments,
+    scene_part,
     statistics_from_moments,
 )
 from fusiontrain.imaging.ms_consistency import cut_around
@@ -71,7 +72,7 @@ def test_what_bands_share_stays_and_colour_is_kept_in_part(kept):
 def test_only_a_soft_ms_is_changed(gain, soft):
     batch = soft_batch(gain)
     fused = parts(batch)[0] + torch.linspace(-50, 80, 96)
-    whole = damp_colours(fused, batch, slice(0, 96), slice(0, 96))
+    whole = damp_colours(fused, scene_part(batch), batch.mtf, slice(0, 96), slice(0, 96))
     assert damped(batch) == soft
     assert (float((whole - fused).abs().max()) > 1) == soft
 
@@ -82,10 +83,10 @@ def test_a_part_is_cut_from_the_whole(gain):
     batch = soft_batch(gain, 48)
     fused = parts(batch)[0] + torch.linspace(-50, 80, 192)
     rows, columns = slice(64, 128), slice(72, 120)
-    whole = damp_colours(fused, batch, slice(0, 192), slice(0, 192))
+    whole = damp_colours(fused, scene_part(batch), batch.mtf, slice(0, 192), slice(0, 192))
 
     around, _, inner = cut_around(batch, rows, columns, reach=REACH)
-    part = damp_colours(fused[..., rows, columns], around, *inner)
+    part = damp_colours(fused[..., rows, columns], scene_part(around), around.mtf, *inner)
 
     assert around.pan.shape[-1] < 192
     torch.testing.assert_close(part, whole[..., rows, columns], atol=1e-2, rtol=0)
