@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401 - else PIL imports all of its formats
 from torch import Tensor
 
 from fusiontrain.evaluation.colormap import FULL_SCALE, colour_at

@@ -184,23 +184,25 @@ def d_rho(
     pair = as_pair(fused, pan.expand_as(fused), valid, one_range=False, names=("fused", "PAN"))
     kept = kept if pan.numel() <= _KEPT_PIXELS else None
 
-    def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """About the strip's mean, so that small windows of bright images keep their digits."""
+    def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """About the strip's mean, so that small windows of bright images keep their digits.
+
+        The image, its sums, and the spread of each window, infinite where it is flat.
+        """
         x = x - x.mean((-2, -1), keepdim=True)
-        sums, energy = box(x, side), box(x * x, side).mul_(side * side)
-        variance = energy - sums * sums
+        sums, energy = box(x, side), box(x * x, side)
         # The rounding of the subtracted means counts as well as that of the remainder.
-        return x, sums, variance, variance > FLAT * energy
+        least = energy * FLAT
+        variance = energy.addcmul_(sums, sums, value=-1 / side**2)
+        return x, sums, torch.where(variance > least, variance, torch.inf).sqrt_()
 
     def correlation(of_pan: Tensor) -> Callable[[Tensor], Tensor]:
-        y, sy, vy, textured_y = moments(of_pan)
+        y, sy, spread_y = moments(of_pan)
 
         def beside(of_band: Tensor) -> Tensor:
-            x, sx, vx, textured = moments(of_band)
-            covariance = box(x * y, side).mul_(side * side).sub_(sx * sy)
-            textured &= textured_y
-            rho = covariance / torch.where(textured, vx * vy, 1).sqrt_()
-            return torch.where(textured, rho.clamp_(-1, 1), 0)
+            x, sx, spread = moments(of_band)
+            covariance = box(x.mul_(y), side).addcmul_(sx, sy, value=-1 / side**2)
+            return covariance.div_(spread.mul_(spread_y)).clamp_(-1, 1)
 
         return beside
 
