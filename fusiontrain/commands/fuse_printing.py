@@ -91,10 +91,11 @@ def _bar(job: FusionJob) -> Iterator[Callbacks]:
 def print_plan(job: FusionJob, output: Output, dtype: np.dtype) -> None:
     """The plan of --dry-run: windows, memory, time and disk."""
     plan = job.plan
+    side = f"{plan.core} x {plan.across * plan.core}" if plan.across > 1 else f"{plan.core}"
     raw = plan.megapixels * job.pair.bands * dtype.itemsize / 1000
     while_writing = raw * (2.4 if output.format == "COG" else 1)
     print_result(
-        f"plan: {job.fuser.name} on {job.fuser.device}: {plan.windows} windows of {plan.core} "
+        f"plan: {job.fuser.name} on {job.fuser.device}: {plan.windows} windows of {side} "
         f"PAN pixels and {plan.halo} around them\n"
         f"memory: about {plan.memory:.1f} GiB\n"
         f"time: about {spoken_seconds(plan.seconds)} on a CPU\n"

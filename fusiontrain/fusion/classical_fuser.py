@@ -90,6 +90,7 @@ class ClassicalFuser:
             self.method,
             sensor_model,
             core=plan.core,
+            across=plan.across,
             fixed=plan.fixed,
             advance=advance,
             workers=plan.shared or Workers.of(plan.workers),
@@ -169,6 +170,7 @@ def fuse_windows_classical(
     sensor_model: SensorModel,
     *,
     core: int = CORE,
+    across: int = 1,
     fixed: bool = False,
     advance: Callable[[int], None] = no_progress,
     workers: Workers = ALONE,
@@ -182,9 +184,10 @@ def fuse_windows_classical(
     if scene.phase != "aligned":
         raise SceneError("the toolbox's phase wraps around the scene's edge: fuse it in one piece")
     collected = collect_statistics(scene, method, sensor_model, advance, workers)
-    core = core if method.window is None or fixed else method.window * scene.ratio
+    if method.window is not None and not fixed:
+        core, across = method.window * scene.ratio, 1
     inputs = _WindowInputs(scene, method, sensor_model, collected)
-    yield from each_window(scene, inputs.tiles(core), partial(_fused, inputs), workers)
+    yield from each_window(scene, inputs.tiles(core, across), partial(_fused, inputs), workers)
 
 
 def _fused(inputs: "_WindowInputs", tile: WindowExtent, read: Window) -> FusedWindow:
@@ -245,8 +248,9 @@ class _WindowInputs:
     sensor_model: SensorModel
     collected: StatisticsAccumulator
 
-    def tiles(self, core: int) -> list[WindowExtent]:
-        return scene_tiles(self.scene, halo=self.method.reach * self.scene.ratio, core=core)
+    def tiles(self, core: int, across: int = 1) -> list[WindowExtent]:
+        halo = self.method.reach * self.scene.ratio
+        return scene_tiles(self.scene, halo=halo, core=core, across=across)
 
     def of(self, tile: WindowExtent, window: Window) -> _MethodWindow:
         batch = window_batch(self.scene, window, self.sensor_model)

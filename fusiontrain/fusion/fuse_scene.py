@@ -25,7 +25,7 @@ from fusiontrain.fusion.registration import registration
 from fusiontrain.fusion.sensor_identity import gain_notes, sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import torch_threads
-from fusiontrain.scenes.gdal_environment import Source, gdal, name_of
+from fusiontrain.scenes.gdal_environment import Source, gdal, gdal_cache, name_of
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.guided_pair import OpenPair
 from fusiontrain.scenes.missing_values import missing_value_warnings
@@ -34,7 +34,7 @@ from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 from fusiontrain.scenes.value_scaling import ValueScaling, check_narrowing
-from fusiontrain.scenes.writer import Output, create_fused
+from fusiontrain.scenes.writer import BLOCK, Output, create_fused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +177,7 @@ def fuse_to_file(
     output = replace(output, tags=_tags(job) | output.tags)
     scene, sensor_model = in_output_frame(job.pair, job.sensor_model)
     with (
+        gdal_cache(_bytes_of_rows(job)),
         create_fused(output, job.pair) as file,
         ThreadPoolExecutor(1, "writing") as writer,
         closing(job.fuser.fuse(scene, sensor_model, job.plan, advance=statistics)) as windows,
@@ -199,6 +200,15 @@ def fuse_to_file(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _bytes_of_rows(job: FusionJob) -> int:
+    """Of what is read for a row of windows, and of blocks of the output that two rows share."""
+    pair, plan = job.pair, job.plan
+    pan, ms = (file.count * file.dtype.itemsize for file in (pair.pan_file, pair.ms_file))
+    width = pair.shape[1] * pair.ratio
+    shared = BLOCK * ms if plan.core % BLOCK else 0
+    return int(width * ((plan.core + 2 * plan.halo) * (pan + ms / pair.ratio**2) + shared))
 
 
 def fuse_to_array(

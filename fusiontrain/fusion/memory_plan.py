@@ -13,6 +13,8 @@ from fusiontrain.scenes.scene import WindowedScene
 CORES = (4096, 3072, 2048, 1536, 1024, 768, 512, 256)  # PAN pixels a side
 _SMALL_CORES = (128, 64)  # for scenes of many bands, which no other window holds
 _FIXED_MEMORY = 0.45  # GiB: torch, GDAL and its cache
+_FURTHER = 0.75  # of a window's memory, that a further worker takes: one waits to be written
+_ABOUT = 1.03  # of the time: windows that are faster by less are not worth their memory
 _MANY = 32  # windows a worker, of which the last one hardly counts
 
 
@@ -45,13 +47,14 @@ class Plannable(Protocol):
 class Plan:
     """How a scene is cut into windows, and an estimate of what that takes."""
 
-    core: int  # PAN pixels a side that a window writes
+    core: int  # PAN pixels a side that a window writes; its rows, where `across` is not 1
     halo: int  # PAN pixels around them that it reads
     windows: int
     megapixels: float
     memory: float  # GiB
     seconds: float
     fixed: bool = False  # every method's windows are of `core`
+    across: int = 1  # columns of a core over its rows
     workers: int = 1  # windows computed side by side
     shared: Workers | None = field(default=None, compare=False)  # of several runs side by side
 
@@ -71,27 +74,25 @@ def make_plan(
     """
     cost, halo = fuser.cost, fuser.halo(scene.ratio)
     bytes_per_pixel = cost.bytes_per_pixel * scene.bands
-    workers = max(1, fuser.workers(threads))
+    workers, across = max(1, fuser.workers(threads)), 1
     if core is None:
         largest = fuser.largest_core(scene.ratio)
         core = _core_within(memory, bytes_per_pixel, halo, largest, scene)
         if workers > 1:
-            core = _shared_out(core, workers, memory, bytes_per_pixel, halo, scene)
+            core, across = _shared_out(core, workers, memory, bytes_per_pixel, halo, scene)
     h, w = (side * scene.ratio for side in scene.shape)
-    largest_window = _window_pixels(scene, core, halo)
-    windows = len(scene_tiles(scene, halo=0, core=core))
-    workers = min(workers, windows, _fitting(memory, bytes_per_pixel * largest_window))
-    ms_pixels_read = sum(
-        tile.padded.shape[0] * tile.padded.shape[1]
-        for tile in scene_tiles(scene, halo=halo, core=core)
-    )
+    needed = _window_pixels(scene, core, halo, across) * bytes_per_pixel
+    tiles = scene_tiles(scene, halo=halo, core=core, across=across)
+    workers = min(workers, len(tiles), _fitting(memory, needed))
+    ms_pixels_read = sum(tile.padded.shape[0] * tile.padded.shape[1] for tile in tiles)
     work = ms_pixels_read * scene.ratio**2 * scene.bands * cost.passes / 1e6
     return Plan(
         core=core,
+        across=across,
         halo=halo,
-        windows=windows,
+        windows=len(tiles),
         megapixels=h * w / 1e6,
-        memory=_FIXED_MEMORY + workers * largest_window * bytes_per_pixel / 2**30,
+        memory=_FIXED_MEMORY + (1 + (workers - 1) * _FURTHER) * needed / 2**30,
         seconds=work / cost.speed / (workers if fuser.workers(threads) > 1 else max(1, threads)),
         workers=workers,
     )
@@ -112,13 +113,22 @@ def _core_within(
 
 def _shared_out(
     alone: int, workers: int, memory: float, bytes_per_pixel: int, halo: int, scene: WindowedScene
-) -> int:
-    """The core by which `workers` are done first; `alone`: that for one."""
+) -> tuple[int, int]:
+    """Core and columns of a core over its rows: the smallest windows that are about the fastest.
+
+    `alone`: the core for one worker.
+    """
     spans = {}
     for core in [core for core in CORES if core <= alone] or [alone]:
-        fitting = _fitting(memory, _window_pixels(scene, core, halo) * bytes_per_pixel)
-        spans[core] = _span(scene_tiles(scene, halo=halo // 2, core=core), min(workers, fitting))
-    return min(spans, key=spans.__getitem__)  # of equals the largest
+        for across in (1, 2):
+            pixels = _window_pixels(scene, core, halo, across)
+            fitting = _fitting(memory, pixels * bytes_per_pixel)
+            if across * core <= alone or fitting >= workers:
+                tiles = scene_tiles(scene, halo=halo // 2, core=core, across=across)
+                spans[core, across] = _span(tiles, min(workers, fitting)), pixels
+    enough = min(span for span, _ in spans.values()) * _ABOUT
+    fast = {shape: pixels for shape, (span, pixels) in spans.items() if span <= enough}
+    return min(fast, key=fast.__getitem__)
 
 
 def _span(tiles: list[WindowExtent], workers: int) -> float:
@@ -137,13 +147,13 @@ def _span(tiles: list[WindowExtent], workers: int) -> float:
 
 def _fitting(memory: float, needed: float) -> int:
     """Windows of so many bytes that `memory` GiB hold, at least one."""
-    return max(1, int(memory * 2**30 / needed))
+    return 1 + max(0, int((memory * 2**30 / needed - 1) / _FURTHER))
 
 
-def _window_pixels(scene: WindowedScene, core: int, halo: int) -> int:
+def _window_pixels(scene: WindowedScene, core: int, halo: int, across: int = 1) -> int:
     """PAN pixels of the largest window: the scene itself, where it is smaller."""
     h, w = (side * scene.ratio for side in scene.shape)
-    return min(h, core + 2 * halo) * min(w, core + 2 * halo)
+    return min(h, core + 2 * halo) * min(w, across * core + 2 * halo)
 
 
 def _rounded_up(value: float) -> str:

@@ -124,6 +124,7 @@ class NetworkFuser:
             halo=plan.halo,
             statistics=statistics,
             core=plan.core,
+            across=plan.across,
             device=self.device,
             bf16=self.bf16,
             correction=self.correction,
@@ -176,6 +177,7 @@ def fuse_windows(
     halo: int,
     statistics: Statistics,
     core: int = CORE,
+    across: int = 1,
     device: torch.device | None = None,
     bf16: bool = False,
     correction: LevelCorrection | None = None,
@@ -189,7 +191,7 @@ def fuse_windows(
     )
     windows = DeviceWindows(net=net, device=device, halo=-(-halo // scene.ratio), bf16=bf16)
     margin = 0 if correction is None else REACH
-    tiles = scene_tiles(scene, halo=halo + margin * scene.ratio, core=core)
+    tiles = scene_tiles(scene, halo=halo + margin * scene.ratio, core=core, across=across)
 
     def begin(tile: WindowExtent, window: Window) -> Callable[[], FusedWindow]:
         rows, columns = core_slices(tile, scene.ratio)

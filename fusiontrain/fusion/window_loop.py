@@ -33,11 +33,13 @@ class FusedWindow:
     valid: Tensor
 
 
-def scene_tiles(scene: WindowedScene, *, halo: int, core: int = CORE) -> list[WindowExtent]:
-    """Windows of `core` PAN pixels with `halo` PAN pixels around them."""
+def scene_tiles(
+    scene: WindowedScene, *, halo: int, core: int = CORE, across: int = 1
+) -> list[WindowExtent]:
+    """Windows of `core` rows and `across` times as many columns, PAN pixels, and a halo around."""
     step = grid_step(scene.ratio, MULTIPLE_OF)
     side, margin = -(-core // scene.ratio), -(-halo // scene.ratio)
-    return list(tile_scene(*scene.shape, side=side, halo=margin, step=step))
+    return list(tile_scene(*scene.shape, side=side, halo=margin, step=step, across=across))
 
 
 def read_ahead(

@@ -65,22 +65,33 @@ def grid_step(ratio: int, multiple_of: int) -> int:
 
 
 def tile_scene(
-    height: int, width: int, *, side: int, halo: int, step: int
+    height: int, width: int, *, side: int, halo: int, step: int, across: int = 1
 ) -> Iterator[WindowExtent]:
-    """Windows, row by row, whose cores cover (height, width) exactly once."""
+    """Windows, row by row, whose cores cover (height, width) exactly once.
+
+    A core has `side` rows, and `across` times as many columns.
+    """
     side, halo = max(1, -(-side // step)) * step, -(-halo // step) * step
     for top in range(0, height, side):
-        for left in range(0, width, side):
-            yield window_at(top, left, side, (height, width), halo=halo, step=step)
+        for left in range(0, width, across * side):
+            yield window_at(top, left, side, (height, width), halo=halo, step=step, across=across)
 
 
 def window_at(
-    top: int, left: int, side: int, shape: tuple[int, int], *, halo: int, step: int
+    top: int,
+    left: int,
+    side: int,
+    shape: tuple[int, int],
+    *,
+    halo: int,
+    step: int,
+    across: int = 1,
 ) -> WindowExtent:
-    """The window whose core of `side` begins at (top, left) of a scene of `shape`."""
+    """The window whose core begins at (top, left) of a scene of `shape`; else as tile_scene."""
     height, width = shape
     halo = -(-halo // step) * step
-    core = Box(top=top, left=left, bottom=min(top + side, height), right=min(left + side, width))
+    bottom, right = min(top + side, height), min(left + across * side, width)
+    core = Box(top=top, left=left, bottom=bottom, right=right)
     padded = Box(
         top=max(0, top - halo),
         left=max(0, left - halo),

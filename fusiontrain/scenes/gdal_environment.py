@@ -19,8 +19,9 @@ Source = Any
 ReadError = (RasterioError, CPLE_BaseError)  # GDAL's own come through bare here and there
 WriteError = (*ReadError, OSError)
 _REMOTE = re.compile(r"/vsi[a-z0-9_]+/|[a-z][a-z0-9+]{1,20}://", re.IGNORECASE)
+LEAST_CACHE, MOST_CACHE = 64 * 2**20, 256 * 2**20  # bytes
 _SETTINGS = {
-    "GDAL_CACHEMAX": 256 * 2**20,
+    "GDAL_CACHEMAX": MOST_CACHE,
     "GDAL_TIFF_INTERNAL_MASK": True,
     "GDAL_HTTP_CONNECTTIMEOUT": 20,
     "GDAL_HTTP_MAX_RETRY": 3,
@@ -32,6 +33,17 @@ _SETTINGS = {
 def gdal(threads: int | None = None) -> Iterator[None]:
     """GDAL's settings for the length of a block; `threads` of its codecs."""
     with rasterio.Env(**_SETTINGS, **({} if threads is None else {"GDAL_NUM_THREADS": threads})):
+        yield
+
+
+@contextmanager
+def gdal_cache(rows: int) -> Iterator[None]:
+    """GDAL's cache for the length of a block, so that it holds twice `rows`, bytes of windows.
+
+    Files in strips are then decoded once for all windows side by side.
+    """
+    size = min(MOST_CACHE, max(LEAST_CACHE, 2 * rows + LEAST_CACHE // 2))
+    with rasterio.Env(GDAL_CACHEMAX=size):
         yield
 
 

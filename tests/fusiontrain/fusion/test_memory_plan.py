@@ -1,5 +1,6 @@
 """Windows fit the memory that is given."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from fusiontrain.errors import SceneError
 from fusiontrain.fusion.memory_plan import Cost, make_plan
+from fusiontrain.fusion.window_loop import scene_tiles
 from fusiontrain.scenes.scene import Scene
 
 
@@ -107,7 +109,9 @@ def test_windows_of_all_threads_fit_the_memory():
 
     assert (1, 8) == (alone.workers, shared.workers)
     assert shared.core < alone.core
-    assert 8 * (shared.core + 2 * shared.halo) ** 2 * 10 * 2 <= 0.1 * 2**30
+    window = (shared.core + 2 * shared.halo) * (shared.across * shared.core + 2 * shared.halo)
+    # A further one takes three quarters: it waits for the one that is written.
+    assert (1 + 7 * 0.75) * window * 10 * 2 <= 0.1 * 2**30
     assert shared.memory <= 0.1 + 0.45
 
 
@@ -117,6 +121,28 @@ def test_a_small_scene_is_cut_until_each_thread_has_a_window(threads, windows):
 
     assert windows == plan.windows
     assert threads == plan.workers
+
+
+def test_a_wide_halo_makes_wide_windows_for_two_threads():
+    """Half as many edges; the cores still cover the scene once."""
+    plan = make_plan(scene(1024), Wide(), memory=2, threads=2)
+    cores = [t.core for t in scene_tiles(scene(1024), halo=0, core=plan.core, across=plan.across)]
+
+    assert (2, 2) == (plan.across, plan.workers)
+    assert all(core.shape[1] == 2 * core.shape[0] for core in cores)
+    assert 1024**2 == sum(math.prod(core.shape) for core in cores)
+
+
+@dataclass(frozen=True)
+class Wide(Method):
+    """120 bytes a PAN pixel and band, a halo of 152 PAN pixels."""
+
+    @property
+    def cost(self):
+        return Cost(bytes_per_pixel=120, speed=1.0)
+
+    def halo(self, ratio):
+        return 152
 
 
 def test_threads_that_memory_or_windows_do_not_suffice_for_are_left_out():
