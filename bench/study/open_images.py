@@ -2,8 +2,9 @@
 
     python -m bench.study.open_images FOLDER OUT
 
-FOLDER holds what the packages below unpack to (`dpkg-deb -x`, `unzip`) and the tiles of NAIP. Large photographs
-are reduced, so that a tile is sharp to its pixels, to two sizes; tiles without detail are left out.
+FOLDER holds what the packages below unpack to (`dpkg-deb -x`, `unzip`) and the tiles of NAIP.
+Large photographs are reduced to two sizes, so that a tile is sharp to its pixels; tiles without
+detail are left out.
 """
 
 import sys

@@ -1,11 +1,12 @@
-"""Less colour of a network's own where the MS is very soft.
+"""Less colour of a network's own, and none that the MS does not have.
 
 What a network adds to the detail injection (injection.py) is of two parts: one that all bands
 share, in units of their spread, and one of colour. Of an MS that was delivered very soft
 (GaoFen-2, SPOT-6, Pleiades) the second is in part noise of the MS, sharpened. It is kept by a
 share that falls with the MTF. And detail that is added takes from each band by its spread, not by
-its brightness: what is far darker than the MS around it turns magenta or red. No band of a pixel
-stays weaker, for the pixel's brightness, than in every MS pixel around; the brightness is kept.
+its brightness: what is far darker than the MS around it turns magenta, red or brown. No band of a
+pixel stays weaker, for the pixel's brightness, than in every MS pixel around, or of a sharper MS
+comes near to that; the brightness is kept.
 """
 
 import torch
@@ -18,6 +19,7 @@ from fusiontrain.imaging.pan_batch import PanBatch, move
 
 SOFT, SHARP = 0.12, 0.22  # MTF gains: LEAST_SHARE up to the first, all from the second on
 LEAST_SHARE = 0.5
+BOUND = 0.75  # of what a weak band lacks, added where the MS is sharp; all where it is very soft
 LEAST_GROUND = 0.05  # brightness of the MS over the darkest ground, in spreads: at least
 AROUND = 5  # MS pixels a side whose colours count
 REACH = 52  # PAN pixels at ratio 4 that the injection needs around a pixel
@@ -28,26 +30,38 @@ def damped(batch: PanBatch) -> bool:
     return bool((batch.mtf < SHARP).any())
 
 
-def damp_colours(
+def damp_colours(fused: Tensor, part: ScenePart, mtf: Tensor) -> Tensor:
+    """`fused` with less colour of its own where the MS is very soft.
+
+    `mtf`: gains of the MS's bands, (B, C). Shapes: (B, C, H, W) DN -> the same.
+    """
+    images, statistics = part.images, part.statistics
+    with full_precision(fused.device):
+        gain, spread = (x[..., None, None].to(fused) for x in (statistics.gain, statistics.ms_std))
+        share = LEAST_SHARE + (1 - LEAST_SHARE) * _sharp(mtf, fused)
+        return fade_colours(fused, images.up + gain * images.detail, spread, share)
+
+
+def bound_colours(
     fused: Tensor, around: ScenePart, mtf: Tensor, rows: slice, columns: slice
 ) -> Tensor:
-    """`fused` with less colour of its own, within the MS's colours; a part of `around`.
+    """`fused` within the MS's colours, or nearer to them; a part of `around`.
 
     `mtf`: gains of the MS's bands, (B, C). `rows`, `columns`: where in `around` the part lies.
     Shapes: (B, C, rows, columns) DN -> the same.
     """
     images, statistics = around.images, around.statistics
     with full_precision(fused.device):
-        gain, spread, dark = (
-            x[..., None, None].to(fused)
-            for x in (statistics.gain, statistics.ms_std, statistics.dark)
-        )
-        injected = (images.up + gain * images.detail)[..., rows, columns]
-        sharp = ((move(mtf, fused.device) - SOFT) / (SHARP - SOFT)).clamp(0, 1)
-        sharp = sharp[..., None, None].to(fused)
-        fused = fade_colours(fused, injected, spread, LEAST_SHARE + (1 - LEAST_SHARE) * sharp)
+        spread, dark = (x[..., None, None].to(fused) for x in (statistics.ms_std, statistics.dark))
         least = least_shares((images.ms - dark) / spread, images.ratio)[..., rows, columns]
-        return raise_weak_bands(fused, least, dark, spread, 1 - sharp)
+        share = 1 - (1 - BOUND) * _sharp(mtf, fused)
+        return raise_weak_bands(fused, least, dark, spread, share)
+
+
+def _sharp(mtf: Tensor, like: Tensor) -> Tensor:
+    """0 of a very soft MS to 1: (B, C) -> (B, C, 1, 1)."""
+    sharp = ((move(mtf, like.device) - SOFT) / (SHARP - SOFT)).clamp(0, 1)
+    return sharp[..., None, None].to(like)
 
 
 def fade_colours(fused: Tensor, injected: Tensor, spread: Tensor, share: Tensor) -> Tensor:

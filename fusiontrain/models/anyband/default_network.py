@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fusiontrain.imaging import dark_texture
-from fusiontrain.imaging.colour_damping import REACH, damp_colours, damped
+from fusiontrain.imaging.colour_damping import REACH, bound_colours, damp_colours, damped
 from fusiontrain.imaging.dark_texture import keep_dark_texture
 from fusiontrain.imaging.full_precision import full_precision
 from fusiontrain.imaging.injection import scene_part
@@ -93,11 +93,11 @@ class AnyBandSensor(AnyBand):
 
 
 class AnyBandScene(AnyBandSensor):
-    """For the target `scene`: dark ground has PAN's texture, soft MS less colour of the network's.
+    """For the target `scene`: dark ground has PAN's texture, and colours are the MS's.
 
     A network that learnt what MS sensors do wrong takes faint colours for their noise; a smoothed
     step, the last, brings colours back, and hardly noise and rings. While training, texture is not
-    added: the loss is of what the network itself gives.
+    added and colours of a sharp MS are free: the loss is of what the network itself gives.
     """
 
     smoothing = COLOURS
@@ -120,9 +120,12 @@ class AnyBandScene(AnyBandSensor):
         batch, _, inner = cut_around(batch, rows, columns, reach=REACH)
         with full_precision(fused.device):
             around = scene_part(batch)
+        part = around.crop(*inner)
         if damped(batch):
-            fused = damp_colours(fused, around, batch.mtf, *inner)
-        return keep_dark_texture(fused, around.crop(*inner)) if textured else fused
+            fused = damp_colours(fused, part, batch.mtf)
+        if textured:
+            fused = keep_dark_texture(fused, part)
+        return bound_colours(fused, around, batch.mtf, *inner)
 
 
 class Block(nn.Module):

@@ -7,6 +7,7 @@ import torch
 
 from fusiontrain.imaging.colour_damping import (
     REACH,
+    bound_colours,
     damp_colours,
     damped,
     fade_colours,
@@ -69,27 +70,48 @@ def test_what_bands_share_stays_and_colour_is_kept_in_part(kept):
 @pytest.mark.parametrize(
     ("gain", "soft"), [(0.05, True), (0.17, True), (0.22, False), (0.3, False)]
 )
-def test_only_a_soft_ms_is_changed(gain, soft):
+def test_only_a_soft_ms_is_damped(gain, soft):
     batch = soft_batch(gain)
-    fused = parts(batch)[0] + torch.linspace(-50, 80, 96)
-    whole = damp_colours(fused, scene_part(batch), batch.mtf, slice(0, 96), slice(0, 96))
+    colour = torch.linspace(-50, 80, 96) * torch.tensor([1.0, -2, 1])[:, None, None]
+    fused = parts(batch)[0] + colour
+    whole = damp_colours(fused, scene_part(batch), batch.mtf)
     assert damped(batch) == soft
     assert (float((whole - fused).abs().max()) > 1) == soft
 
 
-@pytest.mark.parametrize("gain", [0.05, 0.12])
+@pytest.mark.parametrize(("gain", "share"), [(0.05, 1), (0.12, 1), (0.17, 0.875), (0.3, 0.75)])
+def test_a_sharp_ms_bounds_colours_in_part(gain, share):
+    """Bands that fall from left to right are raised by a share of what a very soft MS raises."""
+    batch, whole = soft_batch(gain), (slice(0, 96), slice(0, 96))
+    part = scene_part(batch)
+    fused = parts(batch)[0] - torch.linspace(0, 300, 96) * torch.tensor([0.0, 1, 0])[:, None, None]
+
+    all_of_it = bound_colours(fused, part, torch.full((1, 3), 0.05), *whole) - fused
+    bounded = bound_colours(fused, part, batch.mtf, *whole) - fused
+
+    assert float(all_of_it.abs().max()) > 10
+    torch.testing.assert_close(bounded, share * all_of_it, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.12, 0.3])
 def test_a_part_is_cut_from_the_whole(gain):
     """The injection of a part does not depend on what lies beyond the reach."""
     batch = soft_batch(gain, 48)
     fused = parts(batch)[0] + torch.linspace(-50, 80, 192)
     rows, columns = slice(64, 128), slice(72, 120)
-    whole = damp_colours(fused, scene_part(batch), batch.mtf, slice(0, 192), slice(0, 192))
+    whole = finished(fused, batch, slice(0, 192), slice(0, 192))
 
     around, _, inner = cut_around(batch, rows, columns, reach=REACH)
-    part = damp_colours(fused[..., rows, columns], scene_part(around), around.mtf, *inner)
+    part = finished(fused[..., rows, columns], around, *inner)
 
     assert around.pan.shape[-1] < 192
     torch.testing.assert_close(part, whole[..., rows, columns], atol=1e-2, rtol=0)
+
+
+def finished(fused: torch.Tensor, batch: PanBatch, rows: slice, columns: slice) -> torch.Tensor:
+    around = scene_part(batch)
+    damp = damp_colours(fused, around.crop(rows, columns), batch.mtf)
+    return bound_colours(damp, around, batch.mtf, rows, columns)
 
 
 FIFTY, HUNDRED = torch.full((1, 3, 1, 1), 50.0), torch.full((1, 3, 1, 1), 100.0)
