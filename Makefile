@@ -21,7 +21,7 @@ SENSOR := $(if $(SCENE_SENSOR),--sensor $(SCENE_SENSOR))
 FUSE := $(BIN)/fusiontrain fuse $(FUSE_PAN) $(FUSE_MS) --assume-aligned $(SENSOR)
 SCENE := $(if $(SCENE_PAN),--pan $(SCENE_PAN) --ms $(SCENE_MS) $(SENSOR),$(DEMO)/scene)
 
-.PHONY: setup demo test test-fast test-slow lint docs fuzz shards bench bench-quick gpu ablate known study weights qgis clean
+.PHONY: setup demo test test-fast test-slow lint docs fuzz shards bench bench-quick gpu ablate known study weights weights-open qgis clean
 
 setup: $(READY)
 
@@ -106,7 +106,7 @@ study: $(READY)
 # make weights [PHOTOS=DIR] [STEPS='--max-steps 20']: the shipped weights, from photographs to
 # runs/weights/{default,default-sensor,small}/model.safetensors; few STEPS try the chain
 TRAINED := runs/weights
-BUILD := $(BIN)/simgen build --dataset folder --source $(PHOTOS) --workers $(WORKERS) --draws
+BUILD = $(BIN)/simgen build --dataset folder --source $(PHOTOS) --workers $(WORKERS) --draws
 ON := $(BIN)/fusiontrain finetune --recipe release_more --shards \
 	$(TRAINED)/clean-1:0.45 $(TRAINED)/sensor-1:0.4 $(TRAINED)/x2-1:0.15 --weights
 ON_SCENE := $(BIN)/fusiontrain finetune --recipe release_scene --shards \
@@ -126,6 +126,17 @@ weights: $(READY)
 	$(BUILD) 1 --seed 3 --tile 160 --recipe scene-x2 --bands 4 7 --out $(TRAINED)/scene-x2
 	$(ON_SCENE) $(TRAINED)/default-sensor/model.safetensors --out $(TRAINED)/default $(STEPS)
 	$(PRETRAIN) --recipe release_small --out $(TRAINED)/small $(STEPS)
+
+# make weights-open OPEN=DIR: default-open, of the unpacked packages that bench/study/open_images.py names
+OPEN_HOW := --seed 21 --tile 160 --shard-size 64
+weights-open: PHOTOS = $(TRAINED)/open-images
+weights-open: $(READY)
+	$(BIN)/python -m bench.study.open_images '$(OPEN)' $(PHOTOS)
+	$(BUILD) 9 $(OPEN_HOW) --recipe scene --bands 4 4 4 8 3 --out $(TRAINED)/open-scene
+	$(BUILD) 4 $(OPEN_HOW) --recipe scene-soft --bands 4 --out $(TRAINED)/open-soft
+	$(BUILD) 2 $(OPEN_HOW) --recipe scene-x2 --bands 4 7 --out $(TRAINED)/open-x2
+	$(BIN)/fusiontrain pretrain --recipe release_open --out $(TRAINED)/default-open $(STEPS) --shards \
+		$(TRAINED)/open-scene:0.62 $(TRAINED)/open-soft:0.28 $(TRAINED)/open-x2:0.10
 
 # the plugin for QGIS, qgis/panprior.zip: Plugins > Manage and Install Plugins > Install from ZIP
 qgis:

@@ -33,7 +33,7 @@ CLASSICAL_NAMES = (
     *("MTF-GLP-FS", "MTF-GLP-CBD", "MTF-GLP-HPM", "MTF-GLP-HPM-R", "SR-D", "TV"),
 )
 SPELLING = "NAME-soft: on a softened PAN; case, hyphens and MTF- are free"
-SHIPPED_WEIGHTS = ("default", "default-sensor", "small", "pannet", "swinir-small")
+SHIPPED_WEIGHTS = ("default", "default-sensor", "small", "default-open", "pannet", "swinir-small")
 FORMATS = ("COG", "GTiff", "JPEG", "PNG")
 MATCH_LIMIT = 8.0  # MS pixels
 MEMORY = 2.0  # GiB

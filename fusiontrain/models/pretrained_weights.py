@@ -1,8 +1,9 @@
 """Weights shipped with the package; no network access.
 
-`default` gives the target `scene`, the others the target `sensor`. `default`, `default-sensor` and
-`small` were trained by `make weights` on photographs alone; `pannet` and `swinir-small` are
-published networks to start from, trained on openly licensed images. Their model cards,
+`default` and `default-open` give the target `scene`, the others the target `sensor`. `default`,
+`default-sensor` and `small` were trained by `make weights` on photographs alone, `default-open` by
+`make weights-open` on openly licensed ones; `pannet` and `swinir-small` are published networks to
+start from, of such images too. Their model cards,
 fusiontrain/weights/*.md, describe the training and the scores on scenes of sensors that were not
 used in training.
 """
@@ -15,7 +16,7 @@ from fusiontrain.models.target import Target
 from shards.near_names import did_you_mean
 
 FOLDER = Path(__file__).parents[1] / "weights"
-NAMES = ("default", "default-sensor", "small", "pannet", "swinir-small")
+NAMES = ("default", "default-sensor", "small", "default-open", "pannet", "swinir-small")
 DEFAULT, SENSOR = NAMES[:2]
 BY_TARGET: dict[Target, str] = {"scene": DEFAULT, "sensor": SENSOR}
 

@@ -10,6 +10,7 @@ from fusiontrain.training.recipes.pretrain import pretrain, pretrain_paper
 from fusiontrain.training.recipes.release import (
     release,
     release_more,
+    release_open,
     release_scene,
     release_sensor,
     release_small,
@@ -21,6 +22,7 @@ PRETRAIN: dict[str, Callable[[], TrainConfig]] = {
     "pretrain_paper": pretrain_paper,
     "release": release,
     "release_small": release_small,
+    "release_open": release_open,
 }
 FINETUNE: dict[str, Callable[[], TrainConfig]] = {
     "finetune_full": finetune_full,
