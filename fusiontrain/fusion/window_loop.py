@@ -1,5 +1,6 @@
 """A scene cut into windows, computed one after another or side by side, and put together again."""
 
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -122,7 +123,8 @@ def _side_by_side(
     with torch_threads(1), tf32(allowed=False):
         try:
             for tile in tiles:
-                pending.append(pool.submit(compute, tile))
+                with _signals_held():  # a thread whose start is cut short is not waited for
+                    pending.append(pool.submit(compute, tile))
                 if len(pending) > workers.count:
                     yield pending.popleft().result()
             while pending:
@@ -130,6 +132,15 @@ def _side_by_side(
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 @contextmanager
