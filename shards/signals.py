@@ -4,8 +4,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -20,6 +26,8 @@ class Stopped(BaseException):
 
 
 _received: list[tuple[int, Callable[[int], BaseException]]] = []  # by the running stoppable()
+_held_back: list[Callable[[], None]] = []  # what raises its error, once no block holds it back
+_holds: list[None] = []  # one of each block that is held_signals()
 
 
 @contextmanager
@@ -35,13 +43,19 @@ def stoppable(error: Callable[[int], BaseException] = Stopped) -> Iterator[None]
         yield
         return
     _received.clear()
+    _held_back.clear()
     raised: list[BaseException] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         if not _received:
             _received.append((number, error))
-            raised.append(error(number))
-            raise raised[0]
+            _held_back.append(partial(deliver, number))
+            if not _holds:
+                _held_back.pop()()
+
+    def deliver(number: int) -> None:
+        raised.append(error(number))
+        raise raised[0]
 
     def is_ours(failure: BaseException | None) -> bool:
         return bool(raised) and type(failure) is type(raised[0])
@@ -60,6 +74,7 @@ def stoppable(error: Callable[[int], BaseException] = Stopped) -> Iterator[None]
         raise
     finally:
         _received.clear()
+        _held_back.clear()
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -73,6 +88,38 @@ def check_signals() -> None:
     if _received:
         number, error = _received[0]
         raise error(number)
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """A block that no signal of stoppable() interrupts: its error is raised at the block's end.
+
+    For the start and the end of threads: a thread whose start or join is cut short is not waited
+    for, and crashes the process if it is in a library while the interpreter ends. Masks of
+    signals do not help: another thread takes the signal, and Python's handler runs here.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no handler runs there
+        yield
+        return
+    _holds.append(None)
+    try:
+        yield
+    finally:
+        _holds.pop()
+        if _held_back and not _holds:
+            _held_back.pop()()
+
+
+class WaitedForPool(ThreadPoolExecutor):
+    """Threads all of which are waited for, whenever a signal of stoppable() comes."""
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        with held_signals():
+            return super().submit(work, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with held_signals():
+            super().shutdown(wait, cancel_futures=cancel_futures)
 
 
 @contextmanager

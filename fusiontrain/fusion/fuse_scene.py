@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +35,7 @@ from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NO_DATA, WindowedScene
 from fusiontrain.scenes.value_scaling import ValueScaling, check_narrowing
 from fusiontrain.scenes.writer import BLOCK, Output, create_fused
+from shards.signals import WaitedForPool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +180,7 @@ def fuse_to_file(
     with (
         gdal_cache(_bytes_of_rows(job)),
         create_fused(output, job.pair) as file,
-        ThreadPoolExecutor(1, "writing") as writer,
+        WaitedForPool(1, "writing") as writer,
         closing(job.fuser.fuse(scene, sensor_model, job.plan, advance=statistics)) as windows,
     ):
         pending: list[Future[None]] = []

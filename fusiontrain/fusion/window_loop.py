@@ -1,10 +1,9 @@
 """A scene cut into windows, computed one after another or side by side, and put together again."""
 
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -18,6 +17,7 @@ from fusiontrain.imaging.pan_batch import PanBatch, Statistics
 from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.imaging.tiling import Box, WindowExtent, grid_step, tile_scene
 from fusiontrain.scenes.scene import Window, WindowedScene
+from shards.signals import WaitedForPool
 
 T = TypeVar("T")
 CORE = 1024  # PAN pixels a side of what a window writes
@@ -47,7 +47,7 @@ def read_ahead(
     scene: WindowedScene, tiles: Iterable[WindowExtent]
 ) -> Iterator[tuple[WindowExtent, Window]]:
     """Every tile and its pixels; a thread reads the next while the caller works on one."""
-    with ThreadPoolExecutor(1, "reading") as reader:
+    with WaitedForPool(1, "reading") as reader:
         waiting: deque[tuple[WindowExtent, Future[Window]]] = deque()
         try:
             for tile in tiles:
@@ -118,13 +118,12 @@ def _side_by_side(
             return work(tile, scene.read(tile.padded))
 
     pending: deque[Future[T]] = deque()
-    pool = ThreadPoolExecutor(workers.count, "fusing", torch.set_num_threads, (1,))
+    pool = WaitedForPool(workers.count, "fusing", torch.set_num_threads, (1,))
     # Here for all of them: each of them changes torch's switches, and puts back what it found.
     with torch_threads(1), tf32(allowed=False):
         try:
             for tile in tiles:
-                with _signals_held():  # a thread whose start is cut short is not waited for
-                    pending.append(pool.submit(compute, tile))
+                pending.append(pool.submit(compute, tile))
                 if len(pending) > workers.count:
                     yield pending.popleft().result()
             while pending:
@@ -132,15 +131,6 @@ def _side_by_side(
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 @contextmanager

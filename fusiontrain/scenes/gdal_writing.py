@@ -1,7 +1,6 @@
 """Datasets written and copied by GDAL, and read back to see that they are whole."""
 
 import os
-import signal
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from rasterio.windows import Window
 
 from fusiontrain.errors import SceneError
 from shards.atomic_write import check_replaceable, publish
+from shards.signals import held_signals
 
 # Bytes of chunks for overviews: in GDAL's own 10 MB eight bands do not fit, and are held whole.
 _OVERVIEW_CHUNK = 200 * 2**20
@@ -116,12 +116,8 @@ def copy_interruptibly(source: Path, target: Path, driver: str, options: Mapping
 
     thread = threading.Thread(target=run, daemon=True, name="writing COG")
     try:
-        # A signal amid a thread's start has come out as a traceback: it waits until that is over.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        try:
+        with held_signals():
             thread.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         while not ended.wait(0.1):
             pass
     except BaseException:

@@ -3,11 +3,20 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from shards.errors import PanpriorError
-from shards.signals import Stopped, check_signals, collected_signals, ignore_signals, stoppable
+from shards.signals import (
+    Stopped,
+    WaitedForPool,
+    check_signals,
+    collected_signals,
+    held_signals,
+    ignore_signals,
+    stoppable,
+)
 
 
 class OwnError(PanpriorError):
@@ -122,3 +131,69 @@ def test_workers_ignore_what_their_parent_answers():
         os._exit(7)
 
     assert 7 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_signal_waits_for_the_end_of_the_outermost_block():
+    done = []
+
+    def held():
+        with stoppable(), held_signals():
+            with held_signals():
+                signal.raise_signal(signal.SIGTERM)
+                done.append("inner")
+            done.append("outer")
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        held()
+    assert ["inner", "outer"] == done
+
+
+def test_a_block_without_a_signal_raises_nothing_and_the_next_signal_is_not_held():
+    with held_signals():
+        pass
+    with pytest.raises(Stopped), stoppable():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_other_threads_hold_nothing():
+    """The handler runs in the main thread, which such a block does not concern."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with held_signals():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(10)
+    try:
+        with pytest.raises(Stopped), stoppable():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        leave.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("moment", ["start", "end"])
+def test_threads_of_a_pool_are_waited_for_whenever_a_signal_comes(monkeypatch, moment):
+    """A signal amid a thread's start, and amid the wait for its end."""
+    ended = []
+    begin, join = threading.Thread.start, threading.Thread.join
+
+    def interrupted(method):
+        def run(self, *args):
+            signal.raise_signal(signal.SIGTERM)
+            return method(self, *args)
+
+        return run
+
+    def work():
+        time.sleep(0.2)
+        ended.append(threading.current_thread())
+
+    name, method = ("start", begin) if moment == "start" else ("join", join)
+    monkeypatch.setattr(threading.Thread, name, interrupted(method))
+    with pytest.raises(Stopped), stoppable(), WaitedForPool(1) as pool:
+        pool.submit(work)
+    assert 1 == len(ended)

@@ -58,7 +58,10 @@ def test_models_say_which_weights_ship(capsys):
         p.numel() for p in build_model("gppnn", **gppnn["sizes"]).parameters()
     )
     assert (gppnn["bands"], gppnn["weights"]) == (4, [])
-    assert any(re.match(r"anyband-scene +cnn +96,245 +any +43,419 +default ", s) for s in lines)
+    assert any(
+        re.match(r"anyband-scene +cnn +96,245 +any +43,419 +default, default-open", s)
+        for s in lines
+    )
 
 
 def test_sensors_come_with_wavelengths(capsys):
