@@ -1,10 +1,10 @@
 """PAN's texture on dark ground, which bands have at least in part.
 
-Of trees PAN sees the near infrared too, and what the visible bands hold of it is little: a
-network that is right on average takes their texture away, and crowns turn into dark blobs. On
+PAN includes near infrared, in which trees are bright; the visible bands hold little of that
+texture. A network that is right on average removes it from them, and crowns become dark blobs. On
 ground that is dark in a band, the band has at least LEAST_GAIN of the detail injection
-(injection.py) here. What all bands then hold of PAN beyond PAN's own comes off all of them, so
-that the whole becomes no sharper: texture is moved from the bands that have most.
+(injection.py). Where all bands together then hold more detail than PAN, all are scaled down, so
+that the image is no sharper than PAN or than the network made it.
 """
 
 import torch
@@ -22,7 +22,7 @@ REACH = 12  # PAN pixels at ratio 4 around a pixel in which texture counts
 def keep_dark_texture(fused: Tensor, part: ScenePart) -> Tensor:
     """`fused` with at least a share of PAN's detail in bands that are dark here.
 
-    A single band is returned as it is: no other band could have taken its texture.
+    A single band is returned as it is: it has no other band to share texture with.
     Shapes: (B, C, H, W) DN -> the same.
     """
     if fused.shape[1] == 1:
