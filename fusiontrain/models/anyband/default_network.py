@@ -77,43 +77,38 @@ class AnyBandSensor(AnyBand):
     smoothing = 0.0
 
     def forward(self, batch: PanBatch) -> Tensor:
-        return step_to_ms(self.fuse_whole(batch), batch, smoothing=self.smoothing)
+        return step_to_ms(super().forward(batch), batch, smoothing=self.smoothing)
 
     def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
         """`forward(batch)[..., rows, columns]`, without what lies beyond the step's reach."""
-        return step_of_part(self.fuse_part, batch, rows, columns, smoothing=self.smoothing)
-
-    def fuse_whole(self, batch: PanBatch) -> Tensor:
-        """The network's result before the step, (B, C, H, W) DN."""
-        return super().forward(batch)
-
-    def fuse_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
-        """A part of that, PAN pixels."""
-        return super().forward_part(batch, rows, columns)
+        fuse_part = super().forward_part
+        return step_of_part(fuse_part, batch, rows, columns, smoothing=self.smoothing)
 
 
 class AnyBandScene(AnyBandSensor):
     """For the target `scene`: dark ground has PAN's texture, and colours are the MS's.
 
     A network that learnt what MS sensors do wrong takes faint colours for their noise; a smoothed
-    step, the last, brings colours back, and hardly noise and rings. While training, texture is not
-    added and colours of a sharp MS are free: the loss is of what the network itself gives.
+    step brings colours back, and hardly noise and rings. What the step spreads over an edge into a
+    shadow is bounded last. While training, texture is not added and colours of a sharp MS are free:
+    the loss is of what the network itself gives.
     """
 
     smoothing = COLOURS
     bytes_per_pixel = 80  # 47 of a very soft MS; windows that are read ahead and written
 
-    def fuse_whole(self, batch: PanBatch) -> Tensor:
+    def forward(self, batch: PanBatch) -> Tensor:
         H, W = batch.pan.shape[-2:]
-        return self._finished(super().fuse_whole(batch), batch, slice(0, H), slice(0, W))
+        return self._finished(super().forward(batch), batch, slice(0, H), slice(0, W))
 
-    def fuse_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+    def forward_part(self, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
+        """`forward(batch)[..., rows, columns]`, without what lies beyond the reach of all steps."""
         _, fine, inner = cut_around(batch, rows, columns, reach=dark_texture.REACH)
-        fused = self._finished(super().fuse_part(batch, *fine), batch, *fine)
+        fused = self._finished(super().forward_part(batch, *fine), batch, *fine)
         return fused[..., inner[0], inner[1]]
 
     def _finished(self, fused: Tensor, batch: PanBatch, rows: slice, columns: slice) -> Tensor:
-        """A part of the network's result, (B, C, rows, columns) DN, its colours and texture set."""
+        """A part of what the step gives, (B, C, rows, columns) DN, its colours and texture set."""
         textured = not (self.training or batch.pan_per_band or batch.ms.shape[1] == 1)
         if not (textured or damped(batch)):
             return fused
