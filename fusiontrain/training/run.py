@@ -15,6 +15,7 @@ from fusiontrain.data.shard_integrity import ShardSet
 from fusiontrain.data.shard_location import StreamSet
 from fusiontrain.errors import TrainingError
 from fusiontrain.imaging.full_precision import tf32
+from fusiontrain.models.anyband.widening import widen
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
 from fusiontrain.models.registry import ModelEntry, build_model, find_asked
 from fusiontrain.training.accelerate_setup import Distributed
@@ -195,10 +196,12 @@ class _Run:
             return build_model(entry.name, **sizes), sizes
         net, info = load_checkpoint(weights)
         if info.model == entry.continues:
-            state = net.state_dict()
-            net = build_model(entry.name, **info.sizes)
-            net.load_state_dict(state)
-        elif info.model != entry.name:
+            narrow = net.state_dict()
+            sizes = {**info.sizes, "width": max(info.sizes["width"], entry.sizes["width"])}
+            net = build_model(entry.name, **sizes)
+            widen(net, narrow)
+            return net.train(), sizes
+        if info.model != entry.name:
             load_checkpoint(weights, expect=entry.name)  # raises
         if info.sizes.get("bands", bands[0]) != bands[0]:
             raise TrainingError(

@@ -52,6 +52,8 @@ ANY_BAND_ENTRIES = (
         _ANYBAND,
         name="anyband-sensor",
         build=AnyBandSensor,
+        sizes={"width": 48, "blocks": 4},
+        params=202_565,
         flops=43_419,
         reach=152,
         continues="anyband",
