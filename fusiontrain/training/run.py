@@ -17,7 +17,7 @@ from fusiontrain.errors import TrainingError
 from fusiontrain.imaging.full_precision import tf32
 from fusiontrain.models.anyband.widening import widen
 from fusiontrain.models.checkpoints import CheckpointInfo, load_checkpoint
-from fusiontrain.models.registry import ModelEntry, build_model, find_asked
+from fusiontrain.models.registry import ModelEntry, build_model, find_asked, find_model
 from fusiontrain.training.accelerate_setup import Distributed
 from fusiontrain.training.checkpointing import StateSaver
 from fusiontrain.training.compiler_errors import naming_compiler_errors
@@ -196,11 +196,11 @@ class _Run:
             return build_model(entry.name, **sizes), sizes
         net, info = load_checkpoint(weights)
         if info.model == entry.continues:
-            narrow = net.state_dict()
-            sizes = {**info.sizes, "width": max(info.sizes["width"], entry.sizes["width"])}
-            net = build_model(entry.name, **sizes)
-            widen(net, narrow)
-            return net.train(), sizes
+            usual = info.sizes == find_model(info.model).sizes
+            sizes = entry.sizes if usual else info.sizes
+            wide = build_model(entry.name, **sizes)
+            widen(wide, net.state_dict())
+            return wide.train(), sizes
         if info.model != entry.name:
             load_checkpoint(weights, expect=entry.name)  # raises
         if info.sizes.get("bands", bands[0]) != bands[0]:

@@ -54,10 +54,10 @@ ANY_BAND_ENTRIES = (
         build=AnyBandSensor,
         sizes={"width": 48, "blocks": 4},
         params=202_565,
-        flops=43_419,
+        flops=92_440,
         reach=152,
         continues="anyband",
-        paper="panprior's own: anyband, and a step towards the MS at the end",
+        paper="panprior's own: anyband, wider, and a step towards the MS at the end",
     ),
     ModelEntry(
         name="anyband-small",

@@ -17,6 +17,7 @@ from fusiontrain.models.checkpoints import load_checkpoint
 from fusiontrain.models.registry import MODELS, build_model
 from fusiontrain.training.config import TrainConfig
 from fusiontrain.training.recipes import PRETRAIN, RECIPES, find_recipe
+from tests.support.networks import random_network, save_network
 
 TINY = ["--crop", "16", "--batch-size", "4", "--tracker", "none", "--log-steps", "1"]
 
@@ -148,6 +149,22 @@ def test_full_tuning_starts_from_the_weights(pretrained, small_build, tmp_path, 
     assert model == info.model
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_the_target_sensors_network_is_wider(small_build, tmp_path):
+    """Weights of the usual size become the wider network's, in its first channels."""
+    narrow = save_network(tmp_path / "w.safetensors", random_network(), **MODELS["anyband"].sizes)
+    out = tmp_path / "tuned"
+    command = ["finetune", "--shards", str(small_build), *TINY, "--weights", str(narrow)]
+    command += ["--recipe", "release_sensor", "--max-steps", "1", "--learning-rate", "1e-30"]
+
+    assert 0 == main([*command, "--weight-decay", "0", "--out", str(out)])
+
+    net, info = load_checkpoint(out / "model.safetensors")
+    assert info.sizes == MODELS["anyband-sensor"].sizes
+    old, new = load_checkpoint(narrow)[0].head.weight, net.head.weight
+    assert torch.equal(old, new[:, :32])
+    assert new[:, 32:].abs().max() < 1e-20  # the step at a rate of nothing
 
 
 @pytest.mark.parametrize(
