@@ -15,6 +15,7 @@ PART is one of
   hqnr         HQNR at full resolution by what the network is given; of the truth, one level down
   known        known truth at full resolution: scenes of `simgen known`, or images of --photos
   known-failures  the worst of those scenes in pictures: truth, network, best classical
+  known-limits  what those scenes allow: more coloured detail, and tuning on half of each truth
   seed         the seed paper's own experiment: pretraining by recipe and images, zero-shot, full
                and freeze-tuning of published networks on six sensors (--minutes, --networks)
   guides       several sharp bands in place of PAN: Sentinel-2 and others one level down
@@ -41,6 +42,7 @@ from bench.study.guides import guides
 from bench.study.hqnr import hqnr
 from bench.study.known import known
 from bench.study.known_failures import known_failures
+from bench.study.known_limits import known_limits
 from bench.study.one_shot import one_shot
 from bench.study.seed import seed
 from bench.study.simulated_sensors import sensors
@@ -61,11 +63,14 @@ PARTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "hqnr": hqnr,
     "known": known,
     "known-failures": known_failures,
+    "known-limits": known_limits,
     "guides": guides,
     "adapt": adaptation,
     "seed": seed,
 }
-_USUAL = dict.fromkeys(("known", "known-failures"), Path("default"))  # not of `sensor`
+_USUAL = dict.fromkeys(
+    ("known", "known-failures", "known-limits"), Path("default")
+)  # not of `sensor`
 WITHOUT_SCENES = ("sensors", "ablation", *_USUAL, "guides")  # parts that can do without real scenes
 
 

@@ -71,15 +71,30 @@ def sharpness_and_coloured_detail(
     )
 
 
+def coloured_part(fused: Tensor, pan: Tensor, *, ratio: int) -> Tensor:
+    """The detail that `coloured_detail` measures, DN: (C, H, W), or batched, as `fused`.
+
+    Raises: ShapeError, MetricError as in input_checks.py.
+    """
+    bands, sharp, _, pair = _inputs(fused, pan, ratio, None)
+    intensity = _intensity(bands, _low(sharp, _EXPLAINED * ratio), None, ratio)
+    return pair.give(_coloured(bands, intensity, ratio)[0])
+
+
 def _colour(bands: Tensor, intensity: Tensor, kept: Tensor | None, ratio: int) -> Tensor:
+    coloured, low = _coloured(bands, intensity, ratio)
+    return (_mean(coloured.square_(), kept) / _variance(low, kept)).mean(1).sqrt()
+
+
+def _coloured(bands: Tensor, intensity: Tensor, ratio: int) -> tuple[Tensor, Tensor]:
+    """The bands' detail that is no smooth multiple of the intensity's; the bands without detail."""
     sigma, smooth = _COLOUR * ratio, _SMOOTH * ratio
     shared = intensity - _low(intensity, sigma)
     energy = _low(shared.square(), smooth).add_(_LEAST)
     low = _low(bands, sigma)
     detail = bands - low
     gain = _low(detail * shared, smooth).div_(energy)
-    rest = _mean(detail.addcmul_(gain, shared, value=-1).square_(), kept)
-    return (rest / _variance(low, kept)).mean(1).sqrt()
+    return detail.addcmul_(gain, shared, value=-1), low
 
 
 def _inputs(

@@ -44,7 +44,7 @@ def tune(
         raise SceneError(f"{case.name}: tuning needs a truth; use the reduced protocol")
     tuned = copy.deepcopy(net).train()
     prefixes = entry.freeze_tuning_prefixes
-    fit(tuned, _crops(case, config), config, freeze_prefixes=prefixes, report=report)
+    fit(tuned, crops_of(case, config), config, freeze_prefixes=prefixes, report=report)
     with torch.no_grad():
         for start, end in zip(net.parameters(), tuned.parameters(), strict=True):
             end.lerp_(start.to(end), 1 - config.blend)
@@ -114,8 +114,11 @@ class OneShot:
         return tune(self.net, self.entry, case, self.config, report=report)
 
 
-def _crops(case: Case, config: TrainConfig) -> Iterator[TrainingBatch]:
-    """Random crops, flipped and turned; the whole pair where it is smaller."""
+def crops_of(case: Case, config: TrainConfig) -> Iterator[TrainingBatch]:
+    """Random crops, flipped and turned; the whole pair where it is smaller.
+
+    Raises: SceneError without a truth, or where a crop does not fit.
+    """
     whole_truth = case.truth
     scene, ratio = case.scene, case.scene.ratio
     h, w = scene.shape

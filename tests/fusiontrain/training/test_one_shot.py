@@ -216,10 +216,10 @@ def test_one_shot_needs_a_network(tmp_path, capsys):
 
 def test_turned_crops_stay_aligned():
     """What flips and turns PAN turns MS and truth with it."""
-    from fusiontrain.training.one_shot import _crops
+    from fusiontrain.training.one_shot import crops_of
 
     case = reduced(scene(), softness=0.5)
-    drawn = next(_crops(case, replace(QUICK, batch_size=8)))
+    drawn = next(crops_of(case, replace(QUICK, batch_size=8)))
     batch, truth = drawn.inputs, drawn.truth
 
     assert isinstance(batch, PanBatch)
