@@ -75,6 +75,7 @@ class AnyBandSensor(AnyBand):
     """
 
     smoothing = 0.0
+    bytes_per_pixel = 70  # features of 48 channels
 
     def forward(self, batch: PanBatch) -> Tensor:
         return step_to_ms(super().forward(batch), batch, smoothing=self.smoothing)

@@ -95,3 +95,22 @@ def test_scenes_come_by_their_distance_from_their_best_rival():
     assert ("b", "GSA", 0.5) == (best.scene, best.rival, best.ratio)
     with pytest.raises(PanpriorError, match="no scene c was scored; have: a, b"):
         shortfalls(kept, others, ["c"])
+
+
+@pytest.mark.slow
+def test_limits_of_known_truth(tmp_path, capsys):
+    """Colour as it is scores 1; tuning helps most on the half that it learns from."""
+    photos, work = tmp_path / "photos", tmp_path / "work"
+    photos.mkdir()
+    write_image(photos / "one.png", 1)
+    assert 0 == main(["known", "--photos", str(photos), "--work", str(work)])
+    made = ["--scenes", str(work / "known" / "scenes"), "--work", str(work)]
+
+    assert 0 == main(["known-limits", *made, "--steps", "6"])
+
+    lines = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
+    cells = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
+    assert ["1.000"] * 3 == cells["1"][:3]
+    assert float(cells["0"][3]) < float(cells["1"][3]) < float(cells["2.5"][3])
+    assert cells["one"] == cells["mean"]
+    assert float(cells["one"][0]) != 1

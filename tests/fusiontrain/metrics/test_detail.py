@@ -9,6 +9,7 @@ from scipy import ndimage as ndi
 
 from fusiontrain.errors import MetricError
 from fusiontrain.metrics import coloured_detail, sharpness
+from fusiontrain.metrics.detail import coloured_part
 from tests.support.paths import SHARED
 
 LOOK = SHARED / "tools/look.py"
@@ -71,6 +72,18 @@ def test_both_are_the_shared_tools():
 
     assert float(sharpness(image, pan, ratio=4)) == pytest.approx(expected["S"], rel=0.01)
     assert float(coloured_detail(image, pan, ratio=4)) == pytest.approx(expected["C"], rel=0.01)
+
+
+def test_the_coloured_part_has_the_measured_spread():
+    """Over each band's own at low frequencies, root mean square over bands."""
+    image, pan = ground()
+
+    part = coloured_part(torch.tensor(image), torch.tensor(pan), ratio=4).numpy()
+
+    low_spread = np.stack([low(band, 0.55 * 4) for band in image]).std((1, 2))
+    spread = np.sqrt((part**2).mean((1, 2))) / low_spread
+    measured = coloured_detail(torch.tensor(image), torch.tensor(pan), ratio=4)
+    assert np.sqrt((spread**2).mean()) == pytest.approx(float(measured), rel=1e-3)
 
 
 def test_what_they_say_of_known_images():
