@@ -80,11 +80,21 @@ def run(args: Namespace) -> int:
 
 
 def _model_after(model: str, recipe: str) -> str:
-    """The model that a recipe makes of weights: their own, or one that continues it."""
+    """The model that a recipe makes of weights: their own, or one that continues it.
+
+    Raises: TrainingError for weights that went on to another target.
+    """
     from fusiontrain.models.registry import find_model
 
-    recipes_own = find_recipe(recipe).model
-    return recipes_own if find_model(recipes_own).continues == model else model
+    own = find_model(find_recipe(recipe).model)
+    if own.continues == model:
+        return own.name
+    if own.name != model and own.continues and own.continues == find_model(model).continues:
+        raise TrainingError(
+            f"`recipe={recipe}` trains {own.name}, on from weights of {own.continues}; these are "
+            f"of {model}, which ends otherwise: give weights of {own.continues} or of {own.name}"
+        )
+    return model
 
 
 def _check_flags(args: Namespace, one_scene: bool) -> None:

@@ -177,6 +177,10 @@ def test_the_target_sensors_network_is_wider(small_build, tmp_path):
         ),
         (["--recipe", "finetune_full"], "takes --shards, and no --learn-from"),
         (["--weights", "absent.safetensors", "--shards", "x"], "no weights at absent"),
+        (
+            ["--recipe", "release_scene", "--weights", "default-sensor", "--shards", "x"],
+            "these are of anyband-sensor",
+        ),
     ],
 )
 def test_a_tuning_that_cannot_be_is_one_line(pretrained, tmp_path, flags, word, capsys):
