@@ -97,7 +97,7 @@ def _colour(net: nn.Module, case: Case) -> dict[str, list[float]]:
 
 
 def _tuned(net: nn.Module, case: Case, config: TrainConfig) -> list[float]:
-    """ERGAS after over before: on the half that was learnt from, and on the other."""
+    """ERGAS after over before: on the half that it was tuned on, and on the other."""
     half = case.scene.shape[1] // 2
     tuned = copy.deepcopy(net).train()
     with torch.enable_grad():
@@ -142,4 +142,4 @@ def _tuned_table(kept: dict[str, Any]) -> str:
     rows = [[name, *(f"{x:.3f}" for x in one["tuned"])] for name, one in kept.items()]
     means = [geometric_mean(x) for x in zip(*(one["tuned"] for one in kept.values()), strict=True)]
     rows.append(["mean", *(f"{x:.3f}" for x in means)])
-    return pipe_table(["scene", "ERGAS after / before, the half learnt from", "the other"], rows)
+    return pipe_table(["scene", "ERGAS after / before, the half tuned on", "the other"], rows)

@@ -89,7 +89,7 @@ class AnyBandSensor(AnyBand):
 class AnyBandScene(AnyBandSensor):
     """For the target `scene`: dark ground has PAN's texture, and colours are the MS's.
 
-    A network that learnt what MS sensors do wrong takes faint colours for their noise; a smoothed
+    A network trained on what MS sensors do wrong takes faint colours for their noise; a smoothed
     step brings colours back, and hardly noise and rings. What the step spreads over an edge into a
     shadow is bounded last. While training, texture is not added and colours of a sharp MS are free:
     the loss is of what the network itself gives.

@@ -99,7 +99,7 @@ def test_scenes_come_by_their_distance_from_their_best_rival():
 
 @pytest.mark.slow
 def test_limits_of_known_truth(tmp_path, capsys):
-    """Colour as it is scores 1; tuning helps most on the half that it learns from."""
+    """More coloured detail is a higher C; one scene is its own mean; tuning changes its ERGAS."""
     photos, work = tmp_path / "photos", tmp_path / "work"
     photos.mkdir()
     write_image(photos / "one.png", 1)
@@ -110,7 +110,6 @@ def test_limits_of_known_truth(tmp_path, capsys):
 
     lines = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
     cells = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
-    assert ["1.000"] * 3 == cells["1"][:3]
     assert float(cells["0"][3]) < float(cells["1"][3]) < float(cells["2.5"][3])
     assert cells["one"] == cells["mean"]
     assert float(cells["one"][0]) != 1
