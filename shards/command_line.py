@@ -24,6 +24,7 @@ from shards.near_names import did_you_mean
 
 _LARGEST_CONFIG = 1 << 16  # bytes
 _MOST_LISTS = 1000  # of a config file
+_NEGATIVE_NUMBER = re.compile(r"-(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$|-inf$", re.IGNORECASE)
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
@@ -50,6 +51,8 @@ class PlainFlags(argparse.ArgumentParser):
         self.parameter_flags: dict[str, str] = {}  # of parameters that are named otherwise
         self.config_file = ""  # that holds values
         self.in_file = False  # while they are parsed
+        # argparse's own takes -3.4e+38, a value of --nodata, for a flag.
+        self._negative_number_matcher = _NEGATIVE_NUMBER
 
     def error(self, message: str, _: Exception | None = None) -> NoReturn:
         from_file = self.in_file or message.endswith("is not accepted")

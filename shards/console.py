@@ -72,8 +72,8 @@ class _Printable(logging.Formatter):
         return printable(super().format(record))
 
 
-class _ReaderGone(Exception):
-    """Whatever read standard output has ended."""
+class _ReaderGone(BaseException):
+    """Whatever read standard output has ended. Not an Exception: no bad input is to blame."""
 
 
 def print_result(text: str) -> None:
@@ -89,6 +89,19 @@ def print_result(text: str) -> None:
 def print_error(program: str, text: object) -> None:
     """Write an error to standard error as `program: text`."""
     print(printable(f"{program}: {text}"), file=sys.stderr, flush=True)
+
+
+def spoken_error(error: Exception) -> str:
+    """The message of an error of one input among several, after which the others go on.
+
+    One that nobody foresaw is named by its type.
+    """
+    if isinstance(error, (PanpriorError, OSError)):
+        return str(error)
+    return (
+        f"failed in a way that was not foreseen ({type(error).__name__}: {one_line(error)}); "
+        "the others go on"
+    )
 
 
 def run_command(

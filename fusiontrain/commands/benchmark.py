@@ -11,7 +11,7 @@ from fusiontrain.commands.choices import SHIPPED_WEIGHTS, nodata_value
 from fusiontrain.errors import SceneError
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.atomic_write import check_folder
-from shards.command_line import PlainFlags
+from shards.command_line import PlainFlags, with_flags
 from shards.console import print_result, printable
 from shards.waiting_threads import let_threads_sleep
 
@@ -283,8 +283,8 @@ def _print(results: "BenchmarkResults", paths: Sequence[Path]) -> None:
     if baseline := best_classical_baseline(results.rows):
         print_grid(comparison_grid(baseline), console)
     print_result("")
+    flags = make_parser().flags
     for left_out in results.left_out:
-        print_result(
-            f"fusiontrain: left out {left_out.scene}, {left_out.protocol}: {left_out.reason}"
-        )
+        reason = with_flags(left_out.reason, flags)
+        print_result(f"fusiontrain: left out {left_out.scene}, {left_out.protocol}: {reason}")
     print_result(f"fusiontrain: wrote {', '.join(map(str, paths))}")

@@ -25,8 +25,8 @@ from fusiontrain.scenes.pair_listing import PairFiles, list_pairs
 from fusiontrain.scenes.writer import Output
 from shards.atomic_write import remove_leftovers, temporary_path, whole_file
 from shards.command_line import with_flags
-from shards.console import print_error, print_result
-from shards.errors import OutputError, PanpriorError
+from shards.console import print_error, print_result, spoken_error
+from shards.errors import OutputError
 from shards.progress_lines import spoken_seconds
 from shards.signals import check_signals
 
@@ -136,10 +136,10 @@ def _row(pair: PairFiles, request: PairRequest, fuser: Fuser, options: FusionOpt
     started = time.monotonic()
     try:
         result = fuse_pair(request, fuser, options, threads=request.output.threads, started=started)
-    except InterruptedBySignal:
+    except (InterruptedBySignal, ModuleNotFoundError):  # of all pairs
         raise
-    except (PanpriorError, OSError) as error:
-        line = with_flags(str(error), request.flags)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it costs this pair alone
+        line = with_flags(spoken_error(error), request.flags)
         print_error("fusiontrain", f"{pair.name}: {line}")
         seconds = time.monotonic() - started
         return Row(name=pair.name, out=pair.out, state="failed", seconds=seconds, note=line)

@@ -23,8 +23,10 @@ from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.gdal_environment import Source, name_of
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.raster import Nodata
-from shards.errors import PanpriorError
+from shards.console import spoken_error
 from shards.sensors import find_sensor
+
+_OF_ALL = ModuleNotFoundError  # no scene is to blame: the command says which extra is missing
 
 
 def classical_contenders(methods: str, *, registered: bool) -> list[Contender]:
@@ -68,11 +70,14 @@ def load_scenes(
     loader = SceneLoader()
     for entry in entries:
         try:
-            yield loader.load(entry)
-        except SceneError as error:
-            left_out = LeftOut(scene=entry.name, protocol="any", reason=str(error))
-            results.left_out.append(left_out)
+            loaded = loader.load(entry)
+        except _OF_ALL:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this scene alone
+            _leave_out(results, entry.name, "any", error)
             yield None
+        else:
+            yield loaded
 
 
 def cases_of(
@@ -88,20 +93,28 @@ def cases_of(
     softness: the mean of each sensor's real scenes, for those that are simulated.
     frame: of the results at full resolution.
     """
-    scene = loaded.entry.load()
     for protocol in protocols:
         try:
+            scene = loaded.entry.load()
             if protocol == "full":
-                yield full(scene, convention=convention, pair=loaded.pair, frame=frame)
+                case = full(scene, convention=convention, pair=loaded.pair, frame=frame)
             elif protocol == "known":
-                yield known(scene)
+                case = known(scene)
             else:
                 # A simulated pair does not show its sensor's softness; the sensor's others do.
                 mean = softness.get(scene.sensor.name) if loaded.simulated else None
-                yield reduced(scene, same_sensor=mean, convention=convention, pair=loaded.pair)
-        except SceneError as error:
-            left_out = LeftOut(scene=scene.name, protocol=protocol, reason=str(error))
-            results.left_out.append(left_out)
+                case = reduced(scene, same_sensor=mean, convention=convention, pair=loaded.pair)
+        except _OF_ALL:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this case alone
+            _leave_out(results, loaded.entry.name, protocol, error)
+        else:
+            yield case
+
+
+def _leave_out(results: BenchmarkResults, scene: str, protocol: str, error: Exception) -> None:
+    left_out = LeftOut(scene=scene, protocol=protocol, reason=spoken_error(error))
+    results.left_out.append(left_out)
 
 
 def full_caption(frame: Frame, networks: Sequence[NetworkContender]) -> str:
@@ -118,22 +131,27 @@ def score_case(
     case: Case, contenders: Sequence[Contender], results: BenchmarkResults
 ) -> Iterator[Contender]:
     """Each contender once it is scored; one that fails is left out, with its reason."""
-    recorder = results.record(case)
+    try:
+        recorder = results.record(case)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it costs this case alone
+        _leave_out(results, case.name, case.protocol, error)
+        return
     moved = case.protocol == "full" and case.sensor_model.frame == "pan"
     for contender in contenders:
         if moved and contender.name.endswith(REGISTERED):
             yield contender  # its twin without registration has the registered pair already
             continue
-        reason = "no other scene of its sensor to tune on"
+        protocol = f"{case.protocol}, {contender.name}"
         try:
-            for result in score(case, [contender]):
+            scored = list(score(case, [contender]))
+            if not scored:
+                raise SceneError("no other scene of its sensor to tune on")
+            for result in scored:
                 recorder.add(result)
-                reason = ""
-        except PanpriorError as error:
-            reason = str(error)
-        if reason:
-            protocol = f"{case.protocol}, {contender.name}"
-            results.left_out.append(LeftOut(scene=case.name, protocol=protocol, reason=reason))
+        except _OF_ALL:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs this score alone
+            _leave_out(results, case.name, protocol, error)
         yield contender
     if recorder.indices:
         recorder.close()

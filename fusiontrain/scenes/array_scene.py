@@ -12,6 +12,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedArrays, GuidedScene
+from fusiontrain.scenes.huge_values import check_huge
 from fusiontrain.scenes.raster import band_means, sample_windows
 from fusiontrain.scenes.scene import Scene
 
@@ -70,8 +71,8 @@ def guided_scene_of_arrays(
 
 def _filled_pair(pan: Any, ms: Any, nodata: float | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """PAN, MS, and (H, W) bool: where both have data; None: everywhere."""
-    pan_data, pan_valid = _filled(pan, nodata)
-    ms_data, ms_valid = _filled(ms, nodata)
+    pan_data, pan_valid = _filled("PAN", pan, nodata)
+    ms_data, ms_valid = _filled("MS", ms, nodata)
     ratio = max(1, pan_data.shape[-1] // ms_data.shape[-1])
     valid = None
     if pan_valid.shape == tuple(side * ratio for side in ms_valid.shape):
@@ -80,7 +81,7 @@ def _filled_pair(pan: Any, ms: Any, nodata: float | None) -> tuple[Tensor, Tenso
     return pan_data, ms_data, valid
 
 
-def _filled(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
+def _filled(name: str, image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
     """(C, h, w) float32, missing pixels at their band's typical value; (h, w) bool."""
     data = torch.from_numpy(np.ascontiguousarray(np.ma.getdata(image), dtype=np.float32))
     hidden = torch.from_numpy(np.ma.getmaskarray(image).copy())
@@ -88,6 +89,7 @@ def _filled(image: Any, nodata: float | None) -> tuple[Tensor, Tensor]:
         hidden |= data == torch.tensor(nodata, dtype=data.dtype)
     # 0 is a reading too, of shade or water: as in a file it hides a pixel where all bands have it.
     valid = torch.isfinite(data).all(0) & ~hidden.all(0) & ~(hidden & (data != 0)).any(0)
+    check_huge(name, data, valid)
 
     def read(box: Box) -> tuple[Tensor, Tensor]:
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)

@@ -133,6 +133,5 @@ def _read_truth(name: str, path: Path, pair: GeoPair) -> tuple[Tensor, Tensor]:
             )
         top, left = pair.pan_origin
         h, w = (side * pair.ratio for side in pair.shape)
-        image = file.read(Box(top=top, left=left, bottom=top + h, right=left + w))
-        valid = file.valid(image)
+        image, valid = file.read_valid(Box(top=top, left=left, bottom=top + h, right=left + w))
         return image.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), valid

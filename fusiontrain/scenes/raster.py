@@ -18,6 +18,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.file_facts import FileFacts
 from fusiontrain.scenes.gdal_environment import Source, name_of
+from fusiontrain.scenes.huge_values import check_huge, may_be_huge
 from fusiontrain.scenes.quality_mask import QualityMask
 from fusiontrain.scenes.read_errors import reading
 
@@ -163,7 +164,10 @@ class Raster:
         return partly
 
     def read_valid(self, box: Box) -> tuple[Tensor, Tensor]:
-        """`read`, and (h, w) bool: where all bands have data, by value and by masks."""
+        """`read`, and (h, w) bool: where all bands have data, by value and by masks.
+
+        Raises: SceneError as check_huge, if a value looks like nodata that is not declared.
+        """
         import torch
 
         image = self.read(box)
@@ -179,6 +183,8 @@ class Raster:
             hidden = mask.ruled_out(box)
             if hidden is not None:
                 valid &= torch.from_numpy(~hidden)
+        if may_be_huge(self.dtype):
+            check_huge(self.name, image, valid)
         return image, valid
 
     def sample(self) -> tuple[Tensor, Tensor]:

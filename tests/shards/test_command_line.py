@@ -50,6 +50,14 @@ def refused(capsys, parser, *argv):
     return said
 
 
+@pytest.mark.parametrize("text", ["-5", "-.5", "-5.", "-3.4028234663852886e+38", "-1E4", "-inf"])
+def test_a_negative_number_is_a_value_in_any_spelling(text):
+    flags = PlainFlags(prog="x")
+    flags.add_argument("--nodata", type=float)
+
+    assert float(text) == flags.parse_args(["--nodata", text]).nodata
+
+
 def test_flags_are_the_fields_of_the_dataclass(parser):
     assert Settings() == settings(parser, "--out", "o")
     found = settings(parser, "--out", "o", "--max-steps", 9, "--minutes", 5, "--schedule", "wsd",

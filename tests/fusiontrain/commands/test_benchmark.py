@@ -8,6 +8,7 @@ import pytest
 
 from fusiontrain.cli import main
 from fusiontrain.commands.benchmark import make_parser
+from fusiontrain.evaluation import benchmark
 from fusiontrain.evaluation.benchmark import scene_entries
 from fusiontrain.fusion import sensor_model
 from fusiontrain.scenes import discovery
@@ -67,6 +68,43 @@ def test_scenes_of_a_folder_become_tables_and_a_page(tmp_path, capsys):
     for text in (shown, *((out / name).read_text() for name in ("tables.md", "index.html"))):
         assert "Frame pan: the MS is moved to PAN for every method and index" in text
     assert str(out / "index.html") in shown
+
+
+def test_a_scene_with_an_undeclared_fill_is_left_out(tmp_path, capsys):
+    """And said; the other scene has its tables."""
+    folder, out = tmp_path / "scenes", tmp_path / "out"
+    folder.mkdir()
+    write_scene(folder, "one", seed=0)
+    pan = np.random.default_rng(1).integers(200, 1500, (1, 256, 256))
+    ms = pan.reshape(1, 64, 4, 64, 4).mean((2, 4)).repeat(3, 0).astype("float32")
+    ms[:, :5] = np.finfo("float32").min
+    write_pair(folder, pan, ms, name="two", dtype="float32")
+
+    assert 0 == main(["benchmark", str(folder), "--methods", "EXP", "GSA", "--out", str(out)])
+
+    results = json.loads((out / "results.json").read_text())
+    assert {"one"} == {row["scene"] for row in results["rows"]}
+    assert (out / "index.html").is_file()
+    assert "left out two, any:" in (said := capsys.readouterr().out)
+    assert "--nodata -3.4028234663852886e+38" in said
+
+
+def test_a_method_that_fails_unforeseen_costs_its_score_alone(tmp_path, capsys, monkeypatch):
+    write_scene(tmp_path, "one", seed=0)
+    score = benchmark.score
+
+    def fails_for_gsa(case, contenders):
+        if contenders[0].name == "GSA":
+            raise RuntimeError("INTERNAL ASSERT FAILED")
+        return score(case, contenders)
+
+    monkeypatch.setattr(benchmark, "score", fails_for_gsa)
+    out = str(tmp_path / "out")
+
+    assert 0 == main(["benchmark", str(tmp_path), "--methods", "EXP", "GSA", "--out", out])
+
+    said = capsys.readouterr().out
+    assert "left out one, full, GSA: failed in a way that was not foreseen (RuntimeError: " in said
 
 
 def test_a_pair_is_named_as_fuse_takes_it(tmp_path):

@@ -91,6 +91,44 @@ def test_a_failure_does_not_stop_the_others(folder, tmp_path, capsys):
     assert before == {name: (out / name).stat().st_mtime_ns for name in before}
 
 
+def test_an_error_that_nobody_foresaw_costs_its_pair_alone(folder, tmp_path, capsys, monkeypatch):
+    """The row of the report names its type; exit code 2."""
+    fuse_pair = fuse_batch.fuse_pair
+
+    def fails_on_b(request, *given, **more):
+        if request.output.path.name == "b.tif":
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return fuse_pair(request, *given, **more)
+
+    monkeypatch.setattr(fuse_batch, "fuse_pair", fails_on_b)
+    out, report = tmp_path / "out", tmp_path / "r.json"
+
+    assert 2 == fuse(folder, out, "--json", str(report))
+
+    said = capsys.readouterr()
+    assert "b: failed in a way that was not foreseen (LinAlgError: SVD did not conv" in said.err
+    assert "2 fused, 1 failed" in said.out
+    assert ["fused", "failed", "fused"] == [
+        row["state"] for row in json.loads(report.read_text())["scenes"]
+    ]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, InterruptedBySignal(15)])
+def test_what_stops_the_program_stops_the_batch(folder, tmp_path, monkeypatch, stop):
+    def stopped(*_, **__):
+        raise stop
+
+    monkeypatch.setattr(fuse_batch, "fuse_pair", stopped)
+
+    if isinstance(stop, InterruptedBySignal):
+        assert 128 + 15 == fuse(folder, tmp_path / "out")
+    elif stop is KeyboardInterrupt:
+        assert 128 + 2 == fuse(folder, tmp_path / "out")
+    else:
+        with pytest.raises(stop):
+            fuse(folder, tmp_path / "out")
+
+
 def test_pairs_without_a_place_get_the_remedy_once(tmp_path, capsys, monkeypatch):
     """Below the table, whole; in the table only which file it is."""
     monkeypatch.chdir(tmp_path)  # a long path would be cut

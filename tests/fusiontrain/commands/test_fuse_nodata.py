@@ -180,3 +180,69 @@ def test_nodata_of_another_kind_is_refused(images):
     pan, ms = (image.astype("uint16") for image in images)
     with pytest.raises(SceneError, match="`nodata`"):
         pansharpen(pan, ms, method="gsa", nodata=-1)
+
+
+FILL = float(np.finfo("float32").min)  # what much software fills float rasters with
+
+
+@pytest.fixture
+def filled(images):
+    """The pair with a collar of FILL in the MS, uint16 in PAN; nothing declares it."""
+    pan, ms = images
+    return pan.astype("uint16"), np.where(ms == 0, FILL, ms).astype("float32")
+
+
+def write_filled(folder, images, name=""):
+    pan = write_geotiff(folder / f"{name}pan.tif", images[0])
+    ms = write_geotiff(folder / f"{name}ms.tif", images[1], GRID @ Affine.scale(4))
+    return str(pan), str(ms)
+
+
+@pytest.mark.parametrize("method", ["gsa", "bt-h", "tv", "brovey", "glp-fs", "net"])
+def test_an_undeclared_float_fill_is_one_line(tmp_path, filled, capsys, method):
+    """It names the file, the value and the flag; nothing is written."""
+    paths = write_filled(tmp_path, filled)
+
+    assert 2 == main(["fuse", *paths, str(tmp_path / "o.tif"), "--method", method, "-q"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ms.tif has values of about -3.4e+38" in line
+    assert f"--nodata {FILL!r}" in line
+    assert {"pan.tif", "ms.tif"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_that_line_says_to_give_is_taken(tmp_path, filled):
+    """The collar is missing; the ground is that of a pair whose file declares the value."""
+    paths = write_filled(tmp_path, filled)
+    declared = write(tmp_path, filled, "d_", dtype="float32", nodata=FILL)
+
+    for pair, out, more in ((paths, "o.tif", ["--nodata", repr(FILL)]), (declared, "d.tif", [])):
+        assert 0 == main(["fuse", *pair, str(tmp_path / out), *HOW, *more])
+
+    (fused, _), (expected, _) = read(tmp_path / "o.tif"), read(tmp_path / "d.tif")
+    np.testing.assert_array_equal(expected[:, 32:, :-32], fused[:, 32:, :-32])
+    assert (fused[:, :32] == FILL).all()
+
+
+@pytest.mark.parametrize(("value", "refused"), [(9.96921e36, True), (1e20, True), (1e6, False)])
+def test_values_are_huge_where_their_square_is_no_float32(images, value, refused):
+    """netCDF's fill, 1e20 as models write it; a large reading is one. Of arrays too."""
+    pan, ms = (np.float32(image) for image in images)
+    ms[0, 40, 40] = value
+    if not refused:
+        assert np.isfinite(pansharpen(pan, ms, method="exp")).all()
+        return
+
+    with pytest.raises(SceneError, match=r"MS has values of about .*give `nodata="):
+        pansharpen(pan, ms, method="exp")
+
+
+def test_huge_values_that_a_mask_hides_are_no_matter(tmp_path, images):
+    pan, ms = images
+    hidden = np.where(ms == 0, FILL, ms).astype("float32")
+    pan = write_geotiff(tmp_path / "pan.tif", pan, dtype="uint16")
+    ms = write_geotiff(
+        tmp_path / "ms.tif", hidden, GRID @ Affine.scale(4), mask=255 * (ms[0] > 0).astype("uint8")
+    )
+
+    assert 0 == main(["fuse", str(pan), str(ms), str(tmp_path / "o.tif"), *HOW])
