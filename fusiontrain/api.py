@@ -258,7 +258,7 @@ def _fuse_guided(guides: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtyp
     scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
     check_narrowing(ms.dtype, None, dtype, scaling)
     with torch_threads_for(fuser):
-        groups = (prepare_group(scene.groups[0], options, fuser),)
+        groups = (prepare_group(scene.group(0), options, fuser),)
     guided = GuidedFuser(inner=fuser, groups=groups)
     plan = guided.plan(scene, memory=options.memory, core=options.window, threads=call.workers)
     nodata = nodata_of_arrays(call.nodata, dtype)

@@ -18,10 +18,10 @@ from fusiontrain.fusion.guide_report import GuideReport
 from fusiontrain.fusion.memory_errors import memory_errors
 from fusiontrain.fusion.memory_plan import Plan, make_plan
 from fusiontrain.fusion.options import FusionOptions
-from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.pair_agreement import PairAgreement, check_agreement
 from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.fusion.registration import registration
+from fusiontrain.fusion.scaled_scene import fused_windows
 from fusiontrain.fusion.sensor_identity import gain_notes, sensor_model_for
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import torch_threads
@@ -176,12 +176,13 @@ def fuse_to_file(
     the PAN pixels done.
     """
     output = replace(output, tags=_tags(job) | output.tags)
-    scene, sensor_model = in_output_frame(job.pair, job.sensor_model)
     with (
         gdal_cache(_bytes_of_rows(job)),
         create_fused(output, job.pair) as file,
         WaitedForPool(1, "writing") as writer,
-        closing(job.fuser.fuse(scene, sensor_model, job.plan, advance=statistics)) as windows,
+        closing(
+            fused_windows(job.pair, job.fuser, job.sensor_model, job.plan, advance=statistics)
+        ) as windows,
     ):
         pending: list[Future[None]] = []
         has_data = False
@@ -227,8 +228,10 @@ def fuse_to_array(
     h, w = (side * scene.ratio for side in scene.shape)
     out = np.empty((scene.bands, h, w), dtype)
     has_data = False
-    scene, sensor_model = in_output_frame(scene, sensor_model)
-    with torch_threads_for(fuser), closing(fuser.fuse(scene, sensor_model, plan)) as windows:
+    with (
+        torch_threads_for(fuser),
+        closing(fused_windows(scene, fuser, sensor_model, plan)) as windows,
+    ):
         for window in windows:
             has_data = has_data or bool(window.valid.any())
             fine = window.core.scaled(scene.ratio)

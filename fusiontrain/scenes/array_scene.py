@@ -11,6 +11,7 @@ from torch import Tensor
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
+from fusiontrain.scenes.dn_size import dn_factor
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedArrays, GuidedScene
 from fusiontrain.scenes.huge_values import check_huge
 from fusiontrain.scenes.raster import band_means, sample_windows
@@ -66,7 +67,8 @@ def guided_scene_of_arrays(
     guide_data, ms_data, valid = _filled_pair(guides, ms[fused], nodata)
     order = tuple((group, band if group == GUIDES else fused.index(band)) for group, band in chosen)
     arrays = GuidedArrays(ms=ms_data, guides=guide_data, valid=valid)
-    return GuidedScene(groups=(arrays,), order=order)
+    factor = dn_factor(float(guide_data.abs().max()))
+    return GuidedScene(groups=(arrays,), order=order, factor=factor)
 
 
 def _filled_pair(pan: Any, ms: Any, nodata: float | None) -> tuple[Tensor, Tensor, Tensor | None]:

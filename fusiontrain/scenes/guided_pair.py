@@ -10,6 +10,7 @@ from affine import Affine
 
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.phase_correlation import ShiftEstimate
+from fusiontrain.scenes.dn_size import guides_factor
 from fusiontrain.scenes.gdal_environment import Source, name_of
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.grid_alignment import aligned_pair
@@ -124,6 +125,7 @@ def open_guided(
             groups=pairs,
             order=order,
             pairs=pairs,
+            factor=guides_factor(pairs[0]),
             ms_file=_one_file_a_band(sharp, [pair.ms_file for pair in pairs], order),
         )
 

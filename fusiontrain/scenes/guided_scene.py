@@ -6,7 +6,7 @@ A group is the bands of one grid; as a WindowedScene its windows have the guides
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ class GuidedScene:
     groups: tuple[WindowedScene, ...]
     order: tuple[OutputBand, ...]
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    factor: float = 1.0  # of what `group` gives over DN as they are, which `read` gives
 
     @property
     def bands(self) -> int:
@@ -52,12 +53,12 @@ class GuidedScene:
 
     def group(self, index: int) -> "LockedScene":
         """A group that may be read beside others: GDAL's files serve one thread at a time."""
-        return LockedScene(scene=self.groups[index], lock=self.lock)
+        return LockedScene(scene=self.groups[index], lock=self.lock, factor=self.factor)
 
     def read(self, box: Box) -> Window:
         windows = [
-            self.group(i).read(box.scaled(self.ratio // group.ratio))
-            for i, group in enumerate(self.groups)
+            LockedScene(scene=group, lock=self.lock).read(box.scaled(self.ratio // group.ratio))
+            for group in self.groups
         ]
         valid = torch.stack([window.valid for window in windows]).all(0)
         guides = windows[0].pan
@@ -74,6 +75,7 @@ class LockedScene:
 
     scene: WindowedScene
     lock: threading.Lock = field(repr=False)
+    factor: float = 1.0  # of its values
 
     @property
     def bands(self) -> int:
@@ -93,7 +95,10 @@ class LockedScene:
 
     def read(self, box: Box) -> Window:
         with self.lock:
-            return self.scene.read(box)
+            window = self.scene.read(box)
+        if self.factor == 1:
+            return window
+        return replace(window, ms=window.ms * self.factor, pan=window.pan * self.factor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
