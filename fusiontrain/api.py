@@ -14,11 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.fuse_array import fuse_job_to_array, fuse_to_array
 from fusiontrain.fusion.fuse_scene import (
     FusionJob,
     InputFiles,
-    fuse_job_to_array,
-    fuse_to_array,
     fuse_to_file,
     open_job,
     torch_threads_for,
@@ -37,16 +36,15 @@ from fusiontrain.fusion.sensor_identity import sensor_model_for
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.models.target import Target
 from fusiontrain.scenes.array_scene import (
-    checked_arrays,
+    ArrayPair,
+    array_pair,
     guided_scene_of_arrays,
-    nodata_of_arrays,
     picked_bands,
     scene_of_arrays,
 )
 from fusiontrain.scenes.gdal_environment import is_dataset
-from fusiontrain.scenes.grids import check_coordinates
+from fusiontrain.scenes.labelled_arrays import check_labels, is_labelled, with_labels
 from fusiontrain.scenes.output_formats import format_of
-from fusiontrain.scenes.output_values import check_nodata
 from fusiontrain.scenes.products.product import Product
 from fusiontrain.scenes.products.recognition import find_product
 from fusiontrain.scenes.raster import EVERY_VALUE, Nodata
@@ -91,10 +89,10 @@ def pansharpen(
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W). Guides, several
     sharp bands in place of PAN: (G, H, W), or a list of files, whose MS may be of several grids;
-    `keep_guides`: the output begins with them. Arrays give an array, xarray's a DataArray; paths,
-    URLs, rasterio's datasets an array, or with `out` a file, whose path is returned. `target`:
-    "scene" (crisp, bands in place), "sensor". `scale`: "2%,98%", (MIN, MAX), "bits". `adapt`:
-    seconds, "40steps". `precision`: "bf16" is refused where it shows. Others: as `fuse`'s flags.
+    `keep_guides`: the output begins with them. Arrays and tensors give an array, masked ones a
+    masked one, DataArrays one whose `attrs` say what is missing; paths, URLs, rasterio's datasets
+    an array, or with `out` a file, whose path is returned. `target`: "scene" (crisp, bands in
+    place), "sensor". `scale`: "2%,98%", (MIN, MAX), "bits". `adapt`: 60, "40steps". Others: flags.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
@@ -171,9 +169,8 @@ def _fuse(pan: Any, ms: Any, call: _Call, files: _Files) -> Any:
         raise SceneError(
             "`out`, `bbox` and `match` are for files; arrays have no place on the ground"
         )
-    labelled = hasattr(pan, "dims") and hasattr(ms, "dims")
     with memory_errors():
-        return _fuse_labelled(pan, ms, call) if labelled else _fuse_arrays(pan, ms, call)
+        return _fuse_arrays(pan, ms, call)
 
 
 def _product(pan: Any) -> Product:
@@ -215,24 +212,29 @@ def _adapted(job: FusionJob) -> FusionJob:
     return adapted(job)
 
 
-def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> np.ndarray:
-    nodata = call.nodata
-    arrays = checked_arrays(pan, ms)
-    guided = len(arrays[0]) > 1
-    dtype = np.dtype(call.dtype or arrays[1].dtype)
-    if nodata is not None:
-        check_nodata(nodata, dtype)
+def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> Any:
+    """An array; a masked one of masked ones; a DataArray of two."""
+    labelled = is_labelled(pan) and is_labelled(ms)
+    if labelled:
+        check_labels(pan, ms)
+    pair = array_pair(pan, ms, every_value=call.given_nodata == EVERY_VALUE)
+    guided = len(pair.pan) > 1
+    dtype = np.dtype(call.dtype or pair.ms.dtype)
+    nodata = pair.nodata(dtype, call.nodata)
     fuser = make_fuser(replace(call.options, guided=guided))
-    fuse = _fuse_guided if guided else _fuse_pair
-    return fuse(*arrays, call, fuser, dtype)
+    fused = (_fuse_guided if guided else _fuse_pair)(pair, call, fuser, dtype, nodata)
+    if not labelled:
+        return fused
+    return with_labels(fused, pan, ms, nodata, None if call.keep_guides else call.bands)
 
 
-def _fuse_pair(pan: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtype) -> np.ndarray:
-    options = call.options
-    ms = picked_bands(ms, call.bands)
-    scene = scene_of_arrays(pan, ms, call.nodata)
-    scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
-    check_narrowing(ms.dtype, None, dtype, scaling)
+def _fuse_pair(
+    pair: ArrayPair, call: _Call, fuser: Fuser, dtype: np.dtype, nodata: float | None
+) -> np.ndarray:
+    options, source = call.options, pair.ms.dtype
+    scene = scene_of_arrays(pair.pan, picked_bands(pair.ms, call.bands), call.nodata)
+    scaling = measured_scaling(call.scale, scene, dtype, source=source)
+    check_narrowing(source, None, dtype, scaling)
     threads = call.workers
     with torch_threads_for(fuser):
         sensor_model, _ = sensor_model_for(
@@ -243,56 +245,49 @@ def _fuse_pair(pan: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtype) ->
 
         fuser, _ = adapt(fuser, scene, sensor_model, options.adapt)
     plan = make_plan(scene, fuser, memory=options.memory, core=options.window, threads=threads)
-    nodata = nodata_of_arrays(call.nodata, dtype)
     return fuse_to_array(
-        scene, fuser, sensor_model, plan, dtype=dtype, nodata=nodata, scaling=scaling
+        scene,
+        fuser,
+        sensor_model,
+        plan,
+        dtype=dtype,
+        nodata=nodata,
+        scaling=scaling,
+        masked=pair.masked,
     )
 
 
-def _fuse_guided(guides: Any, ms: Any, call: _Call, fuser: Fuser, dtype: np.dtype) -> np.ndarray:
-    options = call.options
+def _fuse_guided(
+    pair: ArrayPair, call: _Call, fuser: Fuser, dtype: np.dtype, nodata: float | None
+) -> np.ndarray:
+    options, source = call.options, pair.ms.dtype
     check_options(options)
     scene = guided_scene_of_arrays(
-        guides, ms, call.nodata, bands=call.bands, keep_guides=call.keep_guides
+        pair.pan, pair.ms, call.nodata, bands=call.bands, keep_guides=call.keep_guides
     )
-    scaling = measured_scaling(call.scale, scene, dtype, source=ms.dtype)
-    check_narrowing(ms.dtype, None, dtype, scaling)
+    scaling = measured_scaling(call.scale, scene, dtype, source=source)
+    check_narrowing(source, None, dtype, scaling)
     with torch_threads_for(fuser):
         groups = (prepare_group(scene.group(0), options, fuser),)
     guided = GuidedFuser(inner=fuser, groups=groups)
     plan = guided.plan(scene, memory=options.memory, core=options.window, threads=call.workers)
-    nodata = nodata_of_arrays(call.nodata, dtype)
+    model = joint_model(groups, scene)
     return fuse_to_array(
-        scene, guided, joint_model(groups, scene), plan, dtype=dtype, nodata=nodata, scaling=scaling
+        scene, guided, model, plan, dtype=dtype, nodata=nodata, scaling=scaling, masked=pair.masked
     )
 
 
-def _fuse_labelled(pan: Any, ms: Any, call: _Call) -> Any:
-    """DataArrays with y and x: (y, x) or (band, y, x) in that order."""
-    y, x = pan.dims[-2:]
-    if ms.dims[-2:] != (y, x) or ms.ndim != 3:
-        raise SceneError(f"MS must have dims (band, {y}, {x}) beside PAN's; got {ms.dims}")
-    for axis in (y, x):
-        if axis in pan.coords and axis in ms.coords:
-            check_coordinates(str(axis), np.asarray(pan[axis]), np.asarray(ms[axis]))
-    nodata = call.nodata
-    if nodata is None:
-        for metadata in (ms.attrs, ms.encoding):
-            nodata = metadata.get("_FillValue", metadata.get("nodata", nodata))
-    fused = _fuse_arrays(pan.values, ms.values, replace(call, given_nodata=nodata))
-    coords = {key: pan.coords[key] for key in (y, x, "spatial_ref") if key in pan.coords}
-    picked = ms
-    if call.bands and not call.keep_guides:
-        picked = ms.isel({ms.dims[0]: [band - 1 for band in call.bands]})
-    if ms.dims[0] in picked.coords and not call.keep_guides:
-        coords[ms.dims[0]] = picked.coords[ms.dims[0]]
-    return type(ms)(fused, dims=ms.dims, coords=coords, attrs=ms.attrs, name=ms.name)
-
-
 def _are_files(pan: Any, ms: Any) -> bool:
-    """Paths, URLs or open datasets of rasterio."""
+    """Paths, URLs or open datasets of rasterio. Raises: SceneError if some are, and some not."""
     sources = (*_listed(pan), *_listed(ms))
-    return all(isinstance(source, (str, Path)) or is_dataset(source) for source in sources)
+    files = [isinstance(source, (str, Path)) or is_dataset(source) for source in sources]
+    if any(files) and not (all(files) and _listed(pan) and _listed(ms)):
+        got = " and ".join(type(image).__name__ for image in (pan, ms))
+        raise SceneError(
+            "`pan` and `ms` must be both files (paths, URLs, open datasets) or both arrays; "
+            f"got {got}"
+        )
+    return bool(files) and all(files)
 
 
 def _listed(ms: Any) -> Sequence[Any]:

@@ -64,7 +64,7 @@ def seam(args: argparse.Namespace, room: Path) -> list[Aim]:
 
 def half(args: argparse.Namespace, room: Path) -> list[Aim]:
     weights = args.weights or fresh_weights(room / "w.safetensors")
-    from fusiontrain.fusion.fuse_scene import fuse_to_array
+    from fusiontrain.fusion.fuse_array import fuse_to_array
     from fusiontrain.fusion.make_fuser import make_fuser
     from fusiontrain.fusion.memory_plan import make_plan
     from fusiontrain.fusion.options import MEMORY, FusionOptions

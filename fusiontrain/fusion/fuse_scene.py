@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fusiontrain.errors import SceneError
@@ -29,11 +28,9 @@ from fusiontrain.scenes.gdal_environment import Source, gdal, gdal_cache, name_o
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.guided_pair import OpenPair
 from fusiontrain.scenes.missing_values import missing_value_warnings
-from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.raster_metadata import all_tags
-from fusiontrain.scenes.scene import NO_DATA, WindowedScene
-from fusiontrain.scenes.value_scaling import ValueScaling, check_narrowing
+from fusiontrain.scenes.scene import NO_DATA
 from fusiontrain.scenes.writer import BLOCK, Output, create_fused
 from shards.signals import WaitedForPool
 
@@ -211,54 +208,6 @@ def _bytes_of_rows(job: FusionJob) -> int:
     width = pair.shape[1] * pair.ratio
     shared = BLOCK * ms if plan.core % BLOCK else 0
     return int(width * ((plan.core + 2 * plan.halo) * (pan + ms / pair.ratio**2) + shared))
-
-
-def fuse_to_array(
-    scene: WindowedScene,
-    fuser: Fuser,
-    sensor_model: SensorModel,
-    plan: Plan,
-    *,
-    dtype: np.dtype,
-    nodata: float | None,
-    bits: int | None = None,
-    scaling: ValueScaling | None = None,
-) -> np.ndarray:
-    """(C, H, W) of `dtype`, with the pixels that a file would have; missing ones `nodata` or 0."""
-    h, w = (side * scene.ratio for side in scene.shape)
-    out = np.empty((scene.bands, h, w), dtype)
-    has_data = False
-    with (
-        torch_threads_for(fuser),
-        closing(fused_windows(scene, fuser, sensor_model, plan)) as windows,
-    ):
-        for window in windows:
-            has_data = has_data or bool(window.valid.any())
-            fine = window.core.scaled(scene.ratio)
-            values = window.fused.numpy() if scaling is None else scaling(window.fused.numpy())
-            data = output_pixels(values, window.valid.numpy(), dtype, nodata, bits)
-            out[:, fine.top : fine.bottom, fine.left : fine.right] = data
-    if not has_data:
-        raise SceneError(NO_DATA)
-    return out
-
-
-def fuse_job_to_array(job: FusionJob, output: Output) -> np.ndarray:
-    """fuse_to_array of an open pair, with the pixels of the file that `output` describes."""
-    dtype, pair = output.dtype or job.pair.dtype, job.pair
-    check_narrowing(pair.dtype, pair.bits, dtype, output.scaling)
-    nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
-    bits = pair.bits if dtype == pair.dtype and output.scaling is None else None
-    return fuse_to_array(
-        pair,
-        job.fuser,
-        job.sensor_model,
-        job.plan,
-        dtype=dtype,
-        nodata=nodata,
-        bits=bits,
-        scaling=output.scaling,
-    )
 
 
 def torch_threads_for(fuser: Fuser) -> AbstractContextManager[None]:

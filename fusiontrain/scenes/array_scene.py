@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,94 @@ from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.dn_size import dn_factor
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedArrays, GuidedScene
 from fusiontrain.scenes.huge_values import check_huge
+from fusiontrain.scenes.labelled_arrays import is_labelled, marks_of, masked_by
+from fusiontrain.scenes.output_values import output_nodata, pair_nodata
 from fusiontrain.scenes.raster import band_means, sample_windows
 from fusiontrain.scenes.scene import Scene
 
 
-def checked_arrays(pan: Any, ms: Any) -> tuple[Any, Any]:
-    """Both as masked arrays (C, H, W). Raises: SceneError unless they hold numbers."""
-    images = np.ma.asanyarray(pan), np.ma.asanyarray(ms)
-    pan, ms = (image[None] if image.ndim == 2 else image for image in images)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayPair:
+    """PAN or guides, and MS, as masked arrays (C, H, W)."""
+
+    pan: Any
+    ms: Any
+    marks: tuple[float | None, float | None]  # of PAN and of MS, beside NaN
+    masked: bool  # one of them was a masked array, so the output is one
+
+    def nodata(self, dtype: np.dtype, given: float | None) -> float | None:
+        """What missing pixels of the output get. Raises: SceneError as output_nodata."""
+        if given is None and dtype.kind == "f" and self.marks == (None, None):
+            return math.nan
+        found = pair_nodata(*self.marks, self.pan.dtype, self.ms.dtype)
+        return output_nodata(found, dtype, given)[0]
+
+
+def array_pair(pan: Any, ms: Any, *, every_value: bool = False) -> ArrayPair:
+    """Arrays, tensors, DataArrays or lists of them. `every_value`: none marks missing pixels.
+
+    Raises: SceneError unless they hold numbers.
+    """
+    images, marks = [], []
     for name, image in (("PAN", pan), ("MS", ms)):
-        if image.ndim != 3 or image.dtype.kind not in "uif" or 0 in image.shape:
-            raise SceneError(
-                f"{name} must be numbers (C, H, W), of an integer or float dtype; "
-                f"got {image.dtype} {image.shape}"
-            )
-    return pan, ms
+        array = _as_array(image, name, every_value=every_value)
+        array = array[None] if array.ndim == 2 else array
+        if array.ndim != 3 or array.dtype.kind not in "uif" or 0 in array.shape:
+            raise SceneError(f"{_expected(name)}; got {array.dtype} {array.shape}")
+        images.append(array)
+        marks.append(_mark(image, name, every_value=every_value))
+    return ArrayPair(
+        pan=images[0],
+        ms=images[1],
+        marks=(marks[0], marks[1]),
+        masked=any(np.ma.isMaskedArray(image) for image in (*_listed(pan), *_listed(ms))),
+    )
+
+
+def _as_array(image: Any, name: str, *, every_value: bool) -> Any:
+    """A masked array of it, or of what it lists."""
+    if isinstance(image, Tensor):
+        return np.ma.asanyarray(_of_tensor(image, name))
+    if is_labelled(image):
+        marks = () if every_value else marks_of(image, name)
+        return np.ma.asanyarray(masked_by(image.values, marks))
+    if isinstance(image, (list, tuple)) and any(
+        isinstance(part, Tensor) or is_labelled(part) for part in image
+    ):
+        image = [_as_array(part, name, every_value=every_value) for part in image]
+    try:
+        return np.ma.asanyarray(image)
+    except (TypeError, ValueError, RuntimeError) as error:  # of parts that differ in shape, say
+        why = str(error).splitlines()[0]
+        raise SceneError(f"{_expected(name)}; got {type(image).__name__}: {why}") from error
+
+
+def _of_tensor(image: Tensor, name: str) -> np.ndarray:
+    """Its values, of whatever device, without its gradient; numpy has no bfloat16."""
+    try:
+        return (image.float() if image.dtype == torch.bfloat16 else image).numpy(force=True)
+    except (TypeError, NotImplementedError):
+        got = f"{image.dtype}, {image.layout}, on {image.device}"
+        raise SceneError(f"{_expected(name)}; got a tensor of {got}") from None
+
+
+def _mark(image: Any, name: str, *, every_value: bool) -> float | None:
+    """What its missing pixels have: by the attrs of a DataArray, or in a masked array."""
+    first = _listed(image)[0]
+    if is_labelled(first):
+        marks = () if every_value else marks_of(first, name)
+        return marks[0] if marks else None
+    if np.ma.isMaskedArray(first) and first.fill_value != np.ma.array(0, first.dtype).fill_value:
+        return float(first.fill_value)  # set, as rasterio sets the file's nodata
+    return None
+
+
+def _expected(name: str) -> str:
+    return f"{name} must be numbers (C, H, W), of an integer or float dtype"
+
+
+def _listed(image: Any) -> Sequence[Any]:
+    return image if isinstance(image, (list, tuple)) else [image]
 
 
 def picked_bands(ms: Any, bands: Sequence[int]) -> Any:
@@ -38,11 +112,6 @@ def picked_bands(ms: Any, bands: Sequence[int]) -> Any:
     if not all(1 <= band <= len(ms) for band in bands):
         raise SceneError(f"bands go from 1 to {len(ms)}; got {[*bands]}")
     return ms[[band - 1 for band in bands]]
-
-
-def nodata_of_arrays(nodata: float | None, dtype: np.dtype) -> float | None:
-    """What missing pixels of the output get: NaN in floats where nothing is given."""
-    return math.nan if nodata is None and dtype.kind == "f" else nodata
 
 
 def scene_of_arrays(pan: Any, ms: Any, nodata: float | None) -> Scene:

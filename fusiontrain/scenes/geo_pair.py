@@ -15,7 +15,7 @@ from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.phase_correlation import ShiftEstimate
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.output_values import fits
+from fusiontrain.scenes.output_values import pair_nodata
 from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.resampling import AFTER, BEFORE, WarpedRaster, sample_between
 from fusiontrain.scenes.scene import Window, check_side
@@ -62,16 +62,9 @@ class GeoPair:
 
     @property
     def nodata(self) -> float | None:
-        """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
-        ms_nodata, pan_nodata = self.ms_file.nodata, self.pan_file.nodata
-        if ms_nodata is not None:
-            return ms_nodata
-        if self.dtype.kind == "f":
-            return math.nan
-        if pan_nodata is None:
-            # Without a float PAN every pixel is data, or a mask says which.
-            return 0.0 if self.pan_file.dtype.kind == "f" else None
-        return pan_nodata if fits(pan_nodata, self.dtype) else 0.0
+        """Of the output."""
+        pan, ms = self.pan_file, self.ms_file
+        return pair_nodata(pan.nodata, ms.nodata, pan.dtype, self.dtype)
 
     @property
     def masked(self) -> bool:

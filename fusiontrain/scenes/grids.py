@@ -1,5 +1,6 @@
 """When two grids count as one: the tolerances, and CRS that can be compared."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,14 @@ def check_coordinates(axis: str, fine: np.ndarray, coarse: np.ndarray) -> None:
     """Raises: SceneError unless both begin at one edge and end at one."""
     if min(len(fine), len(coarse)) < 2:
         return
-    a, b = (float(v[-1] - v[0]) / (len(v) - 1) for v in (fine, coarse))
+    for name, values in (("PAN", fine), ("MS", coarse)):
+        if values.dtype.kind not in "uif":
+            raise SceneError(f"coordinates {axis} must be numbers; got {values.dtype} in {name}")
+    a, b = ((float(v[-1]) - float(v[0])) / (len(v) - 1) for v in (fine, coarse))
     starts = (float(fine[0]) - a / 2, float(coarse[0]) - b / 2)
     ends = (float(fine[-1]) + a / 2, float(coarse[-1]) + b / 2)
-    offset = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1])) / abs(a)
+    missed = max(abs(starts[0] - starts[1]), abs(ends[0] - ends[1]))
+    offset = missed / abs(a) if a else math.inf
     if not offset <= GRID_TOLERANCE:
         raise SceneError(
             f"PAN and MS do not cover the same {axis}: they differ by {offset:.2f} PAN pixels; "

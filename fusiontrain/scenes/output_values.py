@@ -55,6 +55,20 @@ def to_dtype(
     return data
 
 
+def pair_nodata(
+    pan: float | None, ms: float | None, pan_dtype: np.dtype, ms_dtype: np.dtype
+) -> float | None:
+    """Of the output: the MS's; NaN for floats; else the PAN's, or 0 where that does not fit."""
+    if ms is not None:
+        return ms
+    if ms_dtype.kind == "f":
+        return math.nan
+    if pan is None:
+        # Without a float PAN every pixel is data, or a mask says which.
+        return 0.0 if pan_dtype.kind == "f" else None
+    return pan if fits(pan, ms_dtype) else 0.0
+
+
 def output_nodata(
     inputs: float | None, dtype: np.dtype, given: float | None
 ) -> tuple[float | None, str]:

@@ -142,7 +142,7 @@ def test_0_in_some_bands_is_a_reading(tmp_path, images, door, capsys):
         images = [image.astype("uint16") for image in (pan, ms)]
         if door == "masked array":
             images = [np.ma.masked_equal(image, 0) for image in images]
-        fused = pansharpen(*images, method="gsa", nodata=0)
+        fused = np.ma.filled(pansharpen(*images, method="gsa", nodata=0))
     else:
         paths = write(tmp_path, (pan, ms), **({"nodata": 0} if door == "tag" else {}))
         flag = ["--nodata", "0"] if door == "flag" else []
@@ -173,7 +173,10 @@ def test_masked_arrays_hide_what_is_no_0(images):
     pan, ms = (np.ma.array(image.astype("uint16")) for image in images)
     ms[0, 20:30, 20:30] = np.ma.masked
 
-    assert (pansharpen(pan, ms, method="gsa", nodata=0)[:, 80:120, 80:120] == 0).all()
+    fused = pansharpen(pan, ms, method="gsa", nodata=0)
+
+    assert (fused.filled()[:, 80:120, 80:120] == 0).all()
+    assert fused.mask[:, 80:120, 80:120].all()
 
 
 def test_nodata_of_another_kind_is_refused(images):
