@@ -12,6 +12,11 @@ MAX_BYTES = 1 << 24
 MAX_DEPTH = 64  # of lists and tables within each other
 
 
+def is_special(path: Path) -> bool:
+    """Whether it is a device, a FIFO or a socket: to open one may wait for ever."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def read_bounded(path: Path, most: int = MAX_BYTES) -> bytes:
     """The bytes of a regular file.
 

@@ -72,7 +72,7 @@ def fetch(store: Store, file: ListedFile, folder: Path) -> None:
         size = partial.stat().st_size
         problem = problem_of(file, size, file_sha256(partial))
         if not problem:
-            publish(partial, folder / file.name)
+            publish(partial, folder / file.name, through_links=False)  # a name of the network's
             return
         if file.size is not None and size < file.size:
             break  # what came may be right: kept for the next call

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusiontrain.commands.listing import print_listing
 from fusiontrain.commands.plot import check_picture
+from shards.atomic_write import check_place
 from shards.command_line import PlainFlags
 from shards.console import print_result
 from shards.progress_lines import spoken_seconds
@@ -39,6 +40,7 @@ def make_parser() -> PlainFlags:
 def run(args: Namespace) -> int:
     if args.out is not None:
         check_picture(args.out)
+        check_place(args.out)
     from fusiontrain.training.run_record import differing_options, read_runs
 
     runs = read_runs(args.runs)

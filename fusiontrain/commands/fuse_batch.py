@@ -18,12 +18,11 @@ from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.make_fuser import make_fuser
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.scenes.gdal_environment import gdal
-from fusiontrain.scenes.gdal_writing import check_place
 from fusiontrain.scenes.grid_alignment import UNPLACED_REMEDY
 from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.pair_listing import PairFiles, list_pairs
 from fusiontrain.scenes.writer import Output
-from shards.atomic_write import remove_leftovers, temporary_path, whole_file
+from shards.atomic_write import check_place, remove_leftovers, temporary_path, whole_file
 from shards.command_line import with_flags
 from shards.console import print_error, print_result, spoken_error
 from shards.errors import OutputError

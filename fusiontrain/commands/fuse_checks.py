@@ -10,7 +10,7 @@ from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_
 from fusiontrain.errors import CheckpointError, SceneError
 from fusiontrain.fusion.option_limits import check_softness, check_window
 from fusiontrain.scenes.named_files import check_is_there
-from shards.atomic_write import check_replaceable
+from shards.atomic_write import check_place
 from shards.near_names import did_you_mean
 from shards.sensors import find_sensor
 
@@ -66,16 +66,14 @@ def _check_one_output(args: Namespace) -> None:
     if args.overwrite:
         raise SceneError("`overwrite` is for a folder; the output of one pair is always replaced")
     for path in filter(None, (args.out, args.json, args.quicklook)):
-        check_replaceable(path)
+        check_place(path)
 
 
 def _check_output(args: Namespace) -> None:
-    from fusiontrain.scenes.gdal_writing import check_place
     from fusiontrain.scenes.output_formats import format_of
     from fusiontrain.scenes.quicklook import check_quicklook
     from fusiontrain.scenes.value_scaling import Scale
 
-    check_place(args.out)
     format_of(args.out, args.format)
     Scale.of(args.scale)
     if args.quicklook is not None:
@@ -115,7 +113,7 @@ def _check_words(args: Namespace) -> None:
     if args.sensor != "auto":
         find_sensor(args.sensor)
     weights = args.weights
-    if weights is not None and str(weights) not in SHIPPED_WEIGHTS and not Path(weights).exists():
+    if weights is not None and str(weights) not in SHIPPED_WEIGHTS and not Path(weights).is_file():
         raise CheckpointError(
             f"no weights at {weights}; expected a .safetensors file, or "
             f"{', '.join(SHIPPED_WEIGHTS)}{did_you_mean(str(weights), SHIPPED_WEIGHTS)}"

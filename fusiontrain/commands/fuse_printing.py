@@ -18,7 +18,7 @@ from fusiontrain.fusion.quality_sampler import QualitySampler
 from fusiontrain.scenes.guided_pair import OpenPair
 from fusiontrain.scenes.input_files import check_not_read
 from fusiontrain.scenes.writer import Output
-from shards.atomic_write import remove_leftovers, whole_file
+from shards.atomic_write import remove_leftovers, target_of, whole_file
 from shards.console import print_error, print_result
 from shards.progress_lines import ProgressLines, spoken_seconds
 
@@ -118,7 +118,7 @@ def check_paths(out: Path, pair: OpenPair, others: Mapping[str, Path | None]) ->
             continue
         check_not_read(path, facts)
         for before, other in written.items():
-            if path.absolute() == other.absolute() or (
+            if target_of(path).resolve() == target_of(other).resolve() or (
                 path.exists() and other.exists() and path.samefile(other)
             ):
                 same = f"`{before}`" if before else "the output"

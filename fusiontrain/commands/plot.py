@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from fusiontrain.errors import TrainingError
-from shards.atomic_write import check_replaceable
+from shards.atomic_write import check_place, check_replaceable
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -31,6 +31,8 @@ def make_parser() -> PlainFlags:
 def run(args: Namespace) -> int:
     out = args.out or (args.runs[0] if len(args.runs) == 1 else Path()) / "plot.png"
     check_picture(out)
+    if args.out is not None:
+        check_place(out)
     from fusiontrain.training.run_plot import plot_runs  # matplotlib: not before the flags
     from fusiontrain.training.run_record import read_runs
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fusiontrain.errors import CheckpointError
 from shards.atomic_write import check_folder
+from shards.bounded_reading import read_bounded
 from shards.command_line import PlainFlags
 from shards.console import print_result
 
@@ -55,8 +56,8 @@ def run(args: Namespace) -> int:
     sections = [] if args.results is None else [on_scenes(read_rows(args.results))]
     if args.about is not None:
         try:
-            sections.append(args.about.read_text())
-        except (OSError, UnicodeDecodeError) as error:
+            sections.append(read_bounded(args.about).decode())
+        except (OSError, ValueError) as error:
             raise CheckpointError(f"cannot read {args.about}: {error}") from error
     write_package(args.out, net, info, args.license, *sections)
     print_result(f"fusiontrain: wrote {args.out / WEIGHTS} and {args.out / CARD}")

@@ -1,10 +1,12 @@
 """Scores that others published: read from a CSV, shown beside ours, never ranked with them."""
 
 import csv
+import io
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.tables import PROTOCOLS, Row
+from shards.bounded_reading import read_bounded
 
 REQUIRED = ("scene", "sensor", "protocol", "method", "source")
 
@@ -15,9 +17,9 @@ def read_published(path: Path) -> list[Row]:
     Raises: SceneError naming the file, the line and what is wrong.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.DictReader(file, restkey=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bounded(path).decode("utf-8-sig")
+        lines = list(csv.DictReader(io.StringIO(text, newline=""), restkey=""))
+    except (OSError, ValueError, csv.Error) as error:
         raise SceneError(f"cannot read {path}: {error}") from error
     rows = [_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 2)]
     names = [(row.scene, row.protocol, row.method) for row in rows]

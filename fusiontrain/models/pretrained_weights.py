@@ -29,7 +29,7 @@ def find_weights(weights: str | Path | None = None, target: Target | None = None
     """
     text = BY_TARGET[target or "scene"] if weights is None else str(weights)
     path = FOLDER / f"{text}{SUFFIX}" if text in NAMES else Path(text)
-    if not path.exists():
+    if not path.is_file():
         raise CheckpointError(
             f"no weights at {path}; expected a {SUFFIX} file, or {', '.join(NAMES)}"
             f"{did_you_mean(text, NAMES)}"

@@ -10,6 +10,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.scenes.gdal_environment import Source
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.layouts import SceneFiles, list_folder
+from fusiontrain.scenes.named_files import check_no_special
 from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.scene import Scene
 from shards.sensors import Sensor, find_sensor
@@ -64,6 +65,7 @@ def _in_file(path: Path, sensor: Sensor | None) -> Iterator[_Candidate]:
     prefix = path.absolute().parent.name
     if not path.exists():
         raise SceneError(f"{path} does not exist; {ACCEPTED}")
+    check_no_special(path)
     # Imported here, since only the extra "formats" has what these two need.
     match path.suffix.lower():
         case ".h5" | ".hdf5":

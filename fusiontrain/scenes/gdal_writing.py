@@ -15,19 +15,11 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
-from fusiontrain.errors import SceneError
-from shards.atomic_write import check_replaceable, publish
+from shards.atomic_write import publish, target_of, whole_file
 from shards.signals import held_signals
 
 # Bytes of chunks for overviews: in GDAL's own 10 MB eight bands do not fit, and are held whole.
 _OVERVIEW_CHUNK = 200 * 2**20
-
-
-def check_place(path: Path) -> None:
-    """Raises: SceneError if its folder is not there; OutputError if no file may stand there."""
-    if not path.absolute().parent.is_dir():
-        raise SceneError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    check_replaceable(path)
 
 
 @contextmanager
@@ -85,15 +77,24 @@ def read_small(
 
 
 def publish_with_sidecar(finished: Path, path: Path) -> None:
-    """publish, after the .aux.xml that GDAL wrote beside it; one of an earlier file goes."""
+    """publish, after the .aux.xml that GDAL wrote beside it; one of an earlier file goes.
+
+    Of a link it is beside the link too, where GDAL looks for it.
+    """
     with finished.open("rb+") as file:
         os.fsync(file.fileno())
-    old, new = (file.with_name(f"{file.name}.aux.xml") for file in (path, finished))
-    if new.exists():
-        publish(new, old)
-    elif path.exists():
-        old.unlink(missing_ok=True)
+    new = _sidecar(finished)
+    for sidecar in {_sidecar(path), _sidecar(target_of(path))}:
+        if new.exists():
+            with whole_file(sidecar) as file:
+                file.write(new.read_bytes())
+        elif path.exists():
+            sidecar.unlink(missing_ok=True)
     publish(finished, path)
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.aux.xml")
 
 
 def copy_interruptibly(source: Path, target: Path, driver: str, options: Mapping[str, Any]) -> None:

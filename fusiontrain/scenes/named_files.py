@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.tiff_structure import check_blocks
+from shards.bounded_reading import is_special
 
 _MAGIC = (
     b"II*\0",  # TIFF
@@ -38,14 +39,27 @@ _TIL_NAME = re.compile(rb'filename\s*=\s*"([^"]*)"', re.IGNORECASE)
 
 
 def check_is_there(name: str) -> None:
-    """Raises: SceneError if no file has that name, which is none of GDAL's (/vsi..., X:file)."""
+    """Of a name that is none of GDAL's (/vsi..., X:file).
+
+    Raises: SceneError if no file has it; as check_no_special.
+    """
     if name.startswith("/vsi") or ":" in name[2:]:  # before: a drive of Windows
         return
     try:
         Path(name).stat()
+        check_no_special(Path(name))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise SceneError(f"cannot read {name}: {why}") from error
+
+
+def check_no_special(path: Path) -> None:
+    """Raises: SceneError for a FIFO, at which GDAL would wait, a socket or a device."""
+    if is_special(path):
+        raise SceneError(
+            f"cannot read {path}: it is a device, a FIFO or a socket; expected a file, which is "
+            "read at several places: write what comes of it to a file first"
+        )
 
 
 def check_files(path: Path, depth: int = 0) -> None:
@@ -53,7 +67,9 @@ def check_files(path: Path, depth: int = 0) -> None:
 
     Masks and overviews beside it must be rasters in its folder; the sources of a VRT local
     rasters or VRTs, raw ones beneath its folder; the tiles of a .TIL rasters in its folder.
+    As check_no_special.
     """
+    check_no_special(path)
     match path.suffix.lower():
         case ".vrt":
             _check_vrt(path, depth)

@@ -9,7 +9,6 @@ import numpy as np
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import (
-    check_place,
     check_whole,
     copy_interruptibly,
     create,
@@ -17,7 +16,7 @@ from fusiontrain.scenes.gdal_writing import (
     read_small,
 )
 from fusiontrain.scenes.output_formats import format_of
-from shards.atomic_write import remove_leftovers, temporary_path
+from shards.atomic_write import check_place, remove_leftovers, temporary_path
 
 SIDE = 2048  # pixels of the longer side, at most
 PERCENTILES = (1, 99)  # and gamma: those of the benchmark's pictures (evaluation/rendering.py)
@@ -25,7 +24,7 @@ GAMMA = 0.75
 
 
 def check_quicklook(path: Path) -> None:
-    """Raises: SceneError if its folder is not there or its suffix is no picture's."""
+    """Raises: SceneError if its suffix is no picture's; OutputError as check_place."""
     if path.suffix.lower() not in (".png", ".tif", ".tiff", ".jpg", ".jpeg"):
         raise SceneError(f"`quicklook` is a .png, .tif or .jpg; got {path}")
     check_place(path)
@@ -37,7 +36,7 @@ def write_quicklook(path: Path, fused: Path, bands: Sequence[int]) -> None:
     It is read from overviews where there are any, else averaged row by row, so that memory does
     not grow with the scene. Each band is cut at PERCENTILES of its valid pixels. Missing pixels
     are 0 (transparent in PNG). With the place of `fused`; JPEG and PNG have it in .aux.xml.
-    Raises: SceneError if it cannot be written.
+    Raises: SceneError if it cannot be written; as check_quicklook.
     """
     check_quicklook(path)
     image, valid, profile = read_small(fused, bands, SIDE)

@@ -18,7 +18,6 @@ from fusiontrain.scenes.creation_options import check_creation_options
 from fusiontrain.scenes.described_file import SPECTRAL
 from fusiontrain.scenes.gdal_environment import WriteError, reason
 from fusiontrain.scenes.gdal_writing import (
-    check_place,
     check_whole,
     copy_interruptibly,
     create,
@@ -30,7 +29,7 @@ from fusiontrain.scenes.output_formats import PICTURES, check_picture
 from fusiontrain.scenes.output_values import output_nodata, output_pixels
 from fusiontrain.scenes.raster_metadata import acquisition_tags, read_metadata
 from fusiontrain.scenes.value_scaling import Scale, ValueScaling, check_narrowing
-from shards.atomic_write import publish, remove_leftovers, temporary_path
+from shards.atomic_write import check_place, publish, remove_leftovers, temporary_path
 
 BLOCK = 512
 ZSTD_LEVEL = 3  # unless given; GDAL's 9 takes a third more time than all of Brovey, for 6 % of size
@@ -88,8 +87,8 @@ class FusedFile:
 def check_output(output: Output, pair: OpenPair, *, place: bool = True) -> None:
     """Before work. `place`: whether its folder must be there.
 
-    Raises: SceneError if the output is an input, its folder is not there or its driver does not
-        take an option; OutputError if it is there and no regular file.
+    Raises: SceneError if the output is an input or its driver does not take an option; OutputError
+        as check_place.
     """
     path = output.path
     check_not_read(path, (*pair.pan_file.facts, *pair.ms_file.facts))
@@ -109,7 +108,7 @@ def create_fused(output: Output, pair: OpenPair) -> Iterator[FusedFile]:
     """The output appears under its path only when the block ends without an error.
 
     It is made in a folder beside it, which is gone afterwards, whatever happens.
-    Raises: SceneError if it cannot be written; OutputError if no file may stand there.
+    Raises: SceneError if it cannot be written; OutputError as check_place.
     """
     path = output.path
     check_output(output, pair)

@@ -1,11 +1,11 @@
 """Refuses launches whose processes would train apart or not at all, and folders in use."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from fusiontrain.errors import TrainingError
+from shards.atomic_write import check_folder
 from shards.locking import AlreadyLocked, file_lock
 
 LOCK_NAME = ".lock"
@@ -59,13 +59,13 @@ def refuse_lost_processes(environment: Mapping[str, str], found: int) -> None:
 def hold_folder(out: Path) -> Iterator[None]:
     """The run's folder, made if need be, for this run alone while the block runs.
 
-    Raises: TrainingError if it cannot be written to, or another process is at work in it.
+    Raises: OutputError as check_folder; TrainingError if it cannot be made, or another process is
+        at work in it.
     """
+    check_folder(out)
     with ExitStack() as held:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            if not os.access(out, os.W_OK):
-                raise PermissionError(13, "not writable")
             held.enter_context(file_lock(out / LOCK_NAME))
         except AlreadyLocked as error:
             raise TrainingError(

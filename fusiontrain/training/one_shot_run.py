@@ -19,7 +19,7 @@ from fusiontrain.training.run_files import CONFIG_NAME, LOG_NAME, WEIGHTS_NAME
 from fusiontrain.training.run_identity import write_run
 from fusiontrain.training.train_step import StepResult
 from fusiontrain.training.tuning_lines import TuningLines
-from shards.atomic_write import whole_file
+from shards.atomic_write import check_folder, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -64,13 +64,14 @@ def tune_to_file(
     """Tune the weights on one scene; `folder` is written once the tuning is done.
 
     recipe: the name of what made `config`. config_file: the text of a file that starts the tuning
-    again. Raises: TrainingError, SceneError, CheckpointError.
+    again. Raises: TrainingError, SceneError, CheckpointError, OutputError.
     """
     found = find_scenes([scene])
     if len(found) != 1:
         raise TrainingError(
             f"`learn_from` {scene} holds {len(found)} scenes; one-shot learns from one"
         )
+    check_folder(folder)
     path = folder / WEIGHTS_NAME
     if path.exists():
         raise TrainingError(f"{path} exists\n  do: give `out` another folder, or delete this one")

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from shards.atomic_write import check_folder, check_replaceable
+from shards.atomic_write import check_folder, check_place, check_replaceable
 from shards.command_line import PlainFlags
 from shards.console import print_result
 from simgen.errors import ConfigError
@@ -34,7 +34,10 @@ def run(args: Namespace) -> int:
     if args.folder is None:
         raise ConfigError("look needs the FOLDER of a build, or `gallery`")
     out = args.out or args.folder / "look.png"
-    check_replaceable(out)
+    if args.out is None:
+        check_replaceable(out)
+    else:
+        check_place(out)
     contact_sheet(args.folder, out, count=args.samples)
     print_result(f"simgen: drew {out}")
     return 0

@@ -35,11 +35,11 @@ def run(args: Namespace) -> int:
     from rich.console import Console
 
     from simgen.realism import rich_table, run_realism, write_report
+    from simgen.realism.pairs import named_build
 
-    if args.out is not None:
-        check_folder(args.out, ("realism.md", "realism.json", "realism.png"))
-    comparison, left_out, first = run_realism(args.shards, args.against, limit=args.limit)
-    out = args.out or first / "realism"
+    out = args.out or named_build(args.shards[0])[1] / "realism"
+    check_folder(out, ("realism.md", "realism.json", "realism.png"))
+    comparison, left_out = run_realism(args.shards, args.against, limit=args.limit)
     files = write_report(comparison, left_out, out)
     for scene in left_out:
         logger.info("left out %s: %s", scene.source, scene.reason)

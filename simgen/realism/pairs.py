@@ -37,6 +37,13 @@ class Pair:
         return int(self.ms.shape[0])
 
 
+def named_build(text: str) -> tuple[str, Path]:
+    """Name and folder of NAME=FOLDER, or of FOLDER, named as its last part."""
+    name, equals, path = text.partition("=")
+    folder = Path(path if equals else text)
+    return (name if equals else folder.resolve().name), folder
+
+
 def open_builds(given: list[str]) -> dict[str, tuple[Path, Manifest]]:
     """NAME=FOLDER or FOLDER (named as its last part) -> folder and manifest, in the order given.
 
@@ -45,9 +52,7 @@ def open_builds(given: list[str]) -> dict[str, tuple[Path, Manifest]]:
     """
     builds: dict[str, tuple[Path, Manifest]] = {}
     for text in given:
-        name, equals, path = text.partition("=")
-        folder = Path(path if equals else text)
-        name = name if equals else folder.resolve().name
+        name, folder = named_build(text)
         if name in ("", REAL, *builds):
             raise ConfigError(f"every build needs a name of its own; got {name!r} in {text!r}")
         manifest = Manifest.load(folder)

@@ -14,8 +14,8 @@ from simgen.realism.report import as_data, markdown
 
 def run_realism(
     given: list[str], against: Path, *, limit: int | None = None
-) -> tuple[Comparison, list[Rejected], Path]:
-    """The comparison, the scenes left out, and the first build's folder.
+) -> tuple[Comparison, list[Rejected]]:
+    """The comparison, and the scenes left out.
 
     given: NAME=FOLDER or FOLDER, builds of one ratio and tile. limit: samples of each at most.
     Raises: ConfigError, ContractError or SourceError saying what does not fit.
@@ -28,7 +28,7 @@ def run_realism(
     bands = tuple(sorted({row.bands for m in manifests for row in m.shards}))
     scenes, left_out = read_scenes(against, tile=tile, ratio=ratio, bands=bands)
     samples = {n: measured(read_build(f, m, limit)) for n, (f, m) in builds.items()}
-    return compare(measured(scenes), samples), left_out, next(iter(builds.values()))[0]
+    return compare(measured(scenes), samples), left_out
 
 
 def write_report(found: Comparison, left_out: list[Rejected], out: Path) -> list[Path]:

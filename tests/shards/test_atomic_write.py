@@ -1,9 +1,18 @@
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from shards.atomic_write import remove_leftovers, sweep_temporaries, temporary_path, whole_file
+from shards import atomic_write
+from shards.atomic_write import (
+    check_folder,
+    check_place,
+    remove_leftovers,
+    sweep_temporaries,
+    temporary_path,
+    whole_file,
+)
 from shards.errors import OutputError
 
 
@@ -125,3 +134,98 @@ def test_the_first_file_in_a_folder_clears_what_killed_processes_left(tmp_path):
         alive.kill()
 
     assert {kept, later, tmp_path / "results.json"} == set(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_link_is_written_through(tmp_path, monkeypatch, there, relative):
+    """Over two links, to a file in another folder that is there or not; the links stay.
+
+    What is there is replaced at once, and nothing is left in either folder.
+    """
+    monkeypatch.chdir(tmp_path)
+    root = Path() if relative else tmp_path
+    for name in ("here", "there"):
+        (root / name).mkdir()
+    target = root / "there" / "data.bin"
+    (root / "here" / "a").symlink_to("b")
+    (root / "here" / "b").symlink_to("../there/data.bin" if relative else target)
+    if there:
+        target.write_bytes(b"old")
+
+    check_place(root / "here" / "a")
+    with whole_file(root / "here" / "a") as file:
+        file.write(b"new")
+        file.flush()
+        assert target.exists() == there
+        assert not there or target.read_bytes() == b"old"
+
+    assert target.read_bytes() == b"new"
+    assert not target.is_symlink()
+    assert (root / "here" / "a").readlink() == Path("b")
+    assert {"a", "b"} == {path.name for path in (root / "here").iterdir()}
+    assert ["data.bin"] == [path.name for path in (root / "there").iterdir()]
+
+
+def test_leftovers_are_those_beside_the_target(tmp_path):
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "a"
+    link.symlink_to("there/data.bin")
+    left = temporary_path(link)
+    left.write_bytes(b"half")
+    atomic_write._in_use.clear()  # as another process's
+
+    remove_leftovers(link)
+
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("links", "message"),
+    [
+        ({"a": "a"}, "leads back to itself"),
+        ({"a": "b", "b": "c", "c": "a"}, "leads back to itself"),
+        ({"a": "none/data.bin"}, "it links to .*data.bin, and there is no folder"),
+        ({"a": "."}, "it is a folder"),
+    ],
+)
+def test_links_that_lead_nowhere_are_refused_before_work(tmp_path, links, message):
+    for name, to in links.items():
+        (tmp_path / name).symlink_to(to)
+
+    with pytest.raises(OutputError, match=message):
+        check_place(tmp_path / "a")
+    assert set(links) == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_link_of_another_user_in_a_folder_of_all_is_not_followed(tmp_path, monkeypatch):
+    """As Linux's protected_symlinks has it; one's own link there is."""
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"old")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "a").symlink_to(mine)
+    shared.chmod(0o1777)
+    owner = (shared / "a").lstat().st_uid
+    check_place(shared / "a")
+    monkeypatch.setattr(atomic_write, "_owner", lambda path: owner if path == shared else owner + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
+
+    with pytest.raises(OutputError, match="another user made"), whole_file(shared / "a") as file:
+        file.write(b"new")
+
+    assert mine.read_bytes() == b"old"
+
+
+def test_folders_that_cannot_be_written_to_are_refused_before_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="file is no folder"):
+        check_folder(tmp_path / "file" / "a" / "b")
+    check_folder(tmp_path / "a" / "b")
+
+    monkeypatch.setattr(os, "access", lambda *_: False)  # tests may run as root
+
+    with pytest.raises(OutputError, match="may not be written to"):
+        check_folder(tmp_path / "a" / "b")
+    with pytest.raises(OutputError, match="may not be written to"):
+        check_place(tmp_path / "a")

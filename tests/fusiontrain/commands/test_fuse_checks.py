@@ -1,5 +1,6 @@
 """What fuse refuses before torch is imported."""
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -9,7 +10,10 @@ import pytest
 from rasterio.transform import Affine
 
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.published_scores import read_published
+from fusiontrain.scenes.discovery import find_scenes
 from fusiontrain.scenes.named_files import check_is_there
+from fusiontrain.scenes.open_raster import open_raster
 from tests.support.geotiffs import GRID, write_geotiff
 
 PROGRAM = """
@@ -61,6 +65,52 @@ def test_a_refused_input_imports_no_torch(folder, words, message):
 
     assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
     assert message in run.stderr
+
+
+@pytest.mark.parametrize("place", ["pan", "ms", "stack", "guide", "link", "weights", "product"])
+def test_a_fifo_is_refused_and_not_waited_for(folder, place):
+    """In a process of its own, which is ended if it waits."""
+    os.mkfifo(folder / "q.tif")
+    (folder / "link.tif").symlink_to("q.tif")
+    words = {
+        "pan": ["q.tif", "ms.tif"],
+        "ms": ["pan.tif", "q.tif"],
+        "stack": ["pan.tif", "ms.tif", "q.tif"],
+        "guide": ["--guide", "pan.tif", "q.tif", "--", "ms.tif"],
+        "link": ["pan.tif", "link.tif"],
+        "weights": ["pan.tif", "ms.tif"],
+        "product": ["q.tif"],
+    }[place]
+    more = ["--weights", "q.tif"] if place == "weights" else []
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "fuse", *words, "out.tif", *more],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
+    expected = {
+        "weights": "no weights at q.tif; expected a .safetensors file",
+        "product": "q.tif is no folder and no file",
+    }.get(place, "it is a device, a FIFO or a socket; expected a file")
+    assert expected in run.stderr
+    assert not (folder / "out.tif").exists()
+
+
+def test_the_library_waits_for_no_fifo_either(tmp_path):
+    for path in (tmp_path / "x.tif", tmp_path / "x.mat"):
+        os.mkfifo(path)
+    with pytest.raises(SceneError, match="a FIFO"), open_raster(tmp_path / "x.tif"):
+        pass
+    with pytest.raises(SceneError, match="a FIFO"), open_raster("/dev/null"):
+        pass
+    with pytest.raises(SceneError, match="a FIFO"):
+        find_scenes([tmp_path / "x.mat"])
+    with pytest.raises(SceneError, match="expected a regular file"):
+        read_published(tmp_path / "x.mat")
 
 
 @pytest.mark.parametrize("name", ["GSA", "mtf-glp-hpm-r", "MTF-GLP soft", "bt-h-soft", "net"])

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import rasterio
 from rasterio.shutil import copy as copy_raster
 
 from fusiontrain.cli import main
@@ -80,6 +81,70 @@ def test_an_input_is_not_overwritten(tmp_path, pair, way, which, capsys):
     assert 2 == code
     assert "one of the inputs" in capsys.readouterr().err
     assert before == written.read_bytes()
+
+
+@pytest.mark.parametrize("flag", ["--json", "--quicklook"])
+@pytest.mark.parametrize("kind", ["no folder", "a folder", "closed", "a loop"])
+def test_every_output_is_checked_before_work(tmp_path, pair, flag, kind, capsys, monkeypatch):
+    """What cannot be written is said at once; an earlier OUT stays as it is."""
+    out, other = tmp_path / "o.tif", tmp_path / "sub" / "x.png"
+    out.write_bytes(b"earlier")
+    if kind != "no folder":
+        other.parent.mkdir()
+    if kind == "a folder":
+        other.mkdir()
+    if kind == "a loop":
+        other.symlink_to(other.name)
+    if kind == "closed":  # tests may run as root
+        access = os.access
+        monkeypatch.setattr(
+            os, "access", lambda path, *mode: path != other.parent and access(path, *mode)
+        )
+
+    assert 2 == main(["fuse", *pair, str(out), "--method", "exp", flag, str(other)])
+
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert f"cannot write {other}: " in line
+    assert not said.out
+    assert b"earlier" == out.read_bytes()
+    assert {"pan.tif", "ms.tif", "o.tif", "sub"} >= {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("name", ["o.tif", "o.png"])
+def test_outputs_are_written_through_links(tmp_path, pair, there, name):
+    """OUT, --json and --quicklook; a PNG has its place by either name."""
+    (tmp_path / "there").mkdir()
+    names = (name, "r.json", "q.png")
+    for each in names:
+        (tmp_path / each).symlink_to(tmp_path / "there" / each)
+        if there:
+            (tmp_path / "there" / each).write_bytes(b"earlier")
+    more = ["--json", str(tmp_path / "r.json"), "--quicklook", str(tmp_path / "q.png")]
+    if name == "o.png":
+        more += ["-ot", "uint8", "--scale", "0,900", "-b", "1"]
+
+    assert 0 == main(["fuse", *pair, str(tmp_path / name), "--method", "exp", "-q", *more])
+
+    for each in names:
+        assert (tmp_path / each).is_symlink()
+        assert not (tmp_path / "there" / each).is_symlink()
+        assert (tmp_path / "there" / each).stat().st_size > 100
+    for folder in (tmp_path, tmp_path / "there"):
+        with rasterio.open(folder / name) as file, rasterio.open(pair[0]) as pan:
+            assert pan.transform == file.transform
+        assert not [path for path in folder.iterdir() if path.name.startswith(".part-")]
+
+
+def test_two_links_to_one_new_file_are_one_output(tmp_path, pair, capsys):
+    for name in ("o.tif", "r.json"):
+        (tmp_path / name).symlink_to("new")
+    call = ["fuse", *pair, str(tmp_path / "o.tif"), "--json", str(tmp_path / "r.json")]
+
+    assert 2 == main([*call, "--method", "exp"])
+
+    assert "--json and the output are one file" in capsys.readouterr().err
 
 
 def test_report_and_output_are_two_files(tmp_path, pair, capsys):

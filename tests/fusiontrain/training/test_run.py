@@ -166,6 +166,7 @@ def test_two_unrelated_processes_are_refused(small_build, tmp_path):
         (["--seed", "-1"], "seed must lie"),
         (["--workers", "-1"], "--workers must not"),
         (["--out", "/proc/panprior"], "cannot write to"),
+        (["--out", "file"], "cannot write into file: it is no folder; give a folder, or a new"),
     ],
 )
 def test_bad_runs_are_one_line_and_code_2(small_build, tmp_path, flags, word, capsys, monkeypatch):
@@ -173,6 +174,7 @@ def test_bad_runs_are_one_line_and_code_2(small_build, tmp_path, flags, word, ca
     from fusiontrain.cli import main
 
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     given = ["--shards", str(small_build), "--out", str(tmp_path / "run"), *flags]
 
     assert 2 == main(["pretrain", *given])
