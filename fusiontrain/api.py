@@ -7,13 +7,15 @@ pansharpen(rasterio.open("pan.tif"), rasterio.open("ms.tif"), "out.tif", method=
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.arguments import Call, Files, path_of, softness_of
 from fusiontrain.fusion.fuse_array import fuse_job_to_array, fuse_to_array
 from fusiontrain.fusion.fuse_scene import (
     FusionJob,
@@ -21,7 +23,6 @@ from fusiontrain.fusion.fuse_scene import (
     fuse_to_file,
     open_job,
     torch_threads_for,
-    use_threads,
 )
 from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.guided_fuser import GuidedFuser, joint_model, prepare_group
@@ -62,8 +63,8 @@ def pansharpen(
     method: str = NETWORK,
     weights: str | Path | None = None,
     target: Target | None = None,
-    sensor: str = "auto",
-    softness: float | Literal["bands"] | None = None,
+    sensor: str | Path = "auto",
+    softness: float | Literal["auto", "bands"] | None = None,
     bands: Sequence[int] = (),
     keep_guides: bool = False,
     bbox: tuple[float, float, float, float] | None = None,
@@ -80,7 +81,7 @@ def pansharpen(
     precision: Literal["float32", "bf16"] = "float32",
     format: str | None = None,  # noqa: A002 - the command's own word
     creation_options: Mapping[str, str] | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     threads: int | None = None,
     memory: float = MEMORY,
     window: int | None = None,
@@ -88,68 +89,34 @@ def pansharpen(
     """The MS's bands on the PAN's grid, in the MS's dtype.
 
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W). Guides, several
-    sharp bands in place of PAN: (G, H, W), or a list of files, whose MS may be of several grids;
-    `keep_guides`: the output begins with them. Arrays and tensors give an array, masked ones a
-    masked one, DataArrays one whose `attrs` say what is missing; paths, URLs, rasterio's datasets
-    an array, or with `out` a file, whose path is returned. `target`: "scene" (crisp, bands in
-    place), "sensor". `scale`: "2%,98%", (MIN, MAX), "bits". `adapt`: 60, "40steps". Others: flags.
+    sharp bands in place of PAN: (G, H, W), or a list of files, whose MS may be of several grids.
+    Arrays and tensors give an array, masked ones a masked one, DataArrays one whose `attrs` say
+    what is missing; paths, URLs, rasterio's datasets an array, or with `out` a file, whose path is
+    returned. `target`: "scene" (crisp, bands in place), "sensor". `scale`: "2%,98%", (MIN, MAX),
+    "bits". `adapt`: seconds, "40steps". Switches: True, False. Others: as `fuse`'s flags.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(
         method=method,
-        weights=None if weights is None else Path(weights),
+        weights=path_of("weights", weights),
         target=target,
-        sensor=sensor,
-        softness=softness,
+        sensor=str(sensor) if isinstance(sensor, Path) else sensor,
+        softness=softness_of(softness),
         register=register,
         local_shift=local_shift,
         frame=frame,
         adapt=AdaptationBudget.of(adapt),
         quality=quality,
         precision=precision,
-        device=device,
+        device=str(device) if isinstance(device, torch.device) else device,
         memory=memory,
         window=window,
     )
-    call = _Call(options, tuple(bands), dtype, Scale.of(scale), nodata, threads, keep_guides)
-    return _fuse(pan, ms, call, _Files(out, bbox, assume_aligned, match, format, creation_options))
+    call = Call(options, bands, dtype, Scale.of(scale), nodata, threads, keep_guides)
+    return _fuse(pan, ms, call, Files(out, bbox, assume_aligned, match, format, creation_options))
 
 
-@dataclass(frozen=True)
-class _Call:
-    """What one call asks for beside its images."""
-
-    options: FusionOptions
-    bands: tuple[int, ...]
-    dtype: Any  # None: the MS's
-    scale: Scale | None
-    given_nodata: Nodata
-    threads: int | None
-    keep_guides: bool = False
-
-    @property
-    def workers(self) -> int:
-        return use_threads(self.threads)
-
-    @property
-    def nodata(self) -> float | None:
-        """The value that marks missing pixels, where one does."""
-        return None if self.given_nodata == EVERY_VALUE else self.given_nodata
-
-
-@dataclass(frozen=True)
-class _Files:
-    """What one call asks for of files, as in pansharpen."""
-
-    out: str | Path | None
-    bbox: tuple[float, float, float, float] | None
-    assume_aligned: bool
-    match: bool
-    format: str | None
-    creation_options: Mapping[str, str] | None
-
-
-def _fuse(pan: Any, ms: Any, call: _Call, files: _Files) -> Any:
+def _fuse(pan: Any, ms: Any, call: Call, files: Files) -> Any:
     product = _product(pan) if ms is None else None
     if product is not None or _are_files(pan, ms):
         inputs = InputFiles(
@@ -179,21 +146,20 @@ def _product(pan: Any) -> Product:
     return find_product(pan)
 
 
-def _fuse_files(inputs: InputFiles, call: _Call, files: _Files) -> Any:
-    dtype = None if call.dtype is None else np.dtype(call.dtype)
+def _fuse_files(inputs: InputFiles, call: Call, files: Files) -> Any:
     options = replace(call.options, guided=isinstance(inputs.pan, tuple))
     fuser = make_fuser(options)
     with open_job(inputs, fuser, options, threads=call.workers) as opened:
         for warning in opened.warnings:
             _LOGGER.warning("%s", warning)
-        path = Path("" if files.out is None else files.out)
+        path = files.out or Path()
         output = Output(
             path=path,
             format=format_of(path, files.format),
-            dtype=dtype,
+            dtype=call.dtype,
             scale=call.scale,
             nodata=call.nodata,
-            options=dict(files.creation_options or {}),
+            options=files.creation_options,
             threads=call.workers,
         )
         output = prepared(opened, output)
@@ -212,14 +178,14 @@ def _adapted(job: FusionJob) -> FusionJob:
     return adapted(job)
 
 
-def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> Any:
+def _fuse_arrays(pan: Any, ms: Any, call: Call) -> Any:
     """An array; a masked one of masked ones; a DataArray of two."""
     labelled = is_labelled(pan) and is_labelled(ms)
     if labelled:
         check_labels(pan, ms)
     pair = array_pair(pan, ms, every_value=call.given_nodata == EVERY_VALUE)
     guided = len(pair.pan) > 1
-    dtype = np.dtype(call.dtype or pair.ms.dtype)
+    dtype = pair.ms.dtype if call.dtype is None else call.dtype
     nodata = pair.nodata(dtype, call.nodata)
     fuser = make_fuser(replace(call.options, guided=guided))
     fused = (_fuse_guided if guided else _fuse_pair)(pair, call, fuser, dtype, nodata)
@@ -229,7 +195,7 @@ def _fuse_arrays(pan: Any, ms: Any, call: _Call) -> Any:
 
 
 def _fuse_pair(
-    pair: ArrayPair, call: _Call, fuser: Fuser, dtype: np.dtype, nodata: float | None
+    pair: ArrayPair, call: Call, fuser: Fuser, dtype: np.dtype, nodata: float | None
 ) -> np.ndarray:
     options, source = call.options, pair.ms.dtype
     scene = scene_of_arrays(pair.pan, picked_bands(pair.ms, call.bands), call.nodata)
@@ -258,7 +224,7 @@ def _fuse_pair(
 
 
 def _fuse_guided(
-    pair: ArrayPair, call: _Call, fuser: Fuser, dtype: np.dtype, nodata: float | None
+    pair: ArrayPair, call: Call, fuser: Fuser, dtype: np.dtype, nodata: float | None
 ) -> np.ndarray:
     options, source = call.options, pair.ms.dtype
     check_options(options)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fusiontrain.commands.choices import CLASSICAL_NAMES, NETWORK, SHIPPED_WEIGHTS, SPELLING
 from fusiontrain.commands.fuse_values import parse_bands, parse_softness, parse_threads
 from fusiontrain.errors import CheckpointError, SceneError
-from fusiontrain.fusion.option_limits import check_softness, check_window
+from fusiontrain.fusion.option_limits import DTYPES, check_memory, check_softness, check_window
 from fusiontrain.scenes.named_files import check_is_there
 from shards.atomic_write import check_place
 from shards.near_names import did_you_mean
@@ -16,9 +16,6 @@ from shards.sensors import find_sensor
 
 if TYPE_CHECKING:
     from fusiontrain.scenes.products.product import Product
-
-_INTEGERS = [f"{kind}{bits}" for bits in (8, 16, 32, 64) for kind in ("uint", "int")]
-DTYPES = (*_INTEGERS, "float32", "float64")
 
 
 def refuse_early(args: Namespace) -> "Product | None":
@@ -100,8 +97,9 @@ def _check_inputs(args: Namespace) -> None:
 def _check_words(args: Namespace) -> None:
     """Names and numbers; FusionOptions checks the same again, for callers of the library."""
     parse_bands(args.bands)
-    if args.match_limit <= 0 or args.memory <= 0:
-        raise SceneError("`match_limit` and `memory` are larger than 0")
+    if not args.match_limit > 0:
+        raise SceneError(f"`match_limit` is larger than 0; got {args.match_limit:g}")
+    check_memory(args.memory)
     if not _may_be_method(args.method):
         names = (NETWORK, *CLASSICAL_NAMES)
         raise SceneError(

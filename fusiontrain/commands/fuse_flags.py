@@ -14,7 +14,7 @@ from fusiontrain.commands.choices import (
     SPELLING,
     nodata_value,
 )
-from fusiontrain.commands.fuse_checks import DTYPES
+from fusiontrain.fusion.option_limits import DTYPES
 from fusiontrain.models.target import TARGETS
 from shards.command_line import PlainFlags
 

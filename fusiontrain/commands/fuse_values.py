@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 from fusiontrain.errors import SceneError
+from fusiontrain.fusion.option_limits import MAX_THREADS
 
 
 def parse_softness(text: str) -> float | Literal["bands"] | None:
@@ -31,6 +32,6 @@ def parse_threads(text: str | None) -> int | None:
         return None
     if text.upper() == "ALL_CPUS":
         return os.cpu_count() or 1
-    if not text.isdigit() or not 1 <= int(text) <= 1024:
+    if not text.isdigit() or not 1 <= int(text) <= MAX_THREADS:
         raise SceneError(f"`threads` is a number from 1, or ALL_CPUS; got {text!r}")
     return int(text)

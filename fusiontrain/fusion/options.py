@@ -6,7 +6,14 @@ from typing import Literal, get_args
 
 from fusiontrain.classical import PLAIN, find_method_name
 from fusiontrain.errors import SceneError
-from fusiontrain.fusion.option_limits import check_softness, check_window
+from fusiontrain.fusion.option_limits import (
+    check_memory,
+    check_softness,
+    check_window,
+    flag,
+    is_word,
+    shown,
+)
 from fusiontrain.fusion.sensor_model import Frame
 from fusiontrain.models.target import TARGETS, Target
 from shards.near_names import did_you_mean
@@ -41,7 +48,7 @@ class AdaptationBudget:
             pass
         raise SceneError(
             f"`adapt` is seconds, up to {_MAX_SECONDS}, or steps as in 40steps, up to "
-            f"{_MAX_STEPS}; got {value!r}"
+            f"{_MAX_STEPS}; got {shown(value)}"
         )
 
 
@@ -67,21 +74,22 @@ class FusionOptions:
     window: int | None = None  # PAN pixels a side that a window writes; None: by memory
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         object.__setattr__(self, "method", _method_name(self.method))
         if self.adapt is not None and self.method != NETWORK:
             raise SceneError(
                 f"`adapt` tunes a network; `method={self.method}` is none: leave one of them out"
             )
         self._check_target()
-        if self.quality not in get_args(Quality):
-            raise SceneError(f"`quality` is normal or best; got {self.quality!r}")
+        if not is_word(self.quality, get_args(Quality)):
+            raise SceneError(f"`quality` is normal or best; got {shown(self.quality)}")
         if self.quality == "best" and self.method != NETWORK:
             raise SceneError(
                 f"`quality=best` averages a network's flips; `method={self.method}` is none: leave "
                 "one of them out"
             )
-        if self.precision not in get_args(Precision):
-            raise SceneError(f"`precision` is float32 or bf16; got {self.precision!r}")
+        if not is_word(self.precision, get_args(Precision)):
+            raise SceneError(f"`precision` is float32 or bf16; got {shown(self.precision)}")
         if self.precision == "bf16" and self.method != NETWORK:
             raise SceneError(
                 f"`precision=bf16` is of a network's layers; `method={self.method}` is none: leave "
@@ -89,12 +97,24 @@ class FusionOptions:
             )
         check_softness(self.softness)
         check_window(self.window)
+        check_memory(self.memory)
+
+    def _check_kinds(self) -> None:
+        """Words are words, and switches are switches."""
+        for name in ("register", "local_shift"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
+        if not isinstance(self.sensor, str):
+            raise SceneError(f"`sensor` is auto, a name or a .toml file; got {shown(self.sensor)}")
+        if not isinstance(self.device, str):
+            raise SceneError(f"`device` is auto, cpu or cuda; got {shown(self.device)}")
+        if not isinstance(self.method, str):
+            raise SceneError(f"`method` is a name, as net or gsa; got {shown(self.method)}")
 
     def _check_target(self) -> None:
-        if self.frame not in get_args(Frame):
-            raise SceneError(f"`frame` is pan or ms; got {self.frame!r}")
-        if self.target is not None and self.target not in TARGETS:
-            raise SceneError(f"`target` is {' or '.join(TARGETS)}; got {self.target!r}")
+        if not is_word(self.frame, get_args(Frame)):
+            raise SceneError(f"`frame` is pan or ms; got {shown(self.frame)}")
+        if self.target is not None and not is_word(self.target, TARGETS):
+            raise SceneError(f"`target` is {' or '.join(TARGETS)}; got {shown(self.target)}")
         if self.target is not None and self.method != NETWORK:
             raise SceneError(
                 f"`target` is what a network gives; `method={self.method}` is none: leave one of "

@@ -105,7 +105,7 @@ class GeoPair:
         Raises: SceneError if the box is empty, or misses the overlap.
         """
         left, bottom, right, top = bbox
-        if not (left < right and bottom < top):
+        if not (left < right and bottom < top and all(map(math.isfinite, bbox))):
             raise SceneError(f"`bbox` is LEFT BOTTOM RIGHT TOP, in that order; got {bbox}")
         inside = ~(self.transform @ Affine.scale(self.ratio))
         corners = [inside @ (x, y) for x in (left, right) for y in (bottom, top)]

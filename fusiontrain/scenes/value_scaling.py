@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from fusiontrain.errors import SceneError
+from shards.console import one_line
 
 FORMS = "2%,98% (percentiles of each band), MIN,MAX (of all bands) or bits (the sensor's)"
 
@@ -33,7 +34,7 @@ class Scale:
         try:
             low, high, marked = _two_numbers(value)
         except (ValueError, TypeError):
-            raise SceneError(f"`scale` is {FORMS}; got {value!r}") from None
+            raise SceneError(f"`scale` is {FORMS}; got {one_line(repr(value))}") from None
         if not (np.isfinite((low, high)).all() and low < high):
             raise SceneError(f"`scale` is LOW,HIGH with LOW the smaller; got {value!r}")
         if marked and not 0 <= low < high <= 100:
