@@ -180,7 +180,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
         "--scale",
         metavar="LOW,HIGH",
         help="what becomes the whole range of a narrower --dtype: 2%%,98%% (percentiles of each "
-        "band), MIN,MAX (DN of all bands), or bits (0 to the sensor's full scale)",
+        "band), MIN,MAX (DN of all bands; 0,100 too), or bits (0 to the sensor's full scale)",
     )
     group.add_argument(
         "--quicklook",

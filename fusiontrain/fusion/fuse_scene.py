@@ -27,7 +27,7 @@ from fusiontrain.fusion.window_loop import torch_threads
 from fusiontrain.scenes.gdal_environment import Source, gdal, gdal_cache, name_of
 from fusiontrain.scenes.grid_alignment import MATCH_LIMIT, open_pair
 from fusiontrain.scenes.guided_pair import OpenPair
-from fusiontrain.scenes.missing_values import missing_value_warnings
+from fusiontrain.scenes.missing_values import empty_bands_named, missing_value_warnings
 from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.raster_metadata import all_tags
 from fusiontrain.scenes.scene import NO_DATA
@@ -124,6 +124,7 @@ def open_job(
             limit=inputs.match_limit,
             nodata=inputs.nodata,
         ) as opened,
+        empty_bands_named(opened.pan_file, opened.ms_file),
     ):
         pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
         sensor_model, source = sensor_model_for(

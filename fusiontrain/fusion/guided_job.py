@@ -14,7 +14,7 @@ from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.sensor_identity import gain_notes
 from fusiontrain.scenes.gdal_environment import gdal, name_of
 from fusiontrain.scenes.guided_pair import open_guided
-from fusiontrain.scenes.missing_values import mask_warnings
+from fusiontrain.scenes.missing_values import empty_bands_named, mask_warnings
 from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.raster_metadata import all_tags, band_names
 
@@ -37,6 +37,7 @@ def open_guided_job(
             assume_aligned=inputs.assume_aligned,
             nodata=inputs.nodata,
         ) as opened,
+        empty_bands_named(opened.pan_file, *(group.ms_file for group in opened.pairs)),
     ):
         pair = opened if inputs.bbox is None else opened.cropped(inputs.bbox)
         groups = tuple(

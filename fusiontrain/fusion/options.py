@@ -115,6 +115,12 @@ class FusionOptions:
             raise SceneError(f"`frame` is pan or ms; got {shown(self.frame)}")
         if self.target is not None and not is_word(self.target, TARGETS):
             raise SceneError(f"`target` is {' or '.join(TARGETS)}; got {shown(self.target)}")
+        for name in ("weights", "model"):
+            if getattr(self, name) is not None and self.method != NETWORK:
+                raise SceneError(
+                    f"`{name}` is of a network; `method={self.method}` is none: leave one of them "
+                    "out"
+                )
         if self.target is not None and self.method != NETWORK:
             raise SceneError(
                 f"`target` is what a network gives; `method={self.method}` is none: leave one of "

@@ -16,9 +16,10 @@ from fusiontrain.scenes.dn_size import dn_factor
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedArrays, GuidedScene
 from fusiontrain.scenes.huge_values import check_huge
 from fusiontrain.scenes.labelled_arrays import is_labelled, marks_of, masked_by
+from fusiontrain.scenes.missing_values import no_data_in
 from fusiontrain.scenes.output_values import output_nodata, pair_nodata
 from fusiontrain.scenes.raster import band_means, sample_windows
-from fusiontrain.scenes.scene import Scene
+from fusiontrain.scenes.scene import NO_DATA, Scene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +161,8 @@ def _filled(name: str, image: Any, nodata: float | None) -> tuple[Tensor, Tensor
         hidden |= data == torch.tensor(nodata, dtype=data.dtype)
     # 0 is a reading too, of shade or water: as in a file it hides a pixel where all bands have it.
     valid = torch.isfinite(data).all(0) & ~hidden.all(0) & ~(hidden & (data != 0)).any(0)
+    if not bool(valid.any()):
+        raise SceneError(f"{NO_DATA}{no_data_in(name, torch.isfinite(data) & ~hidden)}")
     check_huge(name, data, valid)
 
     def read(box: Box) -> tuple[Tensor, Tensor]:

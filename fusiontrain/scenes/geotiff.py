@@ -18,6 +18,7 @@ from fusiontrain.scenes.metadata import (
     check_size,
     read_sidecar,
 )
+from fusiontrain.scenes.missing_values import empty_bands
 from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.raster import Nodata
 from fusiontrain.scenes.scene import Geo, Scene
@@ -58,7 +59,8 @@ def read_scene(
             truth, truth_valid = _read_truth(name, gt, pair)
             valid = valid & truth_valid
         if not bool(valid.any()):
-            raise SceneError(f"{name} has no pixel at which PAN and MS both have data")
+            empty = empty_bands(pair.pan_file) + empty_bands(pair.ms_file)
+            raise SceneError(f"{name} has no pixel at which PAN and MS both have data{empty}")
         row, sensor_note = _sensor(sensor, facts, guess)
         top = check_dn(name, part.ms, part.pan, truth)
         bits, bits_note = _depth(name, row, facts, top, pair)

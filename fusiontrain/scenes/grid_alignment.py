@@ -57,6 +57,8 @@ def open_pair(
             the ratio lies outside LEAST_RATIO..MAX_RATIO, nothing overlaps, or the shift is too
             large.
     """
+    if not limit > 0:  # of NaN too
+        raise SceneError(f"`match_limit` is a number larger than 0; got {limit}")
     with open_raster(pan_path, nodata=nodata) as pan, open_raster(ms_path, nodata=nodata) as ms:
         check_pan(pan)
         ms = turned_to(ms.pick(bands) if bands else ms, pan)  # noqa: PLW2901

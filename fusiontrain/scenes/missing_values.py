@@ -1,15 +1,67 @@
 """How much of a pair its nodata values take, or would: said where it may surprise."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from torch import Tensor
 
+from fusiontrain.errors import SceneError
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.guided_pair import GuidedPair
-from fusiontrain.scenes.raster import EVERY_VALUE, sample_windows
+from fusiontrain.scenes.raster import EVERY_VALUE, Raster, sample_windows
 from fusiontrain.scenes.raster_metadata import band_names
+from fusiontrain.scenes.scene import NO_DATA
 
 _NOTED_SHARE = 0.02  # of a scene at 0 in PAN and all bands
+
+
+@contextmanager
+def empty_bands_named(*files: Raster) -> Iterator[None]:
+    """SceneError of NO_DATA names the bands that are empty, where some are."""
+    try:
+        yield
+    except SceneError as error:
+        if str(error) != NO_DATA:
+            raise
+        empty = "".join(map(empty_bands, files))
+        raise SceneError(f"{NO_DATA}{empty}") from error
+
+
+def empty_bands(file: Raster) -> str:
+    """The bands without any data in a sample of the file, to end a message with; "": none."""
+
+    def read(box: Box) -> tuple[Tensor, Tensor]:
+        image = file.read(box)
+        return image, image[0].isfinite()
+
+    image, _ = sample_windows(file.height, file.width, read)
+    has_data = image.isfinite()
+    for mark in file.marks:
+        marked = image == image.new_tensor(mark)
+        has_data &= ~(marked.all(0) if mark == 0 else marked)  # as Raster.valid
+    names = band_names(file)
+    labels = [
+        f"{number} ({name})" if name else str(number)
+        for number, name in zip(file.bands, names, strict=True)
+    ]
+    return no_data_in(file.name, has_data, labels)
+
+
+def no_data_in(image: str, has_data: Tensor, labels: Sequence[str] = ()) -> str:
+    """The bands of (C, h, w) bool that are False throughout, to end a message with; "": none.
+
+    `labels`: what bands are called; else their numbers from 1.
+    """
+    labels = labels or [str(number + 1) for number in range(len(has_data))]
+    empty = [label for label, own in zip(labels, has_data, strict=True) if not bool(own.any())]
+    if not empty:
+        return ""
+    if len(empty) == len(has_data):
+        return f"; {image} has no data in any band"
+    bands = f"band {empty[0]}" if len(empty) == 1 else f"bands {', '.join(empty)}"
+    return f"; {image} has no data in {bands}: choose others (`bands`)"
 
 
 def missing_value_warnings(pair: GeoPair) -> tuple[str, ...]:
@@ -88,4 +140,5 @@ def _zero_everywhere(pair: GeoPair) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"

@@ -21,10 +21,9 @@ class Scale:
 
     @staticmethod
     def of(value: "str | tuple[float, float] | Scale | None") -> "Scale | None":
-        """Of "2%,98%", "2,98", "0,3000", (0, 3000) or "bits".
+        """Of "2%,98%", "0,3000", (0, 3000) or "bits".
 
-        Two numbers of text are percentiles where they end in %, or may be those of a stretch: the
-        lower under 50, the upper from 50 to 100. Two numbers that are no text are a range.
+        Two numbers are a range of DN, be they 0 and 100; percent signs alone make percentiles.
         Raises: SceneError naming the forms.
         """
         if value is None or isinstance(value, Scale):
@@ -39,8 +38,7 @@ class Scale:
             raise SceneError(f"`scale` is LOW,HIGH with LOW the smaller; got {value!r}")
         if marked and not 0 <= low < high <= 100:
             raise SceneError(f"percentiles of `scale` are from 0% to 100%; got {value!r}")
-        stretch = isinstance(value, str) and 0 <= low < 50 <= high <= 100
-        return Scale(kind="percentiles" if marked or stretch else "range", low=low, high=high)
+        return Scale(kind="percentiles" if marked else "range", low=low, high=high)
 
 
 def _two_numbers(value: str | tuple[float, float]) -> tuple[float, float, bool]:

@@ -50,6 +50,8 @@ def folder(tmp_path):
         (["pan.tif", "ms.tif", "out.tif", "--weights", "none"], "no weights at none"),
         (["pan.tif", "ms.tif", "out.tif", "--window", "3"], "at least 64"),
         (["pan.tif", "ms.tif", "out.tif", "--memory", "0"], "--memory"),
+        (["pan.tif", "ms.tif", "out.tif", "--memory", "inf"], "--memory is GiB, a number"),
+        (["pan.tif", "ms.tif", "out.tif", "--match-limit", "nan"], "--match-limit is larger than"),
         (["pan.tif", "ms.tif", "out.tif", "-b", "red"], "--bands"),
     ],
 )

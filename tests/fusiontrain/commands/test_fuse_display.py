@@ -31,8 +31,11 @@ def fuse(pair, out, *flags):
     ("text", "expected"),
     [
         ("2%,98%", ("percentiles", 2, 98)),
-        ("2,98", ("percentiles", 2, 98)),
-        ("0,100", ("percentiles", 0, 100)),
+        ("2 %, 98", ("percentiles", 2, 98)),
+        ("2,98", ("range", 2, 98)),
+        ("0,99", ("range", 0, 99)),
+        ("0,100", ("range", 0, 100)),
+        ("0,101", ("range", 0, 101)),
         ("0,3000", ("range", 0, 3000)),
         ("0,1", ("range", 0, 1)),
         ("-5,20", ("range", -5, 20)),
@@ -124,9 +127,9 @@ def test_python_gives_the_commands_pixels(pair, tmp_path):
 @pytest.mark.parametrize(
     ("name", "flags", "driver", "dtype"),
     [
-        ("a b.jpg", ("--scale", "2,98"), "JPEG", "uint8"),
+        ("a b.jpg", ("--scale", "2%,98%"), "JPEG", "uint8"),
         ("c.PNG", (), "PNG", "uint16"),
-        ("d.png", ("--scale", "2,98"), "PNG", "uint8"),
+        ("d.png", ("--scale", "2%,98%"), "PNG", "uint8"),
         ("e.tif", (), "GTiff", "uint16"),
     ],
 )
@@ -145,13 +148,13 @@ def test_the_suffix_says_the_format(pair, tmp_path, name, flags, driver, dtype):
     ("name", "flags", "words"),
     [
         ("a.jpg", (), "JPEG holds 1 or 3 bands of uint8; got 3 of uint16"),
-        ("a.jpg", ("-b", "1,2", "--scale", "2,98"), "got 2 of uint8"),
+        ("a.jpg", ("-b", "1,2", "--scale", "2%,98%"), "got 2 of uint8"),
         ("a.jpg", ("-of", "COG"), "--format COG"),
         ("a.tif", ("-of", "PNG"), ".png"),
         ("a.jp2", (), "a format that is not written"),
         ("a.tif", ("--quicklook", "q.bmp"), "--quicklook is a .png"),
         ("a.tif", ("--quicklook", "{out}"), "--quicklook and the output are one file"),
-        ("a.tif", ("-ot", "float32", "--scale", "2,98"), "--scale maps DN to an integer"),
+        ("a.tif", ("-ot", "float32", "--scale", "2%,98%"), "--scale maps DN to an integer"),
     ],
 )
 def test_what_cannot_be_is_refused(pair, tmp_path, capsys, name, flags, words):

@@ -9,6 +9,7 @@ from fusiontrain import pansharpen
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.benchmark import scene_entries
+from fusiontrain.scenes import missing_values
 from tests.support.geotiffs import GRID, write_geotiff
 
 HOW = ["--method", "gsa", "-of", "GTiff", "-q"]
@@ -183,6 +184,33 @@ def test_nodata_of_another_kind_is_refused(images):
     pan, ms = (image.astype("uint16") for image in images)
     with pytest.raises(SceneError, match="`nodata`"):
         pansharpen(pan, ms, method="gsa", nodata=-1)
+
+
+@pytest.mark.parametrize("method", ["gsa", "brovey", "net"])
+def test_a_band_without_data_is_named(tmp_path, images, capsys, method):
+    """By its number in the file and its description; another choice of bands fuses."""
+    ms = images[1].astype("float32")
+    ms[1] = np.nan
+    paths = write(tmp_path, (images[0].astype("float32"), ms), dtype="float32")
+    with rasterio.open(paths[1], "r+") as file:
+        file.set_band_description(2, "NIR")
+    how = ["--method", method, "--sensor", "IKONOS", "--softness", "0.3", "-q"]
+
+    assert 2 == main(["fuse", *paths, str(tmp_path / "o.tif"), *how, "-b", "3,2"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{paths[1]} has no data in band 2 (NIR): choose others (--bands)" in line
+    with pytest.raises(SceneError, match=r"MS has no data in band 2: .*`bands`"):
+        pansharpen(images[0].astype("float32"), ms, method="gsa")
+    with pytest.raises(SceneError, match=r"no data in band 2 \(NIR\)"):
+        scene_entries([], *paths[:1], paths[1:], None)[0].load()
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(1.0, "100 %"), (0.996, "100 %"), (0.345, "34 %"), (0.0213, "2.1 %")]
+)
+def test_shares_are_percents(share, expected):
+    assert expected == missing_values._percent(share)
 
 
 FILL = float(np.finfo("float32").min)  # what much software fills float rasters with

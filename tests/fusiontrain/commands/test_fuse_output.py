@@ -116,7 +116,10 @@ def test_large_files_have_overviews_of_averages(tmp_path):
         (["-of", "GTiff", "-co", "compress=NONE"], ("uint16", None, None, None)),
         (["-co", "COMPRESS=LZW"], ("uint16", None, "LZW", "COG")),
         (["-ot", "Float32", "-nodata", "-1"], ("float32", -1, "ZSTD", "COG")),
-        (["--dtype", "uint8", "--nodata", "255", "--scale", "2,98"], ("uint8", 255, "ZSTD", "COG")),
+        (
+            ["--dtype", "uint8", "--nodata", "255", "--scale", "2%,98%"],
+            ("uint8", 255, "ZSTD", "COG"),
+        ),
     ],
 )
 def test_the_output_is_as_asked(pair, tmp_path, flags, expected):
@@ -169,6 +172,7 @@ def test_a_box_is_fused_alone(pair, tmp_path):
     [
         (["--bbox", "0", "0", "10", "10"], "does not overlap"),
         (["--bbox", "9", "0", "1", "10"], "LEFT BOTTOM RIGHT TOP"),
+        (["--bbox", "0", "0", "inf", "10"], "LEFT BOTTOM RIGHT TOP"),
         (["-b", "5"], "go from 1 to 4; got [5]"),
         (["-b", "red"], "numbers from 1"),
         (["-co", "TILED"], "NAME=VALUE"),

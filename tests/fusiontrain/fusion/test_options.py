@@ -1,5 +1,7 @@
 """Options of one fusion are refused when they are made, each by its parameter's name."""
 
+from pathlib import Path
+
 import pytest
 
 from fusiontrain.errors import SceneError
@@ -15,6 +17,12 @@ def test_a_softness_within_its_limits_is_kept(softness):
 def test_any_other_softness_is_refused(softness):
     with pytest.raises(SceneError, match="`softness` is"):
         FusionOptions(softness=softness)
+
+
+@pytest.mark.parametrize("option", [{"weights": Path("small")}, {"model": "m:N"}])
+def test_a_classical_method_takes_no_network(option):
+    with pytest.raises(SceneError, match=f"`{next(iter(option))}` is of a network; `method=GSA`"):
+        FusionOptions(method="gsa", **option)
 
 
 def test_a_classical_method_cannot_be_adapted():
