@@ -35,7 +35,9 @@ def fuse_to_array(
     h, w = (side * scene.ratio for side in scene.shape)
     out = np.empty((scene.bands, h, w), dtype)
     if masked:
-        out = np.ma.array(out, mask=np.zeros(out.shape, bool), fill_value=nodata)
+        # numpy's own fill of small integers, 999999, is none of theirs and wraps round
+        fill = 0 if nodata is None else nodata
+        out = np.ma.array(out, mask=np.zeros(out.shape, bool), fill_value=fill)
     has_data = False
     with (
         torch_threads_for(fuser),

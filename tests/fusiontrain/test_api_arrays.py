@@ -184,6 +184,7 @@ def test_masked_arrays_give_a_masked_array(images, hole, which, dtype):
 
     assert isinstance(fused, np.ma.MaskedArray)
     assert fused.dtype == (dtype or "uint16")
+    np.testing.assert_array_equal(fused.data, fused.filled())
     np.testing.assert_array_equal(np.broadcast_to(hole, fused.shape), fused.mask)
     if which != "PAN":
         seen = expected[:, 20:] if dtype else expected[:, 20:].round().clip(0)
