@@ -223,7 +223,7 @@ def _without_alpha(
     )
     if len(files) > 1 or count == 1 or facts[0].colors[-1] is not ColorInterp.alpha:
         return all_bands
-    values = all_bands.pick([count]).sample()[0].numpy()
+    values = all_bands.pick([count]).sample(shown=True)[0].numpy()
     if not _is_alpha(values, facts[0].dtype):
         return all_bands
     return replace(all_bands, bands=tuple(range(1, count)), alpha=count)

@@ -18,7 +18,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.file_facts import FileFacts
 from fusiontrain.scenes.gdal_environment import Source, name_of
-from fusiontrain.scenes.huge_values import check_huge, may_be_huge
+from fusiontrain.scenes.huge_values import SMALLEST_HUGE, check_huge, may_be_huge
 from fusiontrain.scenes.quality_mask import QualityMask
 from fusiontrain.scenes.read_errors import reading
 
@@ -168,6 +168,17 @@ class Raster:
 
         Raises: SceneError as check_huge, if a value looks like nodata that is not declared.
         """
+        image, valid = self._read_masked(box)
+        if may_be_huge(self.dtype):
+            check_huge(self.name, image, valid)
+        return image, valid
+
+    def read_shown(self, box: Box) -> tuple[Tensor, Tensor]:
+        """read_valid to look at: huge values are missing, and none is refused."""
+        image, valid = self._read_masked(box)
+        return image, valid & (image.abs() < SMALLEST_HUGE).all(0)
+
+    def _read_masked(self, box: Box) -> tuple[Tensor, Tensor]:
         import torch
 
         image = self.read(box)
@@ -183,13 +194,12 @@ class Raster:
             hidden = mask.ruled_out(box)
             if hidden is not None:
                 valid &= torch.from_numpy(~hidden)
-        if may_be_huge(self.dtype):
-            check_huge(self.name, image, valid)
         return image, valid
 
-    def sample(self) -> tuple[Tensor, Tensor]:
-        """read_valid of windows spread over all of it, side by side: a bounded cost."""
-        return sample_windows(self.height, self.width, self.read_valid)
+    def sample(self, *, shown: bool = False) -> tuple[Tensor, Tensor]:
+        """read_valid, or read_shown, of windows spread over all of it: a bounded cost."""
+        read = self.read_shown if shown else self.read_valid
+        return sample_windows(self.height, self.width, read)
 
     @property
     def band_masks(self) -> list[QualityMask | None]:

@@ -16,6 +16,7 @@ from rio_tiler.models import ImageData
 
 from fusiontrain.errors import SceneError
 from fusiontrain.scenes.gdal_environment import ReadError, Source, gdal, reason
+from fusiontrain.scenes.huge_values import SMALLEST_HUGE
 from fusiontrain.scenes.open_raster import open_raster
 from fusiontrain.scenes.raster import Raster
 from fusiontrain.scenes.raster_metadata import band_names
@@ -60,10 +61,11 @@ class Layer:
         """[low, high] of each band, `cut` percent of pixels beyond either; of `view`, or of all."""
         if view is None:
             with self._lock:
-                image, valid = self.raster.pick(bands).sample()
+                image, valid = self.raster.pick(bands).sample(shown=True)
             values = [band[valid].numpy() for band in image]
         else:
             values = [band.compressed() for band in self.read(view, bands, (SIDE, SIDE))]
+            values = [band[np.abs(band) < SMALLEST_HUGE] for band in values]  # an undeclared fill
         ends = [np.percentile(v, [cut, 100 - cut]) if v.size else (0.0, 1.0) for v in values]
         return [[float(low), float(high)] for low, high in ends]
 

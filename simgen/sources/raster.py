@@ -27,6 +27,7 @@ _READ_WHOLE = 64_000_000  # values: a smaller file is read once to see that it i
 _STRIP = 1_000_000  # values
 _MAX_BLOCK = 1 << 29  # bytes of the stretch that GDAL unpacks at a time
 _MAX_SIDE = 1 << 20
+_HUGE = 2.0**64  # of -3.4e38, which fills float rasters, and the like: no readings
 _PROBES, _PROBE = 4, 128  # windows a side, pixels a window: what radiometry is judged by
 
 File = Path | bytes
@@ -144,7 +145,7 @@ def _read(tiff: Any, raster: Raster, window: Any) -> np.ndarray:
         raise SourceError(f"breaks off while being read: {why}") from error
     if raster.nodata is not None:
         data[data == np.float32(raster.nodata)] = np.nan
-    data[~np.isfinite(data)] = np.nan
+    data[~(np.abs(data) < _HUGE)] = np.nan
     return np.asarray(data)
 
 

@@ -25,6 +25,8 @@ pytest.importorskip("rio_tiler", reason="needs rio-tiler: pip install 'panprior[
 from fusiontrain.viewer.layers import open_layers, picture
 from tests.support.ramps import FUSED, GRID, MS, PAN, RED, H, W, scene, serving, write
 
+FOUR = GRID @ Affine.scale(4)
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # of rio-tiler's own use of affine, in threads
 
 
@@ -194,6 +196,18 @@ def test_a_file_that_breaks_off_is_said(tmp_path):
     path.write_bytes(data[:8] + bytes(directory - 8) + data[directory:])
     with open_layers(pan, [ms, path]) as (_, layers, _), pytest.raises(SceneError, match="broke"):
         layers[2].read((0, 0, W, H), [3, 2, 1], (192, 256))
+
+
+def test_an_undeclared_fill_does_not_stretch_what_is_shown(tmp_path):
+    """The limits are those of the ground, whole and in a view; fusing would refuse the file."""
+    ms = MS.astype("float32")
+    low, high = (float(end(ms[2, :, 80:])) for end in (np.min, np.max))
+    ms[:, :, :80] = np.finfo("float32").min
+    paths = write(tmp_path / "pan.tif", PAN), write(tmp_path / "f.tif", ms, FOUR)
+    with open_layers(paths[0], paths[1:]) as (grid, layers, _):
+        for view in (None, (0, 0, grid.width, grid.height)):
+            [found] = layers[1].limits([3], 0, view)
+            assert [low, high] == pytest.approx(found, rel=0.05)
 
 
 def test_a_missing_package_is_said(monkeypatch, capsys):

@@ -156,12 +156,13 @@ def test_members_of_tars_are_read_the_same(rasters, tmp_path):
 
 
 def test_each_unusable_raster_has_its_reason(tmp_path):
-    """Two bands of 16 bits, mostly nodata, complex numbers, too small, a bomb's header."""
+    """Two bands of 16 bits, mostly nodata, declared or not, complex, too small, a bomb's header."""
     image = bands_of(4, 100, 100, bits=11, seed=1)
     empty = image.copy()
     empty[:, :80] = 0
     write_tiff(tmp_path / "two.tif", image[:2])
     write_tiff(tmp_path / "empty.tif", empty, nodata=0)
+    write_tiff(tmp_path / "fill.tif", np.where(empty, empty, np.finfo("f4").min).astype("f4"))
     write_tiff(tmp_path / "complex.tif", image.astype(np.complex64))
     write_tiff(tmp_path / "small.tif", image[:, :50])
     vast = {"height": 2_000_000, "width": 2_000_000, "tiled": True, "SPARSE_OK": True}
@@ -175,6 +176,7 @@ def test_each_unusable_raster_has_its_reason(tmp_path):
 
     assert "2 bands of uint16; expected at least 3" in reasons["two.tif"]
     assert "80 % of it is nodata" in reasons["empty.tif"]
+    assert "80 % of it is nodata" in reasons["fill.tif"]
     assert "complex64; expected real numbers" in reasons["complex.tif"]
     assert "100x50 is under 64" in reasons["small.tif"]
     assert "claims 4 bands of 2000000x2000000" in reasons["vast.tif"]
