@@ -57,6 +57,9 @@ def _parser() -> PlainFlags:
 
     names = commands.add_parser("list", help="builds that are published")
     names.set_defaults(run=_list)
+
+    for command in (fetch, send, check, names):
+        command.add_argument("--version", action=ShowVersion)
     return parser
 
 

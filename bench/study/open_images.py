@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def cut(image: Image.Image, out: Path, name: str, side: int) -> int:
-    """Tiles that cover the image, spread evenly; how many were written."""
+    """Tiles from edge to edge, evenly apart, in the number that covers best; gives how many."""
     side_here = min(side, *image.size)
     count = 0
     for top in _starts(image.height, side, side_here):

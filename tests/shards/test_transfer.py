@@ -329,3 +329,11 @@ def test_the_catalogue(small_build, web, tmp_path, capsys, monkeypatch):
         (tmp_path / "small.json").write_text(json.dumps(entry | change))
         with pytest.raises(ContractError):
             catalogue.published_builds(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["pull", "push", "verify", "list"])
+def test_every_command_tells_the_version(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--version"])
+
+    assert (0, "panprior ") == (stopped.value.code, capsys.readouterr().out[:9])
