@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from fusiontrain.cli import main
-from fusiontrain.errors import SceneError, ShapeError
+from fusiontrain.errors import SceneError
 from fusiontrain.fusion.flip_ensemble import FLIPS, FlipEnsemble, turned, turned_back
 from fusiontrain.fusion.network_fuser import fuse_windows, scene_statistics
 from fusiontrain.fusion.options import FusionOptions
 from fusiontrain.fusion.sensor_model import SensorModel
 from fusiontrain.fusion.window_loop import assemble
+from fusiontrain.imaging.filters import upsample
 from fusiontrain.scenes.scene import Scene
 from tests.support.geotiffs import write_pair
 from tests.support.networks import batch_of, random_network, save_network
@@ -57,12 +58,30 @@ def test_the_mean_turns_with_its_input():
                 turned(whole(batch), flip), whole(other), rtol=1e-4, atol=0.02
             )
             assert (turned(net(batch), flip) - net(other)).abs().max() > 1
-    with pytest.raises(ShapeError, match="aligned"):
-        whole(replace(batch, phase="toolbox"))
 
 
-def test_a_part_is_cut_from_the_whole():
-    batch = batch_of(h=12, w=9, ratio=3)
+class Centred(nn.Module):
+    """The MS interpolated where its pixels lie, and PAN beside it."""
+
+    def forward(self, batch):
+        return upsample(batch.ms, batch.ratio, batch.phase) + 0.3 * batch.pan
+
+
+@pytest.mark.parametrize("phase", ["aligned", "toolbox"])
+@pytest.mark.parametrize("ratio", [2, 3, 4])
+def test_a_flip_leaves_pixels_where_the_phase_has_them(ratio, phase):
+    """Also in the toolbox's phase, whose MS pixels lie half a PAN pixel beside the middle."""
+    batch = replace(batch_of(ratio=ratio, h=18, w=20), phase=phase)
+    inner = (..., *(slice(5 * ratio, -5 * ratio),) * 2)
+
+    expected, mean = Centred()(batch)[inner], FlipEnsemble(Centred())(batch)[inner]
+
+    torch.testing.assert_close(expected, mean, rtol=1e-5, atol=0.01)
+
+
+@pytest.mark.parametrize(("phase", "ratio"), [("aligned", 3), ("toolbox", 4), ("toolbox", 3)])
+def test_a_part_is_cut_from_the_whole(phase, ratio):
+    batch = replace(batch_of(h=12, w=9, ratio=ratio), phase=phase)
     for net in (Isotropic(), random_network()):
         with torch.inference_mode():
             whole = FlipEnsemble(net)(batch)
@@ -70,13 +89,16 @@ def test_a_part_is_cut_from_the_whole():
         torch.testing.assert_close(whole[..., 8:20, 4:24], part, rtol=1e-4, atol=0.02)
 
 
-@pytest.mark.parametrize(("ratio", "h", "w"), [(4, 64, 48), (3, 50, 67)])
-def test_windows_show_no_seams(ratio, h, w):
+@pytest.mark.parametrize(
+    ("ratio", "h", "w", "phase"),
+    [(4, 64, 48, "aligned"), (3, 50, 67, "aligned"), (4, 50, 47, "toolbox")],
+)
+def test_windows_show_no_seams(ratio, h, w, phase):
     """Also where the scene is no multiple of the network's own grid."""
     rng = torch.Generator().manual_seed(0)
     ms = torch.rand(3, h, w, generator=rng) * 500 + 100
     pan = torch.rand(1, h * ratio, w * ratio, generator=rng) * 500 + 100
-    scene = Scene(name="x", ms=ms, pan=pan)
+    scene = Scene(name="x", ms=ms, pan=pan, phase=phase)
     gains = torch.full((3,), 0.3)
     model = SensorModel(mtf=gains, softness=gains)
     net = FlipEnsemble(random_network())
