@@ -68,7 +68,15 @@ def _pull(args: argparse.Namespace) -> int:
     if "://" not in url:
         known = published_builds()
         if url not in known:
-            raise PanpriorError(f"no URL and no known build; known: {', '.join(known) or 'none'}")
+            here = (
+                f"; for the folder give {Path(url).resolve().as_uri()}"
+                if Path(url).exists()
+                else ""
+            )
+            raise PanpriorError(
+                f"{url} is no URL and no published build (there are: {', '.join(known) or 'none'})"
+                f"{here}"
+            )
         url, digest = known[url].url, digest or known[url].manifest
     manifest = pull(url, args.folder, digest=digest, jobs=args.jobs, report=logger.info)
     return _done(args, manifest, f"pulled from {shown(url)} into {args.folder}")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fusiontrain.classical.images import TINY, MethodInputs
 from fusiontrain.classical.statistics import SceneStatistics
+from fusiontrain.imaging.dn_factor import dn_factor
 from fusiontrain.imaging.reference_toolbox import imresize_up
 
 PATCH, OVERLAP, ATOMS = 7, 4, 10  # MS pixels, MS pixels, patches in a sum
@@ -34,9 +35,13 @@ def sr_d(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     detail = pan - (imresize_up(low, f.ratio) if f.toolbox else f.interpolate(low))
     coarse = f.to_ms(detail)
     missing = f.ms - f.to_ms(f.up)
-    return f.up + torch.stack(
-        [_inject(*images, f.ratio) for images in zip(detail, coarse, missing, strict=True)]
-    )
+    # The least determinant is in DN; the toolbox has it for values of any size.
+    factor = 1.0 if f.toolbox else dn_factor(float(f.ms.abs().max()))
+    injected = [
+        _inject(own * factor, low * factor, lack * factor, f.ratio)
+        for own, low, lack in zip(detail, coarse, missing, strict=True)
+    ]
+    return f.up + torch.stack(injected) / factor
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Score classical methods and networks on scenes of any format: tables and a page."""
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +11,13 @@ from fusiontrain.errors import SceneError
 from fusiontrain.training.recipes.one_shot import ONE_SHOT
 from shards.atomic_write import check_folder
 from shards.command_line import PlainFlags, with_flags
-from shards.console import print_result, printable
+from shards.console import print_error, print_result
+from shards.signals import Stopped, stoppable
 from shards.waiting_threads import let_threads_sleep
 
 if TYPE_CHECKING:
-    from fusiontrain.evaluation.contenders import Contender, NetworkContender
-    from fusiontrain.evaluation.loaded_scenes import LoadedScene
+    from fusiontrain.evaluation.contenders import NetworkContender
     from fusiontrain.evaluation.results import BenchmarkResults
-    from fusiontrain.imaging.pan_batch import GridPhase
 
 SIDE = 256  # PAN pixels of a picture: the page holds one for every method, scene and protocol
 LEAST_PICTURE, MOST_PICTURE = 16, 4096
@@ -145,19 +143,13 @@ def run(args: Namespace) -> int:
     _check_options(args)
     # Here, not above: torch and rasterio only after the flags are right.
     import torch
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
 
+    from fusiontrain.commands.benchmark_scoring import score_scenes
     from fusiontrain.evaluation.benchmark import (
-        cases_of,
         classical_contenders,
         full_caption,
-        load_scenes,
         scene_entries,
-        score_case,
     )
-    from fusiontrain.evaluation.loaded_scenes import mean_softness
     from fusiontrain.evaluation.published_scores import read_published
     from fusiontrain.evaluation.results import FILES, BenchmarkResults
 
@@ -175,25 +167,16 @@ def run(args: Namespace) -> int:
     results = BenchmarkResults(folder=args.out, title="panprior: benchmark", side=args.picture_side)
     results.facts["versions"] = f"panprior {version('panprior')}, torch {torch.__version__}"
     results.captions["full"] = full_caption(args.frame, networks)
-    protocols = ("reduced", "full") if args.protocol == "both" else (args.protocol,)
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("reading scenes", total=len(entries))
-        scenes = []
-        for loaded in load_scenes(entries, results):
-            if loaded is not None:
-                bar.console.print(printable(loaded.summary), highlight=False, markup=False)
-                scenes.append(loaded)
-            bar.advance(task)
-        contenders = [*classical, *_with_one_shot(networks, args, scenes, results)]
-        softness = mean_softness(scenes)
-        task = bar.add_task("scoring", total=len(scenes) * len(protocols) * len(contenders))
-        phase = _phase(args.convention)
-        for loaded in scenes:
-            for case in cases_of(loaded, protocols, phase, softness, results, args.frame):
-                bar.update(task, description=escape(printable(f"{case.name}, {case.protocol}")))
-                for _ in score_case(case, contenders, results):
-                    bar.advance(task)
-                results.write_results()
+    try:
+        with stoppable():
+            score_scenes(args, entries, classical, networks, results)
+    except Stopped as stop:
+        kept = "nothing was written"
+        if results.rows:
+            results.write_results()
+            kept = f"the scores so far are in {args.out / FILES[0]}"
+        print_error("fusiontrain", f"stopped by {stop.name}; {kept}")
+        return stop.exit_code
     if not results.views:
         raise SceneError("no scene could be scored: " + results.left_out[0].reason)
     results.publish(published)
@@ -231,43 +214,6 @@ def _check_options(args: Namespace) -> None:
         raise SceneError("`one_shot` tunes on other scenes of a sensor; known truth has one each")
     if args.protocol == "known" and args.convention == "toolbox":
         raise SceneError("known truth lies on PAN's grid, aligned; got `convention=toolbox`")
-
-
-def _with_one_shot(
-    networks: "Sequence[NetworkContender]",
-    args: Namespace,
-    scenes: "Sequence[LoadedScene]",
-    results: "BenchmarkResults",
-) -> "Iterator[Contender]":
-    """Each network as it is, then tuned in each mode; what they are is noted in the results."""
-    from fusiontrain.evaluation.contenders import Contender
-    from fusiontrain.evaluation.loaded_scenes import by_sensor
-    from fusiontrain.training.one_shot import OneShot
-
-    for network in networks:
-        results.facts[network.name] = network.description
-        yield network
-        for mode in args.one_shot:
-            name = f"{network.name} one-shot {mode}"
-            config = replace(ONE_SHOT[mode](), model=network.entry.name, max_steps=args.tune_steps)
-            results.facts[name] = (
-                f"the same, {mode}-tuned for {config.max_steps} steps on one other scene of the "
-                "sensor, the next by name that shares no pixel"
-            )
-            tune = OneShot(
-                network.net,
-                network.entry,
-                config=config,
-                same_sensor_scenes=by_sensor(scenes),
-                convention=_phase(args.convention),
-            )
-            yield Contender(name=name, fuse=tune)
-
-
-def _phase(convention: str) -> "GridPhase | None":
-    if convention == "toolbox":
-        return "toolbox"
-    return "aligned" if convention == "aligned" else None
 
 
 def _print(results: "BenchmarkResults", paths: Sequence[Path]) -> None:

@@ -108,7 +108,10 @@ def on_scenes(rows: Sequence[Row], network: str = NETWORK) -> str:
     """
     networks = {row.method for row in rows if not row.origin and kind_of(row.method) == "network"}
     if networks != {network}:
-        raise SceneError(f"expected the rows of one network, {network!r}; got {sorted(networks)}")
+        raise SceneError(
+            f"expected the rows of one network, {network!r}; got {sorted(networks)}: benchmark it "
+            "alone (`weights`)"
+        )
     baseline = best_classical_baseline(rows)
     return "\n\n".join(
         [

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
@@ -38,10 +39,7 @@ def _row(line: dict[str, str], place: str) -> Row:
     indices = {}
     for name, text in line.items():
         if name not in REQUIRED and text:
-            try:
-                indices[name] = float(text)
-            except (TypeError, ValueError):
-                raise SceneError(f"{place}: {name} must be a number; got {text!r}") from None
+            indices[name] = _number(text, f"{place}: {name}")
     return Row(
         scene=line["scene"],
         sensor=line["sensor"],
@@ -50,3 +48,13 @@ def _row(line: dict[str, str], place: str) -> Row:
         indices=indices,
         origin=line["source"],
     )
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise SceneError(f"{what} must be a number; got {text!r}")
+    return value

@@ -11,10 +11,11 @@ from fusiontrain.fusion.memory_plan import Plan
 from fusiontrain.fusion.output_frame import in_output_frame
 from fusiontrain.fusion.sensor_model import SensorModel, fullest_window
 from fusiontrain.fusion.window_loop import FusedWindow
+from fusiontrain.imaging.dn_factor import dn_factor
 from fusiontrain.imaging.masks import ms_valid_mask
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.dn_size import dn_factor, of_small_integers
+from fusiontrain.scenes.dn_size import of_small_integers
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.guided_scene import GuidedScene
 from fusiontrain.scenes.scene import Window, WindowedScene

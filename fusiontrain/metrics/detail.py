@@ -20,7 +20,8 @@ _FINE = 1.0  # PAN pixels: what a Gaussian of this sigma takes away is the fines
 _EXPLAINED = 0.8  # MS pixels: PAN and bands are compared where both are blurred by this sigma
 _COLOUR = 0.55  # MS pixels: detail finer than the MS is what this sigma takes away
 _SMOOTH = 3.0  # MS pixels: how smooth a multiple of the intensity's detail is
-_LEAST = 1e-6  # DN squared: keeps flat ground from a division by zero
+_LEAST = 1e-8  # of the mean energy: keeps flat ground from a division by zero
+_NOTHING = 1e-30  # energy of an image that is flat throughout
 _PIECE = 2**15  # pixels
 _COLLINEAR = 1e-10  # relative variance under which a mix of bands counts as none
 
@@ -90,7 +91,9 @@ def _coloured(bands: Tensor, intensity: Tensor, ratio: int) -> tuple[Tensor, Ten
     """The bands' detail that is no smooth multiple of the intensity's; the bands without detail."""
     sigma, smooth = _COLOUR * ratio, _SMOOTH * ratio
     shared = intensity - _low(intensity, sigma)
-    energy = _low(shared.square(), smooth).add_(_LEAST)
+    squares = shared.square()
+    least = squares.mean((-2, -1), keepdim=True).mul_(_LEAST).clamp_min_(_NOTHING)
+    energy = _low(squares, smooth).add_(least)
     low = _low(bands, sigma)
     detail = bands - low
     gain = _low(detail * shared, smooth).div_(energy)

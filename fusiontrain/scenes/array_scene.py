@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from fusiontrain.errors import SceneError
+from fusiontrain.imaging.dn_factor import dn_factor
 from fusiontrain.imaging.masks import pan_valid_mask
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.dn_size import dn_factor
 from fusiontrain.scenes.guided_scene import GUIDES, GuidedArrays, GuidedScene
 from fusiontrain.scenes.huge_values import check_huge
 from fusiontrain.scenes.labelled_arrays import is_labelled, marks_of, masked_by

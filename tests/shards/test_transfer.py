@@ -337,3 +337,14 @@ def test_every_command_tells_the_version(command, capsys):
         main([command, "--version"])
 
     assert (0, "panprior ") == (stopped.value.code, capsys.readouterr().out[:9])
+
+
+def test_a_folder_is_pulled_by_its_url(small_build, tmp_path, capsys):
+    assert 2 == main(["pull", str(small_build), str(tmp_path / "s")])
+
+    url = small_build.resolve().as_uri()
+    assert f"no published build (there are: none); for the folder give {url}" in (
+        capsys.readouterr().err
+    )
+    assert 0 == main(["pull", url, str(tmp_path / "s")])
+    same(small_build, tmp_path / "s")

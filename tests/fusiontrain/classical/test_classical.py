@@ -277,3 +277,16 @@ def test_an_independent_harness_had_the_same_numbers(shared, name):
         inner = slice(8, -8)
         value = float(ergas(case.truth[:, inner, inner], fused[:, inner, inner]))
         np.testing.assert_allclose(value, expected, rtol=0.05 if method == "EXP" else 0.03)
+
+
+@pytest.mark.parametrize("name", ["SR-D", "TV", "GSA", "BDSD-PC"])
+def test_methods_take_reflectance_as_they_take_dn(name):
+    """SR-D's least determinant is in DN: of reflectance it had left out every detail."""
+    generator = torch.Generator().manual_seed(0)
+    pan = 300 + 900 * torch.rand(1, 64, 64, generator=generator)
+    ms = torch.nn.functional.avg_pool2d(torch.cat([pan, 0.6 * pan, pan.square() / 1000]), 4)
+    in_dn = METHODS[name](ms, pan)
+
+    fused = METHODS[name](ms * 2.0**-13, pan * 2.0**-13)
+
+    assert (fused * 2.0**13 - in_dn).square().mean().sqrt() < 2e-3 * in_dn.std()

@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
 from fusiontrain.cli import main
+from fusiontrain.commands import benchmark_scoring
 from fusiontrain.commands.benchmark import make_parser
 from fusiontrain.evaluation import benchmark
 from fusiontrain.evaluation.benchmark import scene_entries
@@ -259,3 +262,30 @@ def test_one_bad_scene_does_not_stop_the_others(tmp_path, capsys):
     assert {"good"} == {row["scene"] for row in results["rows"]}
     assert "odd" in results["left_out"][0]["scene"]
     assert "left out odd" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("after", "kept"), [(1, 1), (0, 0)])
+def test_a_stop_keeps_what_is_scored_and_says_so(tmp_path, capsys, monkeypatch, after, kept):
+    """SIGTERM while the case after that many is scored."""
+    folder, out = tmp_path / "scenes", tmp_path / "out"
+    folder.mkdir()
+    for seed, name in enumerate(("one", "two")):
+        write_scene(folder, name, seed=seed)
+    score_case, cases = benchmark_scoring.score_case, []
+
+    def stopped(case, *given):
+        cases.append(case.name)
+        if len(cases) > after:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield from score_case(case, *given)
+
+    monkeypatch.setattr(benchmark_scoring, "score_case", stopped)
+    flags = ["--methods", "EXP", "--protocol", "reduced", "--picture-side", "64"]
+
+    assert 128 + signal.SIGTERM == main(["benchmark", str(folder), *flags, "--out", str(out)])
+
+    error = capsys.readouterr().err
+    told = f"the scores so far are in {out / 'results.json'}" if kept else "nothing was written"
+    assert f"stopped by SIGTERM; {told}" in error
+    rows = json.loads((out / "results.json").read_text())["rows"] if kept else []
+    assert cases[:kept] == [row["scene"] for row in rows]

@@ -21,6 +21,8 @@ def test_published_figures_need_their_source(tmp_path):
     [
         ("x,y,reduced,PNN,2.5,Masi,7", "line 2: more values than the heading has columns"),
         ("x,y,wald,PNN,2.5,Masi", "line 2: protocol is reduced or full or known; got 'wald'"),
+        ("x,y,full,PNN,nan,Masi", "line 2: ERGAS must be a number; got 'nan'"),
+        ("x,y,full,PNN,inf,Masi", "line 2: ERGAS must be a number; got 'inf'"),
         ("x,y,full,PNN,2.5,Masi\nx,y,full,PNN,2.6,Masi", "more than one row for x, full, PNN"),
     ],
 )

@@ -6,7 +6,7 @@ import rasterio
 
 from fusiontrain.api import pansharpen
 from fusiontrain.cli import main
-from fusiontrain.scenes.dn_size import dn_factor
+from fusiontrain.imaging.dn_factor import dn_factor
 from tests.support.geotiffs import write_pair
 from tests.support.guided_scenes import lowered, sharp_bands
 

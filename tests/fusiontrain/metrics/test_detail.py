@@ -9,7 +9,7 @@ from scipy import ndimage as ndi
 
 from fusiontrain.errors import MetricError
 from fusiontrain.metrics import coloured_detail, sharpness
-from fusiontrain.metrics.detail import coloured_part
+from fusiontrain.metrics.detail import coloured_part, sharpness_and_coloured_detail
 from tests.support.paths import SHARED
 
 LOOK = SHARED / "tools/look.py"
@@ -114,3 +114,17 @@ def test_garbage_where_there_is_no_data_moves_neither():
         assert computed == pytest.approx(expected, rel=0.02)
     with pytest.raises(MetricError, match="far enough from nodata"):
         sharpness(image, pan, ratio=4, valid=valid & (torch.arange(160) % 15 > 0))
+
+
+@pytest.mark.parametrize("units", [10.0, 1e-4, 1e-8])
+def test_units_change_neither_number(units):
+    """Of smooth ground with one coloured spot, which leaves most of the image flat."""
+    generator = torch.Generator().manual_seed(0)
+    pan = torch.full((1, 96, 96), 500.0, dtype=torch.float64)
+    pan[:, 30:60, 30:60] += 200 * torch.rand(1, 30, 30, generator=generator, dtype=torch.float64)
+    fused = torch.cat([pan, 0.5 * pan, pan.flip(-1)])
+    in_dn = sharpness_and_coloured_detail(fused, pan, ratio=4)
+
+    scaled = sharpness_and_coloured_detail(fused * units, pan * units, ratio=4)
+
+    assert [float(x) for x in in_dn] == pytest.approx([float(x) for x in scaled], rel=1e-4)
