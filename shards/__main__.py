@@ -68,15 +68,11 @@ def _pull(args: argparse.Namespace) -> int:
     if "://" not in url:
         known = published_builds()
         if url not in known:
-            here = (
-                f"; for the folder give {Path(url).resolve().as_uri()}"
-                if Path(url).exists()
-                else ""
-            )
-            raise PanpriorError(
-                f"{url} is no URL and no published build (there are: {', '.join(known) or 'none'})"
-                f"{here}"
-            )
+            # What was given is not repeated: a key may stand in it.
+            there = Path(url).exists()
+            here = f"; of a folder give its URL, {Path(url).resolve().as_uri()}" if there else ""
+            names = ", ".join(known) or "none"
+            raise PanpriorError(f"no URL and no published build; published: {names}{here}")
         url, digest = known[url].url, digest or known[url].manifest
     manifest = pull(url, args.folder, digest=digest, jobs=args.jobs, report=logger.info)
     return _done(args, manifest, f"pulled from {shown(url)} into {args.folder}")

@@ -343,7 +343,7 @@ def test_a_folder_is_pulled_by_its_url(small_build, tmp_path, capsys):
     assert 2 == main(["pull", str(small_build), str(tmp_path / "s")])
 
     url = small_build.resolve().as_uri()
-    assert f"no published build (there are: none); for the folder give {url}" in (
+    assert f"no published build; published: none; of a folder give its URL, {url}" in (
         capsys.readouterr().err
     )
     assert 0 == main(["pull", url, str(tmp_path / "s")])
