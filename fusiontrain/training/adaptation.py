@@ -21,6 +21,7 @@ from fusiontrain.fusion.fuse_scene import AdaptationResult, FusionJob
 from fusiontrain.fusion.fuser import Fuser
 from fusiontrain.fusion.network_fuser import NetworkFuser, fuse_network
 from fusiontrain.fusion.options import AdaptationBudget
+from fusiontrain.fusion.scaled_scene import in_dn_size
 from fusiontrain.fusion.sensor_model import SensorModel, fullest_window
 from fusiontrain.fusion.window_loop import torch_threads
 from fusiontrain.imaging.tiling import Box
@@ -60,7 +61,8 @@ def adapt(
     net = copy.deepcopy(fuser.net)
     entry = fuser.entry
     try:
-        training, test = _split(_window_case(scene, sensor_model))
+        scaled, _ = in_dn_size(scene)  # the loss has a least spread in DN
+        training, test = _split(_window_case(scaled, sensor_model))
         before = _scores(net, entry, test)
         steps = budget.steps
         if steps is None:

@@ -146,3 +146,16 @@ def test_methods_without_weights_adapt_nothing(pair, tmp_path, capsys):
 
     assert 2 == main(["fuse", *arguments])
     assert "--adapt tunes a network" in capsys.readouterr().err
+
+
+def test_reflectance_is_learnt_from_as_dn_are(weights):
+    """Network and loss have least spreads in DN."""
+    in_dn, model = scene()
+    fuser = make_network_fuser(FusionOptions(weights=weights))
+    of_dn = adapt(fuser, in_dn, model, AdaptationBudget(steps=6))[1]
+    scaled = replace(in_dn, ms=in_dn.ms * 1e-6, pan=in_dn.pan * 1e-6)
+
+    _, result = adapt(fuser, scaled, model, AdaptationBudget(steps=6))
+
+    assert of_dn.ergas[1] < of_dn.ergas[0]
+    assert of_dn.ergas == pytest.approx(result.ergas, rel=1e-3)
