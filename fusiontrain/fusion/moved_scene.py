@@ -6,15 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.shift_estimation import LOBES, NO_SHIFT, Shift, shift_image
 from fusiontrain.imaging.shift_field import ShiftField, resample
 from fusiontrain.imaging.tiling import Box
-from fusiontrain.scenes.scene import Window, WindowedScene
+from fusiontrain.scenes.scene import SceneWrapper, Window, WindowedScene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MovedScene:
+class MovedScene(SceneWrapper):
     """The scene with its MS moved to where PAN lies, or PAN to where the MS lies.
 
     `shifts`: one a band, PAN pixels: where its pixels lie on PAN beside where they should. The MS
@@ -23,26 +22,9 @@ class MovedScene:
     is moved. Satisfies WindowedScene.
     """
 
-    scene: WindowedScene
     shifts: tuple[Shift, ...]
     ms_field: ShiftField | None = None
     pan_field: ShiftField | None = None
-
-    @property
-    def bands(self) -> int:
-        return self.scene.bands
-
-    @property
-    def ratio(self) -> int:
-        return self.scene.ratio
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.scene.shape
-
-    @property
-    def phase(self) -> GridPhase:
-        return self.scene.phase
 
     def read(self, box: Box) -> Window:
         """The window, cut from a wider one, so that it does not depend on how a scene is cut."""

@@ -14,42 +14,25 @@ from fusiontrain.fusion.window_loop import read_ahead, scene_tiles
 from fusiontrain.imaging.guides import GuideFit, GuideMoments, fit_guides, guide_moments
 from fusiontrain.imaging.local_guides import REACH, local_helps, local_pan
 from fusiontrain.imaging.masks import ms_valid_mask
-from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.shift_estimation import LOBES, NO_SHIFT, Shift, shift_image
 from fusiontrain.imaging.tiling import Box, WindowExtent
-from fusiontrain.scenes.scene import NO_DATA, Window, WindowedScene
+from fusiontrain.scenes.scene import NO_DATA, SceneWrapper, Window, WindowedScene
 from shards.sensors import NOMINAL_MS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PanOfGuides:
+class PanOfGuides(SceneWrapper):
     """The scene with a PAN made of its guides: one a band of `fit`. Satisfies WindowedScene.
 
-    Guides are moved by `shift`, to where the MS lies. Bands that are `local` get theirs by local
-    weights, from a window wider than asked for, so that it does not depend on how a scene is cut.
+    `scene` has guides (G, H, W) as `pan`. They are moved by `shift`, to where the MS lies. Bands
+    that are `local` get theirs by local weights, from a window wider than asked for, so that it
+    does not depend on how a scene is cut.
     """
 
-    scene: WindowedScene  # whose windows have guides (G, H, W) as `pan`
     fit: GuideFit = field(repr=False)
     shift: Shift = NO_SHIFT
     mtf: Tensor | None = field(default=None, repr=False)  # (C,) gains; for local weights
     local: tuple[bool, ...] = ()
-
-    @property
-    def bands(self) -> int:
-        return self.scene.bands
-
-    @property
-    def ratio(self) -> int:
-        return self.scene.ratio
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.scene.shape
-
-    @property
-    def phase(self) -> GridPhase:
-        return self.scene.phase
 
     def read(self, box: Box) -> Window:
         margin = REACH if any(self.local) else 0

@@ -13,37 +13,19 @@ from fusiontrain.fusion.sensor_model import SensorModel, fullest_window
 from fusiontrain.fusion.window_loop import FusedWindow
 from fusiontrain.imaging.dn_factor import dn_factor
 from fusiontrain.imaging.masks import ms_valid_mask
-from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.dn_size import of_small_integers
 from fusiontrain.scenes.geo_pair import GeoPair
 from fusiontrain.scenes.guided_scene import GuidedScene
-from fusiontrain.scenes.scene import Window, WindowedScene
+from fusiontrain.scenes.scene import SceneWrapper, Window, WindowedScene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScaledScene:
+class ScaledScene(SceneWrapper):
     """The scene with MS and PAN times a factor each. Satisfies WindowedScene."""
 
-    scene: WindowedScene
     ms_factor: float
     pan_factor: float
-
-    @property
-    def bands(self) -> int:
-        return self.scene.bands
-
-    @property
-    def ratio(self) -> int:
-        return self.scene.ratio
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.scene.shape
-
-    @property
-    def phase(self) -> GridPhase:
-        return self.scene.phase
 
     def read(self, box: Box) -> Window:
         window = self.scene.read(box)

@@ -15,7 +15,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.tiling import Box
 from fusiontrain.scenes.grids import MAX_RATIO
-from fusiontrain.scenes.scene import Window, WindowedScene, check_side
+from fusiontrain.scenes.scene import SceneWrapper, Window, WindowedScene, check_side
 
 GUIDES = -1  # in `order`: the place of a guide in place of a group
 OutputBand = tuple[int, int]  # (group, or GUIDES; its band from 0)
@@ -70,28 +70,11 @@ class GuidedScene:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LockedScene:
+class LockedScene(SceneWrapper):
     """A scene that one thread at a time reads. Satisfies WindowedScene."""
 
-    scene: WindowedScene
     lock: threading.Lock = field(repr=False)
     factor: float = 1.0  # of its values
-
-    @property
-    def bands(self) -> int:
-        return self.scene.bands
-
-    @property
-    def ratio(self) -> int:
-        return self.scene.ratio
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.scene.shape
-
-    @property
-    def phase(self) -> GridPhase:
-        return self.scene.phase
 
     def read(self, box: Box) -> Window:
         with self.lock:

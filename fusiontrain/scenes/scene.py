@@ -50,6 +50,29 @@ class WindowedScene(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SceneWrapper:
+    """A scene on the grids of another, whose windows a subclass reads and changes."""
+
+    scene: WindowedScene
+
+    @property
+    def bands(self) -> int:
+        return self.scene.bands
+
+    @property
+    def ratio(self) -> int:
+        return self.scene.ratio
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.scene.shape
+
+    @property
+    def phase(self) -> GridPhase:
+        return self.scene.phase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Geo:
     """Place of a scene: its CRS as WKT, and rasterio's six numbers of the PAN's grid."""
 
