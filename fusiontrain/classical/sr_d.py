@@ -13,6 +13,7 @@ from fusiontrain.imaging.reference_toolbox import imresize_up
 
 PATCH, OVERLAP, ATOMS = 7, 4, 10  # MS pixels, MS pixels, patches in a sum
 _LEAST_DETERMINANT = 0.1  # of the chosen atoms' products, in DN; below, they get no weight
+_HIGHEST = 4  # standard deviations above its mean: about the largest value of a scene
 _NEGLIGIBLE = 1e-12  # of the atoms' energy, along one axis
 _BATCH = 512  # patches at once
 _BLOCK = 64  # atoms
@@ -35,8 +36,10 @@ def sr_d(f: MethodInputs, statistics: SceneStatistics) -> Tensor:
     detail = pan - (imresize_up(low, f.ratio) if f.toolbox else f.interpolate(low))
     coarse = f.to_ms(detail)
     missing = f.ms - f.to_ms(f.up)
-    # The least determinant is in DN; the toolbox has it for values of any size.
-    factor = 1.0 if f.toolbox else dn_factor(float(f.ms.abs().max()))
+    # The least determinant is in DN; the toolbox has it for values of any size. By the scene's
+    # moments: one factor for all windows, also for one of dark water.
+    highest = float((moments.mean.abs() + _HIGHEST * moments.spread)[:, :C].max())
+    factor = 1.0 if f.toolbox else dn_factor(highest)
     injected = [
         _inject(own * factor, low * factor, lack * factor, f.ratio)
         for own, low, lack in zip(detail, coarse, missing, strict=True)

@@ -23,6 +23,7 @@ from fusiontrain.scenes.discovery import SceneEntry, find_scenes
 from fusiontrain.scenes.gdal_environment import Source, name_of
 from fusiontrain.scenes.geotiff import read_scene
 from fusiontrain.scenes.raster import Nodata
+from fusiontrain.scenes.scene import Scene
 from shards.console import spoken_error
 from shards.sensors import find_sensor
 
@@ -93,9 +94,11 @@ def cases_of(
     softness: the mean of each sensor's real scenes, for those that are simulated.
     frame: of the results at full resolution.
     """
+    scene: Scene | None = None
     for protocol in protocols:
         try:
-            scene = loaded.entry.load()
+            if scene is None:
+                scene = loaded.entry.load()
             if protocol == "full":
                 case = full(scene, convention=convention, pair=loaded.pair, frame=frame)
             elif protocol == "known":

@@ -187,8 +187,8 @@ def test_masked_arrays_give_a_masked_array(images, hole, which, dtype):
     np.testing.assert_array_equal(fused.data, fused.filled())
     np.testing.assert_array_equal(np.broadcast_to(hole, fused.shape), fused.mask)
     if which != "PAN":
-        seen = expected[:, 20:] if dtype else expected[:, 20:].round().clip(0)
-        np.testing.assert_array_equal(seen, fused[:, 20:])
+        valid = expected[:, 20:] if dtype else expected[:, 20:].round().clip(0)
+        np.testing.assert_array_equal(valid, fused[:, 20:])
     assert not pansharpen(pan, np.ma.array(images[1]), **HOW).mask.any()
 
 

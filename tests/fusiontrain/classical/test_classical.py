@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -290,3 +291,22 @@ def test_methods_take_reflectance_as_they_take_dn(name):
     fused = METHODS[name](ms * 2.0**-13, pan * 2.0**-13)
 
     assert (fused * 2.0**13 - in_dn).square().mean().sqrt() < 2e-3 * in_dn.std()
+
+
+def test_sr_d_has_one_size_for_all_windows(monkeypatch):
+    """Also for one of dark water; a window alone would have had another beside its neighbours."""
+    method, sizes = METHODS["SR-D"], []
+    side = 2 * method.window  # MS pixels: four windows
+    generator = torch.Generator().manual_seed(0)
+    pan = 1 + 2 * torch.rand(1, 2 * side, 2 * side, generator=generator)
+    pan[..., side:] *= 300
+    ms = torch.nn.functional.avg_pool2d(torch.cat([pan, 0.6 * pan]), 2)
+    module = sys.modules["fusiontrain.classical.sr_d"]
+    monkeypatch.setattr(module, "dn_factor", lambda highest: sizes.append(highest) or 1.0)
+    gains = torch.full((2,), 0.3)
+
+    fuse_classical(Scene(name="x", ms=ms, pan=pan), method, SensorModel(mtf=gains, softness=gains))
+
+    assert 4 == len(sizes)
+    assert 1 == len(set(sizes))
+    assert 500 < sizes[0] < 2500

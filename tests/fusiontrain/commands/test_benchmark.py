@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from fusiontrain.commands import benchmark_scoring
 from fusiontrain.commands.benchmark import make_parser
 from fusiontrain.evaluation import benchmark
 from fusiontrain.evaluation.benchmark import scene_entries
+from fusiontrain.evaluation.results import BenchmarkResults
 from fusiontrain.fusion import sensor_model
 from fusiontrain.scenes import discovery
 from tests.support.geotiffs import write_pair
@@ -285,7 +288,24 @@ def test_a_stop_keeps_what_is_scored_and_says_so(tmp_path, capsys, monkeypatch, 
     assert 128 + signal.SIGTERM == main(["benchmark", str(folder), *flags, "--out", str(out)])
 
     error = capsys.readouterr().err
-    told = f"the scores so far are in {out / 'results.json'}" if kept else "nothing was written"
-    assert f"stopped by SIGTERM; {told}" in error
+    said = f"the scores so far are in {out / 'results.json'}" if kept else "nothing was written"
+    assert f"stopped by SIGTERM; {said}" in error
     rows = json.loads((out / "results.json").read_text())["rows"] if kept else []
     assert cases[:kept] == [row["scene"] for row in rows]
+
+
+def test_a_scene_is_read_once_for_all_protocols(tmp_path):
+    write_scene(tmp_path, "one", seed=0)
+    results = BenchmarkResults(folder=tmp_path, title="x", side=64)
+    (loaded,) = benchmark.load_scenes(scene_entries([tmp_path], None, [], None, None), results)
+    reads = []
+
+    def load():
+        reads.append(1)
+        return loaded.entry.load()
+
+    counted = replace(loaded, entry=SimpleNamespace(name="one", load=load))
+    cases = benchmark.cases_of(counted, ("reduced", "full"), None, {}, results, "pan")
+
+    assert ["reduced", "full"] == [case.protocol for case in cases]
+    assert 1 == len(reads)
