@@ -6,15 +6,19 @@ import math
 from pathlib import Path
 
 from fusiontrain.errors import SceneError
+from fusiontrain.evaluation.score_image import INDICES
 from fusiontrain.evaluation.tables import PROTOCOLS, Row
 from shards.bounded_reading import read_bounded
+from shards.sensors import match_sensor
 
 REQUIRED = ("scene", "sensor", "protocol", "method", "source")
+_OURS = {index.casefold(): index for indices in INDICES.values() for index in indices}
 
 
 def read_published(path: Path) -> list[Row]:
     """Rows of a CSV: scene, sensor, protocol, method, source, and a column for each index.
 
+    Sensors and indices that are ours have our names, whatever the case or alias in the file.
     Raises: SceneError naming the file, the line and what is wrong.
     """
     try:
@@ -38,11 +42,16 @@ def _row(line: dict[str, str], place: str) -> Row:
         raise SceneError(f"{place}: protocol is {' or '.join(PROTOCOLS)}; got {line['protocol']!r}")
     indices = {}
     for name, text in line.items():
-        if name not in REQUIRED and text:
-            indices[name] = _number(text, f"{place}: {name}")
+        if name in REQUIRED or not text:
+            continue
+        index = _OURS.get(name.strip().casefold(), name)
+        if index in indices:
+            raise SceneError(f"{place}: two columns for {index}")
+        indices[index] = _number(text, f"{place}: {name}")
+    sensor = match_sensor(line["sensor"])
     return Row(
         scene=line["scene"],
-        sensor=line["sensor"],
+        sensor=line["sensor"] if sensor is None else sensor.name,
         protocol=line["protocol"],
         method=line["method"],
         indices=indices,

@@ -58,7 +58,10 @@ def fuse_to_array(
 
 
 def fuse_job_to_array(job: FusionJob, output: Output) -> np.ndarray:
-    """fuse_to_array of an open pair, with the pixels of the file that `output` describes."""
+    """fuse_to_array of an open pair, with the pixels of the file that `output` describes.
+
+    A masked array where that file would have a mask: nothing else says what is missing.
+    """
     dtype, pair = output.dtype or job.pair.dtype, job.pair
     check_narrowing(pair.dtype, pair.bits, dtype, output.scaling)
     nodata, _ = output_nodata(pair.nodata, dtype, output.nodata)
@@ -72,4 +75,5 @@ def fuse_job_to_array(job: FusionJob, output: Output) -> np.ndarray:
         nodata=nodata,
         bits=bits,
         scaling=output.scaling,
+        masked=nodata is None and pair.masked,
     )

@@ -24,7 +24,7 @@ from shards.sensors import GENERIC, NOMINAL_MS, Sensor
 Frame = Literal["pan", "ms"]
 CRISP = 0.9  # softness of the target `scene`, where none is given
 _COARSE_SIDE = 192  # MS pixels of the middle on which the estimates of a large window start
-MTF_LIMITS = (0.05, 0.9)  # of an estimated gain
+MTF_LIMITS = (0.05, 0.97)  # of an estimated gain
 # Where a softness is asked for, detail that the MS passes with less than this gain is more noise
 # than ground: to restore it in full speckles softly resampled MS (GaoFen-2, SPOT-6) with colour.
 LEAST_RESTORED = 0.12

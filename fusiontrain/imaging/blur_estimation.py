@@ -14,9 +14,9 @@ from torch import Tensor
 from fusiontrain.imaging.filters import blur_to_ms, gain_to_sigma, sigma_to_gain
 from fusiontrain.imaging.pan_batch import GridPhase
 
-SIGMAS = torch.arange(0.20, 0.90, 0.025)  # of the coarse pixel, so that ratios compare
+SIGMAS = torch.arange(0.20, 0.92, 0.025)  # of the coarse pixel, so that ratios compare
 COARSE = 4  # step of the first search over SIGMAS; the second searches around its best
-MIN_GAIN, MAX_GAIN = 0.05, 0.95
+MIN_GAIN, MAX_GAIN = 0.02, 0.95
 MAX_SIDE = 512  # MS pixels; larger scenes are cropped by the callers, the estimate needs no more
 
 

@@ -8,7 +8,14 @@ from simgen.recipes.guides import guides, guides_x6
 from simgen.recipes.paper import paper
 from simgen.recipes.ratio import at_ratio
 from simgen.recipes.scene import scene, scene_soft, scene_x2
-from simgen.recipes.sensor import sensor, sensor_clean, sensor_fixed, sensor_like, sensor_quiet
+from simgen.recipes.sensor import (
+    sensor,
+    sensor_clean,
+    sensor_fixed,
+    sensor_like,
+    sensor_quiet,
+    sensor_soft,
+)
 from simgen.recipes.wald import WALD, wald
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -17,6 +24,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "sensor-clean": sensor_clean,
     "sensor-fixed": sensor_fixed,
     "sensor-quiet": sensor_quiet,
+    "sensor-soft": sensor_soft,
     "scene": scene,
     "scene-soft": scene_soft,
     "scene-x2": scene_x2,

@@ -47,6 +47,15 @@ def test_sensor_fixed_keeps_within_sensor_clean():
     assert fixed["pan_gain"] == [1, 1]
 
 
+def test_sensor_soft_goes_beyond_sensor_quiet():
+    """Targets softer, MS nearer to them; all else is the same."""
+    quiet, soft = (RECIPES[name]().as_data() for name in ("sensor-quiet", "sensor-soft"))
+
+    assert soft["softness"][0] < quiet["softness"][0] < soft["softness"][1] < quiet["softness"][1]
+    assert quiet["mtf_ms"][1] < soft["mtf_ms"][1]
+    assert {"name", "softness", "mtf_ms"} == {key for key in quiet if quiet[key] != soft[key]}
+
+
 def test_data_are_flat_and_in_the_order_of_010():
     """Nothing of a group's name but what a field itself is called."""
     data = find_recipe("sensor").as_data()

@@ -12,6 +12,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform as move
 from scipy.ndimage import binary_erosion
 
+from fusiontrain.api import pansharpen
 from fusiontrain.cli import main
 from fusiontrain.errors import SceneError
 from fusiontrain.imaging.tiling import Box
@@ -158,6 +159,8 @@ def test_alpha_and_masks_are_honoured_and_written(tmp_path, kind, which):
         shown = file.dataset_mask() > 0
     assert not shown[:80].any()
     assert shown[80:].all()
+    array = pansharpen(*paths, method="glp-fs")
+    np.testing.assert_array_equal(np.broadcast_to(~shown, array.shape), np.ma.getmaskarray(array))
 
 
 def test_near_infrared_flagged_as_alpha_is_a_band(tmp_path, pan):

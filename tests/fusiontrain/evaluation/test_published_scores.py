@@ -41,3 +41,17 @@ def test_missing_values_are_no_indices(tmp_path):
     (row,) = read_published(path)
 
     assert ({"SAM": 1.5}, "Masi") == (row.indices, row.origin)
+
+
+def test_sensors_and_indices_have_our_names(tmp_path):
+    """So that a row stands among those that were measured; other indices keep theirs."""
+    path = tmp_path / "p.csv"
+    heading = "scene,sensor,protocol,method,source,ergas,q2N,UIQI"
+    path.write_text(f"{heading}\nx,wv2,reduced,PNN,Masi,2.5,.9,.8\n")
+
+    (row,) = read_published(path)
+
+    assert ("WorldView-2", {"ERGAS": 2.5, "Q2n": 0.9, "UIQI": 0.8}) == (row.sensor, row.indices)
+    path.write_text(f"{heading},ERGAS\nx,wv2,reduced,PNN,Masi,2.5,.9,.8,2.6\n")
+    with pytest.raises(SceneError, match="line 2: two columns for ERGAS"):
+        read_published(path)

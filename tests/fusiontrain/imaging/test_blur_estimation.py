@@ -31,6 +31,13 @@ def test_the_blur_of_a_simulated_pair_is_found(gain, ratio):
     assert gain == pytest.approx(estimate_softness(ms * 3 + 50, pan, ratio), abs=0.02)
 
 
+@pytest.mark.parametrize("gain", [0.025, 0.04, 0.06])
+def test_the_blur_of_a_very_soft_ms_is_found(gain):
+    """GaoFen-2 and SPOT-6 as delivered; softer than MIN_GAIN is MIN_GAIN."""
+    assert gain == pytest.approx(estimate_softness(*pair(gain), 4), rel=0.15)
+    assert MIN_GAIN == pytest.approx(estimate_softness(*pair(0.003), 4), rel=0.05)
+
+
 def test_noise_does_not_mislead_it():
     """A few DN of noise on 200 of spread."""
     ms, pan = pair(0.3, noise=3.0)
