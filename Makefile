@@ -111,6 +111,8 @@ ON := $(BIN)/fusiontrain finetune --recipe release_more --shards \
 	$(TRAINED)/clean-1:0.45 $(TRAINED)/sensor-1:0.4 $(TRAINED)/x2-1:0.15 --weights
 ON_WIDER := $(BIN)/fusiontrain finetune --recipe release_sensor --shards \
 	$(TRAINED)/clean-2:0.45 $(TRAINED)/sensor-2:0.4 $(TRAINED)/x2-2:0.15 --weights
+ON_SOFT := $(BIN)/fusiontrain finetune --recipe release_sensor --learning-rate 8e-4 --shards $(TRAINED)/clean-2:0.31 \
+	$(TRAINED)/sensor-2:0.28 $(TRAINED)/x2-2:0.11 $(TRAINED)/soft:0.30 --weights
 ON_SCENE := $(BIN)/fusiontrain finetune --recipe release_scene --shards \
 	$(TRAINED)/scene:0.62 $(TRAINED)/scene-soft:0.28 $(TRAINED)/scene-x2:0.10 --weights
 PRETRAIN := $(BIN)/fusiontrain pretrain --shards $(TRAINED)/clean:0.45 $(TRAINED)/sensor:0.4 $(TRAINED)/x2:0.15
@@ -126,7 +128,9 @@ weights: $(READY)
 	$(BUILD) 2 --seed 5 --recipe sensor-clean --bands 4 --out $(TRAINED)/clean-2
 	$(BUILD) 2 --seed 5 --recipe sensor-quiet --bands 4 4 4 8 3 --out $(TRAINED)/sensor-2
 	$(BUILD) 1 --seed 5 --recipe sensor-quiet-x2 --bands 4 7 --out $(TRAINED)/x2-2
-	$(ON_WIDER) $(TRAINED)/default-second/model.safetensors --out $(TRAINED)/default-sensor $(STEPS)
+	$(BUILD) 2 --seed 6 --recipe sensor-soft --bands 4 4 4 8 3 --out $(TRAINED)/soft
+	$(ON_WIDER) $(TRAINED)/default-second/model.safetensors --out $(TRAINED)/default-third $(STEPS)
+	$(ON_SOFT) $(TRAINED)/default-third/model.safetensors --out $(TRAINED)/default-sensor $(STEPS)
 	$(BUILD) 2 --seed 3 --tile 160 --recipe scene --bands 4 4 4 8 3 --out $(TRAINED)/scene
 	$(BUILD) 1 --seed 3 --tile 160 --recipe scene-soft --bands 4 --out $(TRAINED)/scene-soft
 	$(BUILD) 1 --seed 3 --tile 160 --recipe scene-x2 --bands 4 7 --out $(TRAINED)/scene-x2
