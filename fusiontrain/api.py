@@ -91,10 +91,9 @@ def pansharpen(
     Shapes: PAN (H, W) or (1, H, W), MS (C, h, w), DN; H = ratio * h -> (C, H, W). Guides, several
     sharp bands in place of PAN: (G, H, W), or a list of files, whose MS may be of several grids.
     Arrays and tensors give an array, masked ones a masked one, DataArrays one whose `attrs` say
-    what is missing; paths, URLs, rasterio's datasets an array (a masked one where they have a mask
-    and no nodata value), or with `out` a file, whose path is returned. `target`: "scene" (crisp,
-    bands in place), "sensor". `scale`: "2%,98%", (MIN, MAX), "bits". `adapt`: seconds, "40steps".
-    Switches: True, False. Others: as `fuse`'s flags.
+    what is missing; paths, URLs, rasterio's datasets an array (masked if they have a mask, no
+    nodata value) or, with `out`, a file's path. `target`: "scene" (crisp, bands in place),
+    "sensor". `scale`: "2%,98%", (MIN, MAX), "bits". `adapt`: seconds, "40steps". Others: `fuse`'s.
     Raises: PanpriorError with a message of one line, as the command does.
     """
     options = FusionOptions(

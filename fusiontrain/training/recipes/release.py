@@ -35,8 +35,8 @@ def release_sensor() -> TrainConfig:
     """The default of the target `sensor`: on from `release_more`, wider, with a step to the MS.
 
     Channels are added to the trained network (models/anyband/widening.py).
-    Cost: .55 s a step on one core (AVX-512); the shipped weights had 10,249 steps, by the clock, and
-    12,000 at a rate of 8e-4 with `sensor-soft` among the shards (Makefile, `weights`).
+    Cost: .55 s a step on one core (AVX-512); the shipped weights had 10,249 steps, and 12,000
+    at a rate of 8e-4 with `sensor-soft` among the shards (Makefile, `weights`).
     Score: fusiontrain/weights/default-sensor.md.
     """
     return replace(
