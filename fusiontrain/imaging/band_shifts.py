@@ -36,8 +36,8 @@ def estimate_band_shifts(
     Shapes and units: as estimate_shift.
     In its neighbourhood a band is a multiple of PAN, of either sign; the smallest residual is
     found by Gauss-Newton steps. Where PAN explains little of a band, or the standard error is
-    large, it is given the shift of the most similar band that has one. What all of them share is
-    left out: `shift`, found on all bands together, is the surer estimate of that.
+    large, it is given the shift of the most similar band that has one. What they share, the median,
+    is left out: `shift`, found on all bands together, is the surer estimate of that.
     """
     C, h, w = ms.shape
     none = torch.zeros(C, 2, dtype=torch.float64)
@@ -57,7 +57,7 @@ def estimate_band_shifts(
     found = [part for part in own if part is not None]
     if not found:
         return none
-    common = torch.stack(found).mean(0)
+    common = torch.stack(found).quantile(0.5, dim=0)
     return torch.stack([none[0] if part is None else part - common for part in own])
 
 
