@@ -121,8 +121,8 @@ def sensor_soft() -> Recipe:
     """`sensor-quiet` with the softest targets, from any MS.
 
     Some MS as delivered pass next to nothing at their Nyquist (GaoFen-2, SPOT-6, Pleiades: .05 to
-    .09 of PAN's detail), few draws of `sensor`'s wide range do. An MS that is made from a target so
-    soft can hold nearly all of it, hence the wide range of MTFs.
+    .09 of PAN's detail), and few draws of `sensor`. An MS that is made from a target so soft can
+    hold nearly all of it, hence the wide range of MTFs.
     """
     return sensor_quiet().with_fields(name="sensor-soft", softness=(0.01, 0.2), mtf_ms=(0.15, 0.99))
 
