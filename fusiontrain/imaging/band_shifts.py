@@ -36,8 +36,7 @@ def estimate_band_shifts(
     Shapes and units: as estimate_shift.
     In its neighbourhood a band is a multiple of PAN, of either sign; the smallest residual is
     found by Gauss-Newton steps. Where PAN explains little of a band, or the standard error is
-    large, it is given the shift of the most similar band that has one. What they share, the median,
-    is left out: `shift`, found on all bands together, is the surer estimate of that.
+    large, it is given the shift of the most similar band that has one.
     """
     C, h, w = ms.shape
     none = torch.zeros(C, 2, dtype=torch.float64)
@@ -54,11 +53,7 @@ def estimate_band_shifts(
     start = _detail(pan_and_slopes)  # where every band's search starts
     shifts = [_band_shift(band.double(), pan_and_slopes, start, used, ratio) for band in ms]
     own = _with_similar(shifts, ms.double(), used)
-    found = [part for part in own if part is not None]
-    if not found:
-        return none
-    common = torch.stack(found).quantile(0.5, dim=0)
-    return torch.stack([none[0] if part is None else part - common for part in own])
+    return torch.stack([none[0] if found is None else found for found in own])
 
 
 def _with_similar(shifts: list[Tensor | None], ms: Tensor, used: Tensor) -> list[Tensor | None]:

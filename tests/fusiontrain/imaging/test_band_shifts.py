@@ -12,7 +12,7 @@ SIGMA = float(gain_to_sigma(torch.tensor(0.3), 4))
 
 def test_each_band_is_found_where_it_lies():
     """Beside the shift of all; none for a band that PAN does not explain."""
-    expected = torch.tensor([[0.4, -0.3], [0.0, 0.2], [-0.5, 0.0], [0.0, 0.0]])
+    expected = torch.tensor([[0.4, -0.3], [0.0, 0.2], [-0.5, 0.1], [0.0, 0.0]])
     bands = [
         displaced_pair(1.0 + row, -0.5 + column).ms[0] for row, column in expected.tolist()[:3]
     ]
@@ -27,27 +27,16 @@ def test_each_band_is_found_where_it_lies():
 def test_an_uncertain_band_is_given_the_shift_of_the_most_similar():
     """Noise hides where a band lies, not which other it resembles."""
     rng = torch.Generator().manual_seed(1)
-    sharp, still = displaced_pair(0.6, -0.4).ms[1], displaced_pair().ms
+    sharp, other = displaced_pair(0.6, -0.4).ms[1], displaced_pair().ms[1]
     noisy = sharp + 0.5 * sharp.std() * torch.randn(sharp.shape, generator=rng)
 
     found = estimate_band_shifts(
-        torch.stack([sharp, still[0], still[2], noisy]), displaced_pair().pan, 4, SIGMA, (0.0, 0.0)
+        torch.stack([sharp, other, noisy]), displaced_pair().pan, 4, SIGMA, (0.0, 0.0)
     )
 
-    assert [0.3, -0.2] == pytest.approx(found[0].tolist(), abs=0.05)
-    assert [-0.3, 0.2] == pytest.approx(found[1].tolist(), abs=0.05)
-    assert found[3].equal(found[0])
-
-
-def test_what_all_bands_share_is_the_shift_of_all():
-    """A band that alone is certain would move all others with it; the shift is their median."""
-    moved, pan = displaced_pair(0.6, -0.4).ms, displaced_pair().pan
-    rng = torch.Generator().manual_seed(1)
-    noise = torch.rand(64, 64, generator=rng)
-
-    for ms in (moved, torch.stack([moved[0], noise])):
-        found = estimate_band_shifts(ms, pan, 4, SIGMA, (0.0, 0.0))
-        assert 0.0 == pytest.approx(float(found.abs().max()), abs=0.03)
+    assert [0.6, -0.4] == pytest.approx(found[0].tolist(), abs=0.05)
+    assert [0.0, 0.0] == pytest.approx(found[1].tolist(), abs=0.05)
+    assert found[2].equal(found[0])
 
 
 def test_too_little_data_gives_no_shift():
