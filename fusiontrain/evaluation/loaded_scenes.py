@@ -41,7 +41,7 @@ class SceneLoader:
         about = f"{scene.sensor.name}, {scene.bands} bands, ratio {scene.ratio}, {scene.bits} bits"
         pair: PairEstimate | None = None
         try:
-            pair = estimate_pair(scene, band_shifts=True, local_shift=True)
+            pair = estimate_pair(scene, bands=True, band_shifts=True, local_shift=True)
             softness = f", softness {pair.softness:.2f}"
         except SceneError as error:
             softness = f", softness unknown: {error}"

@@ -20,6 +20,7 @@ from fusiontrain.fusion.sensor_model import (
     estimate_pair,
     estimate_pair_shift,
     estimate_sensor_model,
+    softness_of_bands,
 )
 from fusiontrain.imaging.filters import degrade, reduce_pan
 from fusiontrain.imaging.masks import eroded, ms_valid_mask
@@ -47,10 +48,11 @@ def reduced(
 
     Wald: MS through a Gaussian per band at the sensor's MTF gain and decimated, PAN by
     antialiased bicubic; in the toolbox's `convention` by its own filters. Default `softness`:
-    estimated on the pair at its own resolution; for a scene with its own truth, whose pair is
-    itself simulated, see own_truth.py, which also uses `same_sensor`, the mean softness of the
-    sensor's other scenes. `pair`: blur and shift already estimated on
-    the scene at its own resolution and in its own phase; default: estimated here.
+    that of each band, estimated on the pair at its own resolution; for a scene with its own
+    truth, whose pair is itself simulated, see own_truth.py, which also uses `same_sensor`, the mean
+    softness of the sensor's other scenes. `pair`: blur (of each band where it was asked for) and
+    shift already estimated on the scene at its own resolution and in its own phase; default:
+    estimated here.
     Source: Wald, Ranchin and Mangolini 1997, PE&RS 63(6):691-699.
     Raises: SceneError if the scene is too small, too large, or has too few valid pixels.
     """
@@ -61,8 +63,11 @@ def reduced(
     phase = convention or scene.phase
     ms, low, low_pan, valid = _degraded(scene, phase)
     mtf = torch.tensor(scene.sensor.gains(scene.bands))
+    ones = torch.ones_like(mtf)
     if softness is None:
-        softness = (pair or estimate_pair(scene)).softness
+        of_bands = softness_of_bands(pair or estimate_pair(scene, bands=True), ones)
+    else:
+        of_bands = ones * softness
     valid_ms = None if valid is None else ms_valid_mask(valid, scene.ratio)
     shift = estimate_pair_shift(low, low_pan, float(mtf.mean()), scene.ratio, valid_ms, phase)
     return Case(
@@ -71,7 +76,7 @@ def reduced(
             scene, ms=low.float(), pan=low_pan.float(), valid=valid, phase=phase, geo=None
         ),
         sensor_model=SensorModel(
-            mtf=mtf, softness=torch.full_like(mtf, softness), sensor=scene.sensor, shift=shift
+            mtf=mtf, softness=of_bands.float(), sensor=scene.sensor, shift=shift
         ),
         truth=ms.float(),
         note=sentences(scene.note, f"Wald's protocol, {phase} phase"),

@@ -131,7 +131,7 @@ def estimate_sensor_model(
         if not complete:
             raise
     ones = torch.ones(C, dtype=torch.float64)
-    ms_softness = ones * NOMINAL_MS if estimate is None else _softness_of_bands(estimate, ones)
+    ms_softness = ones * NOMINAL_MS if estimate is None else softness_of_bands(estimate, ones)
     target = ms_softness.clamp_min(NOMINAL_MS) if given is None else ones * given
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.
@@ -152,7 +152,8 @@ def estimate_sensor_model(
     )
 
 
-def _softness_of_bands(estimate: PairEstimate, ones: Tensor) -> Tensor:
+def softness_of_bands(estimate: PairEstimate, ones: Tensor) -> Tensor:
+    """(C,): each band's own where it was estimated, else the MS's. `ones`: (C,)."""
     per_band = estimate.band_softness
     return ones * estimate.softness if per_band is None else per_band
 
@@ -184,7 +185,8 @@ def estimate_pair(
         local = replace(local, field=local.field.moved_by(rest))
     per_band = None
     if bands:
-        per_band = estimate_band_softness(window.ms, shift_image(window.pan, rest), *grids)
+        pan = shift_image(window.pan, rest)
+        per_band = estimate_band_softness(window.ms, pan, *grids, softness=softness)
     own: Tensor | None = None
     if band_shifts:
         sigma = float(gain_to_sigma(torch.tensor(softness), scene.ratio))

@@ -10,11 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fusiontrain.imaging.filters import blur
+from fusiontrain.imaging.neighbourhoods import (
+    NEIGHBOURHOOD,
+    detail_weight,
+    local_gain,
+    local_mean,
+)
 from fusiontrain.imaging.pan_batch import GridPhase
 from fusiontrain.imaging.shift_estimation import BlurredPan, Shift, shift_image
 
-_NEIGHBOURHOOD = 4.0  # MS pixels, sigma: within which a band is a multiple of PAN
 _STEPS = 3
 _MIN_EXPLAINED = 0.3  # of a band's variance, by PAN
 _MAX_ERROR = 0.12  # PAN pixels, standard error of an accepted shift
@@ -42,7 +46,7 @@ def estimate_band_shifts(
     none = torch.zeros(C, 2, dtype=torch.float64)
     every = torch.ones(h, w, dtype=torch.bool)
     used = every.clone() if valid is None else valid.clone()
-    reach = math.ceil(_NEIGHBOURHOOD)
+    reach = math.ceil(NEIGHBOURHOOD)
     used = -F.max_pool2d(-used[None].double(), 2 * reach + 1, 1, reach)[0]
     used[:reach], used[-reach:], used[:, :reach], used[:, -reach:] = 0, 0, 0, 0
     if float(used.sum()) < 4 * _CORRELATED * C:
@@ -61,7 +65,7 @@ def _with_similar(shifts: list[Tensor | None], ms: Tensor, used: Tensor) -> list
     certain = [band for band, found in enumerate(shifts) if found is not None]
     if len(certain) in (0, len(shifts)):
         return shifts
-    details = torch.stack([(band - _local_mean(band)).flatten() for band in ms])
+    details = torch.stack([(band - local_mean(band)).flatten() for band in ms])
     similarity = torch.corrcoef(details * used.flatten()).nan_to_num()
     own = list(shifts)
     for band, found in enumerate(shifts):
@@ -73,8 +77,8 @@ def _with_similar(shifts: list[Tensor | None], ms: Tensor, used: Tensor) -> list
 
 def _detail(pan_and_slopes: Tensor) -> tuple[list[Tensor], Tensor]:
     """Each image less its local mean; the first one's square, in its local mean."""
-    details = [image - _local_mean(image) for image in pan_and_slopes]
-    return details, _local_mean(details[0].square())
+    details = [image - local_mean(image) for image in pan_and_slopes]
+    return details, local_mean(details[0].square())
 
 
 def _band_shift(
@@ -88,15 +92,14 @@ def _band_shift(
 
     `start`: `_detail` of these, without a shift.
     """
-    band = band - _local_mean(band)
-    power = _local_mean(band.square())
-    # Each neighbourhood counts by its own variance: bright roofs alone must not decide.
-    weight = (used / (power + 0.05 * power.mean() + 1e-12)).flatten()
+    band = band - local_mean(band)
+    power = local_mean(band.square())
+    weight = detail_weight(used, power).flatten()
     found = torch.zeros(2, dtype=torch.float64)
     for step in range(_STEPS):
         at = (float(found[0]) / ratio, float(found[1]) / ratio)
         (pan, *slopes), of_pan = _detail(shift_image(pan_and_slopes, at)) if step else start
-        gain = _local_mean(pan * band) / (of_pan + 1e-3 * pan.square().mean() + 1e-12)
+        gain = local_gain(local_mean(pan * band), of_pan, pan.square().mean())
         residual = (band - gain * pan).flatten()
         design = torch.stack([(gain * slope).flatten() for slope in slopes], 1)
         normal = design.T @ (weight[:, None] * design)
@@ -110,8 +113,3 @@ def _band_shift(
     explained = 1 - error / max(float((weight * band.flatten().square()).sum()), 1e-12)
     certain = explained >= _MIN_EXPLAINED and float(variance.max()) ** 0.5 <= _MAX_ERROR
     return found if certain else None
-
-
-def _local_mean(image: Tensor) -> Tensor:
-    sigma = torch.full((1, 1), _NEIGHBOURHOOD, dtype=image.dtype)
-    return blur(image[None, None], sigma)[0, 0]

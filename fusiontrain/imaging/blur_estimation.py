@@ -6,12 +6,13 @@ more than published MTF tables say. The estimate uses the pair at its own resolu
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from fusiontrain.imaging.filters import blur_to_ms, gain_to_sigma, sigma_to_gain
+from fusiontrain.imaging.neighbourhoods import detail_weight, local_gain, local_mean
 from fusiontrain.imaging.pan_batch import GridPhase
 
 SIGMAS = torch.arange(0.20, 0.92, 0.025)  # of the coarse pixel, so that ratios compare
@@ -58,30 +59,67 @@ def estimate_band_softness(
     ratio: int,
     valid: Tensor | None = None,
     phase: GridPhase = "aligned",
+    *,
+    softness: float,
 ) -> Tensor:
-    """(C,) gains at the MS Nyquist: for each band the blur for which PAN correlates best with it.
+    """(C,) gains at the MS Nyquist, one a band: the median of three estimates.
 
-    Shapes and units as of `estimate_softness`. Detail that PAN and a band do not share is noise
-    here, so that the estimate is less certain than one number from all bands. For its benefit see
-    docs/guides/fuse.md.
+    Shapes and units as of `estimate_softness`, whose result is `softness`, the first of the three.
+    The second is the blur for which PAN correlates best with the band, the third that for which
+    it does so in neighbourhoods, where the band is a multiple of PAN of either sign. Each is misled
+    by something else: the first where no mix of bands makes the PAN, the second where band and PAN
+    share little coarse detail, the third where they share little fine detail.
     """
     kept = torch.ones_like(ms[0], dtype=torch.bool) if valid is None else valid
     sigmas = SIGMAS.double() * ratio
-    bands = ms.double()[:, kept]
-    bands = bands - bands.mean(1, keepdim=True)
+    image, bands = pan.double()[None], ms.double()
 
     @cache
-    def uncorrelated(index: int) -> Tensor:
-        """1 - squared correlation of each band with PAN, blurred by sigma `index`."""
-        low = blur_to_ms(pan.double()[None], sigmas[index].reshape(1, 1), ratio, phase)[0, 0][kept]
-        low = low - low.mean()
-        energies = (bands.pow(2).sum(1) * low.pow(2).sum()).clamp_min(1e-12)
-        return 1 - (bands @ low).pow(2) / energies
+    def low(index: int) -> Tensor:
+        return blur_to_ms(image, sigmas[index].reshape(1, 1), ratio, phase)[0, 0]
 
-    def gain_of(band: int) -> float:
-        return _gain_of_min(lambda index: float(uncorrelated(index)[band]), sigmas, ratio)
+    def gains(unexplained: Callable[[Tensor], Tensor]) -> Tensor:
+        shares = cache(lambda index: unexplained(low(index)))
 
-    return torch.tensor([gain_of(band) for band in range(len(bands))], dtype=torch.float64)
+        def share(band: int, index: int) -> float:
+            return float(shares(index)[band])
+
+        found = [_gain_of_min(partial(share, band), sigmas, ratio) for band in range(len(bands))]
+        return torch.tensor(found, dtype=torch.float64)
+
+    far, near = gains(_uncorrelated(bands, kept)), gains(_unexplained_nearby(bands, kept))
+    return torch.stack([torch.full_like(far, softness), far, near]).median(0).values
+
+
+def _uncorrelated(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
+    """PAN at the MS pixels -> (C,) one less its squared correlation with each band."""
+    values = bands[:, kept] - bands[:, kept].mean(1, keepdim=True)
+    energies = values.square().sum(1)
+
+    def of(low: Tensor) -> Tensor:
+        pan = low[kept] - low[kept].mean()
+        return 1 - (values @ pan).square() / (energies * pan.square().sum()).clamp_min(1e-12)
+
+    return of
+
+
+def _unexplained_nearby(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
+    """PAN at the MS pixels -> (C,) share of each band's detail that is no multiple of PAN's."""
+    details = [band - local_mean(band) for band in bands]
+    powers = [local_mean(detail.square()) for detail in details]
+    weights = [detail_weight(kept, power) for power in powers]
+
+    def of(low: Tensor) -> Tensor:
+        pan = low - local_mean(low)
+        power = local_mean(pan.square())
+        shares = []
+        for detail, weight in zip(details, weights, strict=True):
+            gain = local_gain(local_mean(pan * detail), power, pan.square().mean())
+            rest = (weight * (detail - gain * pan).square()).sum()
+            shares.append(rest / (weight * detail.square()).sum().clamp_min(1e-12))
+        return torch.stack(shares)
+
+    return of
 
 
 def _gain_of_min(

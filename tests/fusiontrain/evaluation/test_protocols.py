@@ -9,6 +9,7 @@ from fusiontrain.errors import SceneError
 from fusiontrain.evaluation.contenders import classical, score
 from fusiontrain.evaluation.protocols import full, reduced
 from fusiontrain.fusion.sensor_model import PairEstimate
+from fusiontrain.imaging.filters import degrade
 from fusiontrain.imaging.shift_estimation import shift_image
 from fusiontrain.metrics import ergas
 from fusiontrain.scenes.scene import Scene
@@ -81,6 +82,17 @@ def test_a_reduced_pair_shows_the_toolboxs_phase(apart, phase):
     assert ("its phase is taken" in case.note) == (phase == "toolbox")
     expected = {"toolbox": 0.9, "aligned": 0.35}[phase]
     assert [pytest.approx(expected)] * 4 == case.sensor_model.softness.tolist()
+
+
+def test_wald_tells_each_band_its_own_softness():
+    """Bands that saw one scene with different gains; PAN as it is."""
+    scene = textured_scene()
+    gains = torch.tensor([[0.1, 0.2, 0.35, 0.5]], dtype=torch.float64)
+    ms = degrade(scene.pan[None].double().expand(1, 4, -1, -1), gains, 4)[0].float()
+
+    case = reduced(replace(scene, ms=ms))
+
+    assert gains[0].tolist() == pytest.approx(case.sensor_model.softness.tolist(), abs=0.03)
 
 
 def test_full_resolution_is_cut_to_whole_blocks():

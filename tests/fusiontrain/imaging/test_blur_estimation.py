@@ -52,7 +52,8 @@ def test_each_band_has_its_own_blur():
     images = (pan[None] * torch.tensor([0.5, 1.0, 1.5])[None, :, None, None]).double()
     ms = degrade(images, torch.tensor([gains], dtype=torch.float64), 4)[0] + 40
 
-    assert gains == pytest.approx(estimate_band_softness(ms, pan, 4).tolist(), abs=0.02)
+    found = estimate_band_softness(ms, pan, 4, softness=estimate_softness(ms, pan, 4))
+    assert gains == pytest.approx(found.tolist(), abs=0.02)
 
     scene = Scene(name="x", ms=ms.float(), pan=pan.float())
     known = estimate_sensor_model(scene, sensor=None, softness="bands", register=False)
@@ -61,6 +62,22 @@ def test_each_band_has_its_own_blur():
     # Gaussians in series: what the wanted softness leaves to the sensor.
     left = [gain / soft ** (1 / 16) for gain, soft in zip(gains, wanted, strict=True)]
     assert left == pytest.approx(known.mtf.tolist(), abs=0.02)
+
+
+@pytest.mark.parametrize(("of_all", "shades"), [(0.02, 0.0), (0.9, 0.0), (0.3, 1.0)])
+def test_two_of_three_estimates_outvote_a_third(of_all, shades):
+    """One number for all bands far off, or shades of the bands that PAN does not see."""
+    _, pan = pair(0.3)
+    images = pan[None] * torch.tensor([0.5, 1.0, -1.5], dtype=torch.float64)[None, :, None, None]
+    ms = degrade(images, torch.full((1, 3), 0.3, dtype=torch.float64), 4)[0]
+    rng = torch.Generator().manual_seed(1)
+    coarse = torch.randn(1, 3, 64, 64, generator=rng, dtype=torch.float64)
+    coarse = blur(coarse, torch.full((1, 3), 12.0, dtype=torch.float64))[0]
+    ms = ms + shades * ms.std((1, 2), keepdim=True) * coarse / coarse.std()
+
+    found = estimate_band_softness(ms, pan, 4, softness=of_all)
+
+    assert [0.3] * 3 == pytest.approx(found.tolist(), abs=0.05)
 
 
 def test_a_very_soft_ms_is_not_sharpened_in_full():
