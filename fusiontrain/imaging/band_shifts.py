@@ -40,7 +40,8 @@ def estimate_band_shifts(
     Shapes and units: as estimate_shift.
     In its neighbourhood a band is a multiple of PAN, of either sign; the smallest residual is
     found by Gauss-Newton steps. Where PAN explains little of a band, or the standard error is
-    large, it is given the shift of the most similar band that has one.
+    large, it is given the shift of the most similar band that has one. One band alone says
+    nothing of where bands lie beside each other, and the scene's shift was measured on more.
     """
     C, h, w = ms.shape
     none = torch.zeros(C, 2, dtype=torch.float64)
@@ -56,6 +57,8 @@ def estimate_band_shifts(
     pan_and_slopes = torch.stack(images).reshape(3, h, w)
     start = _detail(pan_and_slopes)  # where every band's search starts
     shifts = [_band_shift(band.double(), pan_and_slopes, start, used, ratio) for band in ms]
+    if sum(found is not None for found in shifts) < 2:
+        return none
     own = _with_similar(shifts, ms.double(), used)
     return torch.stack([none[0] if found is None else found for found in own])
 
@@ -63,7 +66,7 @@ def estimate_band_shifts(
 def _with_similar(shifts: list[Tensor | None], ms: Tensor, used: Tensor) -> list[Tensor | None]:
     """Bands without a shift are given that of the band whose detail is most similar, if any is."""
     certain = [band for band, found in enumerate(shifts) if found is not None]
-    if len(certain) in (0, len(shifts)):
+    if len(certain) == len(shifts):
         return shifts
     details = torch.stack([(band - local_mean(band)).flatten() for band in ms])
     similarity = torch.corrcoef(details * used.flatten()).nan_to_num()

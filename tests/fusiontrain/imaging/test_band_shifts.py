@@ -39,6 +39,20 @@ def test_an_uncertain_band_is_given_the_shift_of_the_most_similar():
     assert found[2].equal(found[0])
 
 
+def test_one_certain_band_alone_moves_none():
+    """Its shift was copied to all others, however wrong it was."""
+    rng = torch.Generator().manual_seed(1)
+    sharp, pan = displaced_pair(0.6, -0.4).ms[1], displaced_pair().pan
+    noisy = sharp + 0.5 * sharp.std() * torch.randn(2, 64, 64, generator=rng)
+
+    def shifts(*bands):
+        return estimate_band_shifts(torch.stack(bands), pan, 4, SIGMA, (0.0, 0.0))
+
+    assert not bool(shifts(sharp, *noisy).any())
+    assert not bool(shifts(*noisy).any())
+    assert [0.6, -0.4] == pytest.approx(shifts(sharp, sharp, *noisy)[2].tolist(), abs=0.05)
+
+
 def test_too_little_data_gives_no_shift():
     scene = displaced_pair(0.5, 0.5)
     valid = torch.zeros(64, 64, dtype=torch.bool)
