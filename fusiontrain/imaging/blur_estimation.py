@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from fusiontrain.imaging.filters import blur_to_ms, gain_to_sigma, sigma_to_gain
-from fusiontrain.imaging.neighbourhoods import detail_weight, local_gain, local_mean
+from fusiontrain.imaging.masks import eroded
+from fusiontrain.imaging.neighbourhoods import (
+    NEIGHBOURHOOD,
+    detail_weight,
+    local_gain,
+    local_mean,
+)
 from fusiontrain.imaging.pan_batch import GridPhase
 
 SIGMAS = torch.arange(0.20, 0.92, 0.025)  # of the coarse pixel, so that ratios compare
@@ -87,8 +93,11 @@ def estimate_band_softness(
         found = [_gain_of_min(partial(share, band), sigmas, ratio) for band in range(len(bands))]
         return torch.tensor(found, dtype=torch.float64)
 
-    far, near = gains(_uncorrelated(bands, kept)), gains(_unexplained_nearby(bands, kept))
-    return torch.stack([torch.full_like(far, softness), far, near]).median(0).values
+    of_all = torch.full((len(bands),), softness, dtype=torch.float64)
+    far = gains(_uncorrelated(bands, kept))
+    used = eroded(kept, math.ceil(NEIGHBOURHOOD))
+    near = gains(_unexplained_nearby(bands, kept, used)) if bool(used.any()) else of_all
+    return torch.stack([of_all, far, near]).median(0).values
 
 
 def _uncorrelated(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
@@ -103,14 +112,21 @@ def _uncorrelated(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
     return of
 
 
-def _unexplained_nearby(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
-    """PAN at the MS pixels -> (C,) share of each band's detail that is no multiple of PAN's."""
-    details = [band - local_mean(band) for band in bands]
-    powers = [local_mean(detail.square()) for detail in details]
-    weights = [detail_weight(kept, power) for power in powers]
+def _unexplained_nearby(bands: Tensor, kept: Tensor, used: Tensor) -> Callable[[Tensor], Tensor]:
+    """PAN at the MS pixels -> (C,) share of each band's detail that is no multiple of PAN's.
+
+    Fill gives way to the mean of what is `kept`; pixels that are `used` have none beside them.
+    """
+
+    def detail_of(image: Tensor) -> Tensor:
+        image = image.where(kept, image[kept].mean())
+        return image - local_mean(image)
+
+    details = [detail_of(band) for band in bands]
+    weights = [detail_weight(used, local_mean(detail.square())) for detail in details]
 
     def of(low: Tensor) -> Tensor:
-        pan = low - local_mean(low)
+        pan = detail_of(low)
         power = local_mean(pan.square())
         shares = []
         for detail, weight in zip(details, weights, strict=True):

@@ -80,6 +80,20 @@ def test_two_of_three_estimates_outvote_a_third(of_all, shades):
     assert [0.3] * 3 == pytest.approx(found.tolist(), abs=0.05)
 
 
+@pytest.mark.parametrize("fill", [0.0, -9999.0, float("nan")])
+def test_fill_does_not_mislead_the_bands(fill):
+    """A third of the scene has no data."""
+    _, pan = pair(0.3)
+    images = pan[None] * torch.tensor([0.5, 1.0, -1.5], dtype=torch.float64)[None, :, None, None]
+    ms = degrade(images, torch.full((1, 3), 0.3, dtype=torch.float64), 4)[0]
+    valid = torch.ones(64, 64, dtype=torch.bool)
+    valid[:, :20] = False
+
+    holed = estimate_band_softness(ms.where(valid, fill), pan, 4, valid, softness=0.9)
+
+    assert [0.3] * 3 == pytest.approx(holed.tolist(), abs=0.03)
+
+
 def test_a_very_soft_ms_is_not_sharpened_in_full():
     """A crisp result of it is given a larger MTF than was estimated; its own softness is not."""
     ms, pan = pair(0.08)
