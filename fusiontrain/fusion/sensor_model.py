@@ -131,7 +131,9 @@ def estimate_sensor_model(
         if not complete:
             raise
     ones = torch.ones(C, dtype=torch.float64)
-    ms_softness = ones * NOMINAL_MS if estimate is None else softness_of_bands(estimate, ones)
+    ms_softness = ones * (NOMINAL_MS if estimate is None else estimate.softness)
+    if estimate is not None and softness == BANDS:  # a `pair` may have more than is asked for
+        ms_softness = softness_of_bands(estimate, ones)
     target = ms_softness.clamp_min(NOMINAL_MS) if given is None else ones * given
     if sensor is None:
         # Gaussians in series: sigma_ms^2 = sigma_estimated^2 - sigma_target^2.

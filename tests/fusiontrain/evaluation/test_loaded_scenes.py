@@ -8,6 +8,7 @@ import torch
 from fusiontrain.evaluation.loaded_scenes import LoadedScene, SceneLoader, by_sensor, mean_softness
 from fusiontrain.evaluation.protocols import full, reduced
 from fusiontrain.fusion.sensor_model import PairEstimate
+from fusiontrain.imaging.filters import degrade
 from fusiontrain.imaging.shift_estimation import NO_SHIFT
 from fusiontrain.scenes.discovery import SceneEntry
 from fusiontrain.scenes.scene import Scene
@@ -43,7 +44,10 @@ def test_scenes_beyond_the_limit_are_read_again():
 
 def test_what_was_estimated_once_gives_the_same_cases():
     """In the scene's own phase or the other, with a truth of its own or without."""
-    plain = textured_scene(sensor=IKONOS)
+    alike = textured_scene(sensor=IKONOS)
+    gains = torch.tensor([[0.35, 0.45, 0.6, 0.7]])
+    ms = degrade(alike.pan[None].expand(1, 4, -1, -1), gains, 4)[0]
+    plain = replace(alike, ms=ms)  # bands of several softnesses
     own_truth = replace(plain, gt=torch.rand(4, *plain.pan.shape[1:]) * 1000)
 
     for scene in (plain, own_truth):
