@@ -41,7 +41,7 @@ def estimate_band_shifts(
     In its neighbourhood a band is a multiple of PAN, of either sign; the smallest residual is
     found by Gauss-Newton steps. Where PAN explains little of a band, or the standard error is
     large, it is given the shift of the most similar band that has one. One band alone says
-    nothing of where bands lie beside each other, and the scene's shift was measured on more.
+    nothing of where bands lie beside each other, and the scene's shift is estimated on all.
     """
     C, h, w = ms.shape
     none = torch.zeros(C, 2, dtype=torch.float64)

@@ -94,10 +94,10 @@ def estimate_band_softness(
         return torch.tensor(found, dtype=torch.float64)
 
     of_all = torch.full((len(bands),), softness, dtype=torch.float64)
-    far = gains(_uncorrelated(bands, kept))
+    by_band = gains(_uncorrelated(bands, kept))
     used = eroded(kept, math.ceil(NEIGHBOURHOOD))
-    near = gains(_unexplained_nearby(bands, kept, used)) if bool(used.any()) else of_all
-    return torch.stack([of_all, far, near]).median(0).values
+    local = gains(_locally_unexplained(bands, kept, used)) if bool(used.any()) else of_all
+    return torch.stack([of_all, by_band, local]).median(0).values
 
 
 def _uncorrelated(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
@@ -112,7 +112,7 @@ def _uncorrelated(bands: Tensor, kept: Tensor) -> Callable[[Tensor], Tensor]:
     return of
 
 
-def _unexplained_nearby(bands: Tensor, kept: Tensor, used: Tensor) -> Callable[[Tensor], Tensor]:
+def _locally_unexplained(bands: Tensor, kept: Tensor, used: Tensor) -> Callable[[Tensor], Tensor]:
     """PAN at the MS pixels -> (C,) share of each band's detail that is no multiple of PAN's.
 
     Fill gives way to the mean of what is `kept`; pixels that are `used` have none beside them.

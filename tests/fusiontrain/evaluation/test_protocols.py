@@ -84,8 +84,8 @@ def test_a_reduced_pair_shows_the_toolboxs_phase(apart, phase):
     assert [pytest.approx(expected)] * 4 == case.sensor_model.softness.tolist()
 
 
-def test_wald_tells_each_band_its_own_softness():
-    """Bands that saw one scene with different gains; PAN as it is."""
+def test_wald_gives_each_band_its_own_softness():
+    """Bands of one scene through different gains; PAN as it is."""
     scene = textured_scene()
     gains = torch.tensor([[0.1, 0.2, 0.35, 0.5]], dtype=torch.float64)
     ms = degrade(scene.pan[None].double().expand(1, 4, -1, -1), gains, 4)[0].float()
